@@ -1,0 +1,138 @@
+# make help lists what there is to do. Everything that is built is cached outside the checkout, in
+# $XDG_CACHE_HOME/postgres-operator (~/.cache/postgres-operator), keyed by what it is built from.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CLUSTER ?= demo
+NODES ?= 1
+CLUSTER_PROVIDER ?= embedded
+IMG ?= postgres-operator:latest
+IMAGE ?= $(IMG)
+CONTAINER_TOOL ?=
+PYTHON ?= python3
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
+VENV := $(CACHE)/venv-$(shell cat requirements/dev.txt hack/venv.sh | sha256sum | cut -c1-12)
+BIN := $(VENV)/bin
+COLLECTIONS := $(shell $(PYTHON) hack/collection_root.py)
+COLLECTION := $(COLLECTIONS)/ansible_collections/postgres/operator
+KUBECTL := $(or $(wildcard .cluster/bin/kubectl),kubectl)
+CLUSTER_KUBECONFIG := $(CURDIR)/.cluster/$(if $(filter demo,$(CLUSTER)),,$(CLUSTER)/)kubeconfig
+# The embedded cluster's, where there is one, else the current one.
+export KUBECONFIG ?= $(or $(wildcard $(CLUSTER_KUBECONFIG)),$(HOME)/.kube/config)
+ANSIBLE_ENV := ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_GATHERING=explicit LC_ALL=C.UTF-8
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ The two commands
+
+.PHONY: demo
+demo: ## From nothing: a cluster, the operator, a database, a backup, a disaster, a restore
+	@$(PYTHON) hack/demo --cluster $(CLUSTER) --provider $(CLUSTER_PROVIDER)
+
+.PHONY: test
+test: ## All tests, from nothing: checks, unit, integration, and the scenarios on a cluster
+	@$(PYTHON) hack/test
+
+##@ At work
+
+.PHONY: venv
+venv: $(BIN)/python ## Make the Python environment
+$(BIN)/python: requirements/dev.txt hack/venv.sh
+	@PYTHON=$(PYTHON) hack/venv.sh $(VENV) requirements/dev.txt
+	@touch $@
+
+.PHONY: test-unit
+test-unit: venv ## Unit tests: seconds, no cluster
+	$(BIN)/pytest -q tests/unit
+
+.PHONY: test-integration
+test-integration: venv ## Tests against a real PostgreSQL on this machine
+	$(BIN)/pytest -q tests/integration
+
+.PHONY: test-scenarios
+test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed
+	PATH=$(BIN):$$PATH $(BIN)/pytest -q tests/e2e
+
+.PHONY: checks
+checks: venv ## Every linter
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
+		-p ansible_collections.postgres.operator.plugins.module_utils
+	$(BIN)/mypy --config-file pyproject.toml hack/cluster/embedded hack/images/imagebuild hack/*.py
+	cd $(COLLECTION) && PYTHONPATH=$(COLLECTIONS) $(BIN)/lint-imports --no-cache
+	$(BIN)/yamllint --strict .
+	cd $(COLLECTION) && PATH=$(BIN):$$PATH $(ANSIBLE_ENV) $(BIN)/ansible-lint --offline
+
+.PHONY: audit
+audit: venv ## Look for known vulnerabilities in what is pinned
+	for file in requirements/*.txt; do $(BIN)/pip-audit --no-deps --disable-pip --requirement $$file; done
+
+.PHONY: generate
+generate: venv ## Write docs/reference from the CRDs and the modules
+	$(BIN)/python hack/reference.py
+
+.PHONY: manifests
+manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
+	@mkdir -p dist
+	$(KUBECTL) kustomize config/default | sed 's#controller:latest#$(IMG)#' > dist/install.yaml
+	@echo "dist/install.yaml: CRDs and operator, image $(IMG)"
+
+##@ The operator
+
+.PHONY: build
+build: $(BIN)/ansible-operator ## Build ansible-operator for this machine
+$(BIN)/ansible-operator: build/go.mod build/go.sum | venv
+	cd build && CGO_ENABLED=0 go build -trimpath -o $@ tool
+
+.PHONY: install
+install: ## Install the CRDs
+	$(KUBECTL) apply --server-side --force-conflicts -k crds
+
+.PHONY: uninstall
+uninstall: ## Remove the CRDs and with them every Database, Backup and Restore
+	$(KUBECTL) delete --ignore-not-found -k crds
+
+.PHONY: run
+run: build install ## Run the operator on this machine against the current kubeconfig
+	OPERATOR_IMAGE=$(IMG) POSTGRES_OPERATOR_KUBECONFIG=$(KUBECONFIG) PATH=$(BIN):$$PATH $(ANSIBLE_ENV) \
+		$(BIN)/ansible-operator run --watches-file=watches.yaml --ansible-verbosity=0 \
+		--metrics-bind-address=0 --health-probe-bind-address=0
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG with docker, podman or buildah (CONTAINER_TOOL)
+	$(PYTHON) hack/images build --tag $(IMG) $(if $(CONTAINER_TOOL),--tool $(CONTAINER_TOOL))
+
+.PHONY: deploy
+deploy: manifests ## Deploy the operator with the image IMG
+	$(KUBECTL) apply --server-side --force-conflicts -f dist/install.yaml
+	$(KUBECTL) -n postgres-operator-system rollout status --timeout=180s \
+		deployment/postgres-operator-controller-manager
+
+.PHONY: undeploy
+undeploy: manifests ## Remove the operator, the CRDs and with them every Database, Backup and Restore
+	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
+
+##@ The cluster
+
+.PHONY: cluster-up
+cluster-up: ## Start a real Kubernetes on this machine (CLUSTER=demo NODES=1 CLUSTER_PROVIDER=embedded)
+	$(PYTHON) hack/cluster up --name $(CLUSTER) --nodes $(NODES) --provider $(CLUSTER_PROVIDER)
+
+.PHONY: cluster-down
+cluster-down: ## Remove the cluster and everything in it
+	$(PYTHON) hack/cluster down --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
+
+.PHONY: cluster-status
+cluster-status: ## Tell how the cluster is
+	$(PYTHON) hack/cluster status --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
+
+.PHONY: cluster-load
+cluster-load: ## Load an image that was built here into the cluster (IMAGE=)
+	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) $(IMAGE)

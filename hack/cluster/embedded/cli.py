@@ -1,0 +1,96 @@
+"""Reading the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from embedded import kind, lifecycle, paths, state
+from embedded.errors import ClusterError
+from embedded.progress import Progress
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--name", default=paths.DEFAULT_NAME, help="the cluster (default: demo)")
+    common.add_argument(
+        "--provider",
+        choices=("embedded", "kind"),
+        default="embedded",
+        help="run the cluster on this machine itself, or with kind in Docker",
+    )
+    root = argparse.ArgumentParser(prog="python3 hack/cluster", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", parents=[common], help="make, heal or resume a cluster")
+    up.add_argument("--nodes", type=int, help="nodes that run pods (default: 1, or as it is)")
+    commands.add_parser("down", parents=[common], help="end a cluster, leaving nothing of it")
+    commands.add_parser("status", parents=[common], help="show what runs and how to reach it")
+    commands.add_parser("list", help="name the embedded clusters of this machine")
+    load = commands.add_parser("load", parents=[common], help="give the nodes an image")
+    load.add_argument("image", help="an image of buildah or Docker, or a docker-archive file")
+    commands.add_parser("kubeconfig", parents=[common], help="print the kubeconfig's path")
+    kubectl = commands.add_parser("kubectl", parents=[common], help="run kubectl on a cluster")
+    kubectl.add_argument("arguments", nargs=argparse.REMAINDER)
+    node = commands.add_parser("node", parents=[common], help="break and mend one machine")
+    node.add_argument(
+        "action",
+        choices=("stop", "start", "cut", "join"),
+        help="power off, power on, unplug the network, plug it in",
+    )
+    node.add_argument("machine", help="node-1, node-2, ... or control-plane")
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = parser().parse_args(arguments)
+    progress = Progress()
+    try:
+        return run(options, progress)
+    except ClusterError as error:
+        progress.failure(error)
+        return 1
+    except KeyboardInterrupt:
+        progress.say("interrupted; `up` resumes, `down` cleans up")
+        return 130
+
+
+def run(options: argparse.Namespace, progress: Progress) -> int:
+    """Do what was asked."""
+    if options.command == "list":
+        for cluster in state.all_clusters():
+            print(cluster.name)
+        return 0
+    name = options.name
+    provider = kind if options.provider == "kind" else lifecycle
+    match options.command:
+        case "up":
+            provider.up(name, options.nodes, progress)
+        case "down":
+            provider.down(name, progress)
+        case "status":
+            text = provider.status(name)
+            print(text)
+            return 1 if lifecycle.unwell(text) else 0
+        case "load":
+            provider.load(name, options.image, progress)
+        case "kubeconfig":
+            print(paths.kubeconfig_path(name))
+        case "kubectl":
+            kubectl = str(paths.kubectl_link())
+            words = [word for word in options.arguments if word != "--"][:]
+            os.execv(kubectl, [kubectl, f"--kubeconfig={paths.kubeconfig_path(name)}", *words])
+        case "node":
+            break_or_mend(name, options.action, options.machine)
+    return 0
+
+
+def break_or_mend(name: str, action: str, machine_name: str) -> None:
+    """Do something to one machine."""
+    if action == "start":
+        lifecycle.start_machine(name, machine_name)
+        return
+    machine = lifecycle.machine_named(name, machine_name)
+    {"stop": machine.stop, "cut": machine.cut, "join": machine.join}[action]()

@@ -1,0 +1,97 @@
+"""The images that a cluster itself needs, and any image that `load` names."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from embedded import archive, builds, state
+from embedded.archive import Image
+from embedded.errors import ClusterError
+from embedded.paths import cache_root
+from embedded.progress import Progress
+from embedded.shell import run
+
+PAUSE_IMAGE = "cluster.local/pause:1"
+HELPER_IMAGE = "cluster.local/busybox:1"
+COREDNS_IMAGE = f"cluster.local/coredns:{builds.version(builds.COREDNS)}"
+PROVISIONER_IMAGE = f"cluster.local/local-path-provisioner:{builds.version(builds.PROVISIONER)}"
+
+
+def system_archive(progress: Progress) -> Path:
+    """Make the archive of the images that a node needs to become ready."""
+    programs = {
+        program: builds.build(program, progress)
+        for program in (builds.PAUSE, builds.COREDNS, builds.PROVISIONER)
+    }
+    key = builds.fingerprint([Path(archive.__file__), Path(__file__)])
+    versions = "-".join(path.parent.name.rsplit("-", 1)[-1][:8] for path in programs.values())
+    path = image_folder() / f"system-{versions}-{key}.tar"
+    with state.lock("image-system"):
+        if path.exists():
+            return path
+        with progress.step("make the system images"), scratch() as folder:
+            layer = folder / "layer.tar"
+            files = {f"/{program.name}": binary for program, binary in programs.items()}
+            busybox = _busybox(folder)
+            links = {f"/bin/{name}": "busybox" for name in run([busybox, "--list"]).split()}
+            del links["/bin/busybox"]
+            archive.pack_layer(layer, {**files, "/bin/busybox": busybox}, links)
+            archive.write(
+                path,
+                layer,
+                [
+                    Image([PAUSE_IMAGE], {"Entrypoint": ["/pause"], "User": "65535:65535"}),
+                    Image([COREDNS_IMAGE], {"Entrypoint": ["/coredns"]}),
+                    Image([PROVISIONER_IMAGE], {"Entrypoint": ["/local-path-provisioner"]}),
+                    Image([HELPER_IMAGE], {"Entrypoint": ["/bin/busybox"], "Env": ["PATH=/bin"]}),
+                ],
+            )
+    return path
+
+
+def export(name: str, target: Path) -> None:
+    """Write an image of buildah's or Docker's into an archive, under its name in full."""
+    full = archive.normalised(name)
+    # buildah files what it builds under a short name as localhost/NAME.
+    for known in (name, f"localhost/{name}"):
+        try:
+            run(["buildah", "inspect", "--type", "image", known])
+        except ClusterError:
+            continue
+        run(["buildah", "push", "--quiet", known, f"docker-archive:{target}:{full}"])
+        return
+    try:
+        run(["docker", "image", "inspect", name])
+    except ClusterError:
+        raise ClusterError(
+            f"image {name}: neither buildah nor Docker has it, and it is no file; build it first"
+        ) from None
+    run(["docker", "save", "--output", target, name])
+
+
+def _busybox(folder: Path) -> Path:
+    """Fetch the static busybox out of its Debian package, without installing it."""
+    run(["apt-get", "download", "-qq", "busybox-static"], cwd=folder)
+    package = next(folder.glob("busybox-static_*.deb"))
+    run(["dpkg-deb", "-x", package, folder / "busybox"])
+    return next(
+        path
+        for path in (folder / "busybox/bin/busybox", folder / "busybox/usr/bin/busybox")
+        if path.exists()
+    )
+
+
+def image_folder() -> Path:
+    """Where the cache keeps images, as docker-archive files."""
+    return cache_root() / "images"
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Lend a folder on the cache's own disk: a root file system is too much for /tmp."""
+    cache_root().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_root(), prefix="work-") as folder:
+        yield Path(folder)

@@ -1,0 +1,79 @@
+"""Running other programs, and saying clearly which one failed and why."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from embedded.errors import ClusterError
+
+Argument = str | Path
+SHOWN_CHARACTERS = 300
+
+
+def run(
+    command: Sequence[Argument],
+    *,
+    stdin: str | IO[bytes] | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    timeout: float | None = None,
+) -> str:
+    """Run a command and return what it printed.
+
+    ``stdin`` is text or an open file. With ``log`` everything the command prints goes to
+    that file instead, and the error names it.
+    """
+    words = [str(word) for word in command]
+    shown = shlex.join(words)
+    if len(shown) > SHOWN_CHARACTERS:
+        shown = shown[:SHOWN_CHARACTERS] + " ..."
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as files:
+        stdout: int | IO[str] = subprocess.PIPE
+        stderr = subprocess.PIPE
+        if log is not None:
+            stdout, stderr = files.enter_context(log.open("a")), subprocess.STDOUT
+        try:
+            done = subprocess.run(
+                words,
+                check=False,
+                cwd=cwd,
+                env=env,
+                errors="replace",
+                input=stdin if isinstance(stdin, str) else None,
+                stderr=stderr,
+                stdin=_standard_input(stdin),
+                stdout=stdout,
+                text=True,
+                timeout=timeout,
+            )
+        except FileNotFoundError as missing:
+            raise ClusterError(f"{words[0]} is not on this machine: {missing}") from missing
+        except subprocess.TimeoutExpired as late:
+            raise ClusterError(f"no answer within {timeout:g} s from: {shown}", log) from late
+    if done.returncode != 0:
+        said = "" if log else "\n" + "\n".join((done.stderr or done.stdout).splitlines()[-20:])
+        raise ClusterError(f"exit code {done.returncode} from: {shown}{said}".rstrip(), log)
+    return done.stdout or ""
+
+
+def _standard_input(stdin: str | IO[bytes] | None) -> int | IO[bytes] | None:
+    if stdin is None:
+        return subprocess.DEVNULL
+    return None if isinstance(stdin, str) else stdin
+
+
+def succeeds(command: Sequence[Argument]) -> bool:
+    """Tell whether a command runs and exits with 0."""
+    words = [str(word) for word in command]
+    try:
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False

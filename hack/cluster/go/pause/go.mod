@@ -1,0 +1,3 @@
+module postgres-operator/cluster/pause
+
+go 1.26

@@ -1,0 +1,67 @@
+"""Build and save the operator image: `python3 hack/images build`, `python3 hack/images save`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from imagebuild import bases, engines
+from imagebuild.steps import StepFailed, step
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def build(options: argparse.Namespace) -> None:
+    """Build the image from the checkout (or another context)."""
+    engine = engines.choose(options.tool)
+    arguments = bases.provide(engine)
+    with step(f"build {options.tag} with {engine.name}"):
+        engine.build(options.context.resolve(), options.tag, arguments)
+
+
+def save(options: argparse.Namespace) -> None:
+    """Write a built image to a file that containerd, docker and podman load."""
+    engine = engines.choose(options.tool)
+    if not engine.has(options.tag):
+        raise StepFailed(f"{options.tag} has not been built with {engine.name}: build it first")
+    with step(f"save {options.tag} to {options.output}"):
+        engine.save(options.tag, options.output.resolve())
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="images", description=__doc__)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--tag", default="postgres-operator:latest", help="the image's name")
+    common.add_argument(
+        "--tool",
+        default=os.environ.get("CONTAINER_TOOL") or None,
+        help="docker, podman or buildah (default: $CONTAINER_TOOL, else the first that works)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("build", parents=[common], help="build the image")
+    command.add_argument(
+        "--context", type=Path, default=REPOSITORY, help="the folder to build (the checkout)"
+    )
+    command.set_defaults(run=build)
+    command = commands.add_parser("save", parents=[common], help="write the image to a file")
+    command.add_argument("--output", type=Path, required=True, help="the docker-archive to write")
+    command.set_defaults(run=save)
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run one command; returns the exit code."""
+    options = parse(sys.argv[1:])
+    try:
+        options.run(options)
+    except StepFailed as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Builds the operator image with whatever container tool the machine has."""

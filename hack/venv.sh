@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# hack/venv.sh FOLDER REQUIREMENTS: make the Python environment that the make targets use.
+# Installs Debian's python3-venv where the machine's Python came without it.
+set -euo pipefail
+folder=$1 requirements=$2
+python=${PYTHON:-python3}
+
+if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    echo "installing python3-venv"
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends python3-venv ca-certificates >/dev/null
+fi
+echo "making the Python environment (once for these requirements)"
+rm -rf "$folder.new"
+"$python" -m venv "$folder.new"
+"$folder.new/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+# It gets its name only when it is complete; its scripts name their folder in the first line.
+sed -i "1s#$folder.new#$folder#" "$folder.new"/bin/*
+rm -rf "$folder"
+mv "$folder.new" "$folder"

@@ -1,0 +1,61 @@
+"""Options that modules which talk to PostgreSQL or read artifacts share."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """`connection`: the server; `artifact`: the files; `run`: how the work is done."""
+
+    CONNECTION = r"""
+options:
+  host:
+    description: Name or address of the server, or the folder of its Unix socket.
+    type: str
+    required: true
+  port:
+    description: Port of the server.
+    type: int
+    default: 5432
+  user:
+    description: A superuser.
+    type: str
+    required: true
+  password_file:
+    description:
+      - File that holds the user's password and nothing else.
+      - Without it no password is sent.
+    type: path
+"""
+
+    ARTIFACT = r"""
+options:
+  root:
+    description: Folder of the store; it must exist.
+    type: path
+    required: true
+  namespace:
+    description: Namespace of the Database resource.
+    type: str
+    required: true
+  resource:
+    description: Name of the Database resource.
+    type: str
+    required: true
+  uid:
+    description: UID of the Backup resource.
+    type: str
+    required: true
+"""
+
+    RUN = r"""
+options:
+  jobs:
+    description: How many tables or files are worked on at the same time.
+    type: int
+    default: 1
+  progress_file:
+    description:
+      - A line is appended here whenever a step begins or ends.
+      - C(/proc/1/fd/1) is the log of a container.
+    type: path
+"""

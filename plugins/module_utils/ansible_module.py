@@ -1,0 +1,24 @@
+"""The one bridge from module files to Ansible: runs a module's work and reports how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .errors import OperatorError
+
+Run = Callable[[dict[str, Any], bool], dict[str, Any]]
+
+
+def execute(
+    argument_spec: dict[str, dict[str, Any]], run: Run, supports_check_mode: bool = True
+) -> None:
+    """Be the process of a module: parse the options, call ``run(params, check_mode)``, exit."""
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=supports_check_mode)
+    try:
+        result = run(module.params, module.check_mode)
+    except OperatorError as error:
+        module.fail_json(msg=error.message, reason=error.reason)
+    module.exit_json(**result)

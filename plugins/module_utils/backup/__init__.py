@@ -1,0 +1,1 @@
+"""Logical backups: dump into an artifact, read it back, restore it and compare."""

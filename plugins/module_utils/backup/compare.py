@@ -1,0 +1,124 @@
+"""Compares what a restored database holds with what the manifest says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from ..errors import RestoreFailed
+from ..postgres.cancellation import Cancellation
+from ..postgres.connection import Connection
+from .fingerprint import (
+    OpenSession,
+    fingerprint_tables,
+    list_sequences,
+    list_tables,
+    make_canonical,
+    read_large_objects,
+    read_sequences,
+)
+from .manifest import (
+    MATERIALIZED_VIEW,
+    Manifest,
+    SequenceEntry,
+    SequenceState,
+    TableEntry,
+)
+
+_NAMED_DIFFERENCES = 10
+
+
+def compare_content(
+    open_session: OpenSession, manifest: Manifest, workers: int, cancellation: Cancellation
+) -> None:
+    """Read a database and refuse it if it is not what was dumped.
+
+    Args:
+        open_session: makes a session in the database, which nobody else changes.
+
+    Raises:
+        RestoreFailed: it names the first differences.
+    """
+
+    @contextmanager
+    def canonical_session() -> Iterator[Connection]:
+        with open_session() as connection:
+            make_canonical(connection)
+            yield connection
+
+    with canonical_session() as connection:
+        relations = list_tables(connection)
+        tables = fingerprint_tables(canonical_session, relations, workers, cancellation)
+        sequences = read_sequences(connection, list_sequences(connection))
+        large_objects = read_large_objects(connection)
+    differences = table_differences(manifest.tables, tables)
+    differences += sequence_differences(manifest.sequences, sequences)
+    if large_objects != manifest.large_objects:
+        differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
+    if differences:
+        raise RestoreFailed(_describe(differences))
+
+
+def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry]) -> list[str]:
+    """One text per table that is missing, extra or different.
+
+    pg_restore fills materialized views by their queries from tables that were compared, and the
+    source's may have been out of date: so only whether they are filled is compared.
+    """
+    wanted = {(entry.schema, entry.name): entry for entry in expected}
+    present = {(entry.schema, entry.name): entry for entry in found}
+    differences = [f"table {_name(key)} is missing" for key in wanted.keys() - present.keys()]
+    differences += [f"table {_name(key)} is extra" for key in present.keys() - wanted.keys()]
+    for key in wanted.keys() & present.keys():
+        if _essence(wanted[key]) != _essence(present[key]):
+            differences.append(
+                f"{wanted[key].kind} {_name(key)} has {_content(present[key])},"
+                f" expected {_content(wanted[key])}"
+            )
+    return sorted(differences)
+
+
+def _essence(entry: TableEntry) -> tuple[object, ...]:
+    if entry.kind == MATERIALIZED_VIEW:
+        return entry.kind, entry.populated
+    return entry.kind, entry.rows, entry.fingerprint
+
+
+def _content(entry: TableEntry) -> str:
+    filled = "" if entry.populated else " (not populated)"
+    return f"{entry.rows} rows with fingerprint {entry.fingerprint}{filled}"
+
+
+def sequence_differences(
+    expected: tuple[SequenceEntry, ...], found: Mapping[tuple[str, str], SequenceState]
+) -> list[str]:
+    """One text per sequence that is missing, extra or outside of what it was during the dump."""
+    wanted = {(entry.schema, entry.name): entry for entry in expected}
+    differences = [f"sequence {_name(key)} is missing" for key in wanted.keys() - found.keys()]
+    differences += [f"sequence {_name(key)} is extra" for key in found.keys() - wanted.keys()]
+    for key in wanted.keys() & found.keys():
+        if not _is_between(found[key], wanted[key]):
+            differences.append(
+                f"sequence {_name(key)} is at {found[key].last_value},"
+                f" expected {wanted[key].before.last_value} to {wanted[key].after.last_value}"
+            )
+    return sorted(differences)
+
+
+def _is_between(state: SequenceState, entry: SequenceEntry) -> bool:
+    """Exactly equal if the sequence stood still; else between, upwards or downwards."""
+    if entry.before == entry.after:
+        return state == entry.before
+    low, high = sorted((entry.before.last_value, entry.after.last_value))
+    return low <= state.last_value <= high
+
+
+def _name(key: tuple[str, str]) -> str:
+    return ".".join(f'"{part}"' for part in key)
+
+
+def _describe(differences: list[str]) -> str:
+    named = "; ".join(differences[:_NAMED_DIFFERENCES])
+    more = len(differences) - _NAMED_DIFFERENCES
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"the restored content differs from the backup's: {named}{rest}"

@@ -1,0 +1,268 @@
+"""Makes an artifact: dump and fingerprints from one snapshot, checksums, the manifest last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from ..errors import BackupFailed, InvalidInput, OperatorError
+from ..postgres.cancellation import Cancellation, run_together
+from ..postgres.connection import Connection, ConnectionParameters, connect, program_environment
+from ..postgres.databases import read_locale
+from ..postgres.errors import database_errors
+from ..postgres.programs import (
+    Version,
+    program_version,
+    require_client_not_older,
+    run_program,
+)
+from ..store.filesystem import FilesystemStore, store_errors
+from ..store.location import Location
+from . import manifest as manifests
+from .artifact import Artifact, hash_stream, load_artifact
+from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
+from .manifest import (
+    DUMP_FOLDER,
+    FORMAT_VERSION,
+    FileEntry,
+    LargeObjects,
+    Manifest,
+    SequenceEntry,
+    Source,
+    TableEntry,
+)
+from .progress import Progress, now_text
+from .snapshot import LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
+
+FINGERPRINT_WORKERS = 1
+"""Sessions that fingerprint beside pg_dump's: it must not become much slower."""
+
+# Roles that own something in the database or were granted something. Since the bootstrap
+# superuser is pinned, pg_shdepend does not mention it.
+_ROLES = """
+SELECT rolname FROM pg_catalog.pg_roles r
+ WHERE rolname !~ '^pg_'
+   AND (EXISTS (SELECT FROM pg_catalog.pg_shdepend s
+                 WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.refobjid = r.oid
+                   AND s.dbid = (SELECT oid FROM pg_catalog.pg_database
+                                  WHERE datname = current_database()))
+     OR r.oid = 10 AND (
+           EXISTS (SELECT FROM pg_catalog.pg_class WHERE relowner = 10 AND oid >= 16384)
+        OR EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspowner = 10 AND oid >= 16384)
+        OR EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proowner = 10 AND oid >= 16384)
+        OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typowner = 10 AND oid >= 16384)))
+ ORDER BY rolname
+"""
+
+_SOURCE = """
+SELECT pg_catalog.pg_get_userbyid(datdba), system_identifier::text,
+       ARRAY(SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname)
+  FROM pg_catalog.pg_database, pg_catalog.pg_control_system()
+ WHERE datname = current_database()
+"""
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """What to dump and where to.
+
+    Attributes:
+        parameters: the server, a superuser, and the database as ``dbname``.
+        jobs: processes that pg_dump works with.
+    """
+
+    parameters: ConnectionParameters
+    store: FilesystemStore
+    location: Location
+    jobs: int = 1
+
+
+@dataclass(frozen=True)
+class BackupOutcome:
+    """How a backup ended.
+
+    Attributes:
+        adopted: a finished artifact was there already.
+    """
+
+    artifact: Artifact
+    adopted: bool
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What was found in the snapshot."""
+
+    source: Source
+    tables: list[TableEntry]
+    sequences: list[SequenceEntry]
+    large_objects: LargeObjects
+
+
+def create_artifact(request: BackupRequest, progress: Progress | None = None) -> BackupOutcome:
+    """Dump a database into a new artifact, or adopt the finished one of the same UID.
+
+    A failed run's leftover of the same UID is replaced; a failure removes what was written.
+    Nothing is read back here: see ``verify_artifact``.
+
+    Raises:
+        OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,
+            ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; BackupFailed
+            otherwise. ChecksumMismatch: there is an artifact, but its manifest is damaged.
+    """
+    progress = progress or Progress()
+    if request.jobs < 1:
+        raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
+    if request.store.is_finished(request.location):
+        return BackupOutcome(load_artifact(request.store, request.location), adopted=True)
+    started = now_text()
+    versions = check_versions(request.parameters)
+    with _artifact_folder(request) as folder:
+        content = _dump(request, folder, versions, progress)
+        with progress.step("Computing checksums"):
+            files = _list_files(folder, request.jobs)
+        with progress.step("Writing the manifest"):
+            manifest = _build_manifest(request.location, started, content, files)
+            request.store.finish(request.location, manifests.to_json(manifest))
+    return BackupOutcome(load_artifact(request.store, request.location), adopted=False)
+
+
+def check_versions(parameters: ConnectionParameters) -> tuple[Version, Version]:
+    """The versions of server and pg_dump, if they fit together.
+
+    Raises:
+        ServerVersionUnsupported
+    """
+    with connect(parameters) as connection:
+        server = Version.from_number(connection.info.server_version)
+    client = program_version("pg_dump")
+    require_client_not_older("pg_dump", client, server)
+    return server, client
+
+
+@contextmanager
+def _artifact_folder(request: BackupRequest) -> Iterator[Path]:
+    """An empty folder that is removed again if the block fails."""
+    folder = request.store.begin(request.location)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OperatorError):
+            request.store.remove(request.location)
+        raise
+
+
+def _dump(
+    request: BackupRequest, folder: Path, versions: tuple[Version, Version], progress: Progress
+) -> _Content:
+    """Run pg_dump and, beside it, the fingerprints of the same snapshot."""
+    action = f'backing up database "{request.parameters.dbname}"'
+    with database_errors(action, BackupFailed), locked_snapshot(request.parameters) as snapshot:
+        source = _read_source(snapshot.connection, request.parameters.dbname, versions)
+        sequences = list_sequences(snapshot.connection)
+        before = read_sequences(snapshot.connection, sequences)
+        with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables"):
+            tables, large_objects = _dump_and_fingerprint(request, folder, snapshot)
+        after = read_sequences(snapshot.connection, sequences)
+    entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
+    return _Content(source, tables, entries, large_objects)
+
+
+def _dump_and_fingerprint(
+    request: BackupRequest, folder: Path, snapshot: Snapshot
+) -> tuple[list[TableEntry], LargeObjects]:
+    cancellation = Cancellation()
+    tables: list[TableEntry] = []
+    large_objects: list[LargeObjects] = []
+
+    def read_tables() -> None:
+        tables.extend(
+            fingerprint_tables(snapshot.session, snapshot.tables, FINGERPRINT_WORKERS, cancellation)
+        )
+
+    def read_large() -> None:
+        with cancellation.calls(snapshot.connection.cancel_safe):
+            large_objects.append(read_large_objects(snapshot.connection))
+
+    def dump() -> None:
+        _run_pg_dump(request, folder, snapshot, cancellation)
+
+    run_together(cancellation, [dump, read_tables, read_large])
+    return tables, large_objects[0]
+
+
+def _run_pg_dump(
+    request: BackupRequest, folder: Path, snapshot: Snapshot, cancellation: Cancellation
+) -> None:
+    with program_environment(request.parameters) as environment:
+        run_program(
+            [
+                "pg_dump",
+                "--format=directory",
+                f"--jobs={request.jobs}",
+                f"--snapshot={snapshot.name}",
+                f"--file={folder / DUMP_FOLDER}",
+                f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
+                "--no-password",
+                f"--dbname={request.parameters.conninfo()}",
+            ],
+            environment,
+            BackupFailed,
+            cancellation,
+        )
+
+
+def _read_source(
+    connection: Connection, database: str, versions: tuple[Version, Version]
+) -> Source:
+    server, client = versions
+    row: Any = connection.execute(_SOURCE).fetchone()
+    owner, system_identifier, extensions = row
+    roles: Any = connection.execute(_ROLES).fetchall()
+    return Source(
+        database=database,
+        owner=owner,
+        system_identifier=system_identifier,
+        server_version=str(server),
+        server_version_num=connection.info.server_version,
+        dump_program_version=str(client),
+        locale=read_locale(connection),
+        roles=tuple(role for (role,) in roles),
+        extensions=tuple(extensions),
+    )
+
+
+def _list_files(folder: Path, jobs: int) -> list[FileEntry]:
+    """Size and checksum of every file below the artifact's folder."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+
+    def entry(path: Path) -> FileEntry:
+        with FileIO(path) as stream:
+            size, digest = hash_stream(stream)
+        return FileEntry(path.relative_to(folder).as_posix(), size, digest)
+
+    with store_errors(f"reading {folder}"), ThreadPoolExecutor(jobs) as pool:
+        return list(pool.map(entry, paths))
+
+
+def _build_manifest(
+    location: Location, started: str, content: _Content, files: list[FileEntry]
+) -> Manifest:
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        namespace=location.namespace,
+        database=location.database,
+        uid=location.uid,
+        start_time=started,
+        completion_time=now_text(),
+        source=content.source,
+        files=tuple(files),
+        tables=tuple(content.tables),
+        sequences=tuple(content.sequences),
+        large_objects=content.large_objects,
+    )

@@ -1,0 +1,275 @@
+"""The manifest of an artifact: what it was taken from, its files, and what is in its tables.
+
+It is read as hostile input: anything that is not exactly as written here is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from ..errors import ChecksumMismatch, IncompatibleVersion
+from ..postgres.databases import Locale
+
+FORMAT_VERSION = 1
+SIZE_LIMIT = 256 * 1024 * 1024
+"""Bytes; a table takes about 150 of them."""
+
+DUMP_FOLDER = "dump"
+_FILE_NAME = re.compile(DUMP_FOLDER + r"/[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9]+)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+TABLE = "table"
+PARTITION = "partition"
+MATERIALIZED_VIEW = "materialized view"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file: its path below the artifact's folder, its size in bytes, its SHA-256 in hex."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """What one table holds; see ``fingerprint`` for how it is computed.
+
+    Attributes:
+        kind: TABLE, PARTITION or MATERIALIZED_VIEW.
+        populated: False only for a materialized view WITH NO DATA.
+        fingerprint: 16 hex digits.
+    """
+
+    schema: str
+    name: str
+    kind: str
+    populated: bool
+    rows: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class SequenceState:
+    """What a sequence's own row says."""
+
+    last_value: int
+    is_called: bool
+
+
+@dataclass(frozen=True)
+class SequenceEntry:
+    """A sequence before and after the dump: sequences obey no snapshot."""
+
+    schema: str
+    name: str
+    before: SequenceState
+    after: SequenceState
+
+
+@dataclass(frozen=True)
+class LargeObjects:
+    """All large objects together."""
+
+    count: int
+    size_bytes: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The database that was dumped.
+
+    Attributes:
+        server_version_num: such as 150020.
+        roles: roles that own something or were granted something, predefined ones excepted.
+        extensions: names of the installed extensions.
+    """
+
+    database: str
+    owner: str
+    system_identifier: str
+    server_version: str
+    server_version_num: int
+    dump_program_version: str
+    locale: Locale
+    roles: tuple[str, ...]
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that is known of an artifact. Times are RFC 3339 in UTC, to the second."""
+
+    format_version: int
+    namespace: str
+    database: str
+    uid: str
+    start_time: str
+    completion_time: str
+    source: Source
+    files: tuple[FileEntry, ...]
+    tables: tuple[TableEntry, ...]
+    sequences: tuple[SequenceEntry, ...]
+    large_objects: LargeObjects
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files but the manifest."""
+        return sum(file.size_bytes for file in self.files)
+
+    @property
+    def rows(self) -> int:
+        """Of all tables; those of materialized views are not counted, they are derived."""
+        return sum(table.rows for table in self.tables if table.kind != MATERIALIZED_VIEW)
+
+
+def to_json(manifest: Manifest) -> bytes:
+    """The manifest as UTF-8 JSON; keys in camelCase."""
+    return json.dumps(_to_plain(asdict(manifest)), ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def from_json(content: bytes) -> Manifest:
+    """Parse a manifest.
+
+    Raises:
+        IncompatibleVersion: its format version is not FORMAT_VERSION.
+        ChecksumMismatch: it is not a manifest: broken JSON, a missing or unknown key, a value
+            of the wrong type or form, a file name that leads elsewhere, a name given twice.
+    """
+    try:
+        document = json.loads(
+            content.decode(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise ChecksumMismatch(f"the manifest is not valid JSON: {error}") from None
+    _check_format_version(document)
+    manifest = _to_dataclass(Manifest, document, "manifest")
+    _check_values(manifest)
+    return manifest
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_camel_case(key): _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    return value
+
+
+def _camel_case(name: str) -> str:
+    """The JSON key of an attribute.
+
+    >>> _camel_case("server_version_num")
+    'serverVersionNum'
+    """
+    head, *rest = name.split("_")
+    return head + "".join(part.title() for part in rest)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key is given twice")
+    return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_format_version(document: Any) -> None:
+    version = document.get("formatVersion") if isinstance(document, dict) else None
+    if type(version) is not int:
+        raise ChecksumMismatch("the manifest has no formatVersion: it is not a manifest")
+    if version != FORMAT_VERSION:
+        raise IncompatibleVersion(
+            f"the backup has format version {version}, this operator reads {FORMAT_VERSION}:"
+            " restore it with the operator that made it or a newer one"
+        )
+
+
+def _to_dataclass(cls: type[T], value: Any, where: str) -> T:
+    """Build a dataclass from a dict that has its keys, all of them and no others."""
+    hints = get_type_hints(cls)
+    names = {_camel_case(field.name): field.name for field in fields(cls)}  # type: ignore[arg-type]
+    if not isinstance(value, dict) or set(value) != set(names):
+        raise ChecksumMismatch(f"{where} must be an object with the keys {', '.join(names)}")
+    return cls(
+        **{name: _to_type(hints[name], value[key], f"{where}.{key}") for key, name in names.items()}
+    )
+
+
+def _to_type(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return _to_dataclass(hint, value, where)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise ChecksumMismatch(f"{where} must be a list")
+        item = get_args(hint)[0]
+        return tuple(_to_type(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
+    allowed = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    # By type(), not isinstance(): JSON's true is no number.
+    if type(value) not in allowed:
+        expected = " or ".join("null" if one is NoneType else one.__name__ for one in allowed)
+        raise ChecksumMismatch(f"{where} must be of type {expected}")
+    if isinstance(value, str) and not _is_postgres_text(value):
+        raise ChecksumMismatch(f"{where} holds what no name in PostgreSQL can")
+    return value
+
+
+def _is_postgres_text(text: str) -> bool:
+    """No NUL, no lone surrogate (JSON can spell both)."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _check_values(manifest: Manifest) -> None:
+    for time in (manifest.start_time, manifest.completion_time):
+        _require(_is_time(time), "a time", time)
+    for file in manifest.files:
+        _require(_FILE_NAME.fullmatch(file.name) is not None, "a file name", file.name)
+        _require(_SHA256.fullmatch(file.sha256) is not None, "a SHA-256", file.sha256)
+        _require(file.size_bytes >= 0, "a size", file.size_bytes)
+    for table in manifest.tables:
+        kinds = (TABLE, PARTITION, MATERIALIZED_VIEW)
+        _require(table.kind in kinds, "a kind of table", table.kind)
+        _require(table.rows >= 0, "a number of rows", table.rows)
+    provider = manifest.source.locale.provider
+    _require(provider in ("b", "c", "i"), "a locale provider", provider)
+    fingerprints = [table.fingerprint for table in manifest.tables]
+    for fingerprint in (*fingerprints, manifest.large_objects.fingerprint):
+        _require(_FINGERPRINT.fullmatch(fingerprint) is not None, "a fingerprint", fingerprint)
+    _require_unique("file", manifest.files, lambda file: file.name)
+    _require_unique("table", manifest.tables, lambda table: (table.schema, table.name))
+    _require_unique("sequence", manifest.sequences, lambda entry: (entry.schema, entry.name))
+
+
+def _is_time(text: str) -> bool:
+    if not _TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _require(condition: bool, what: str, value: object) -> None:
+    if not condition:
+        raise ChecksumMismatch(f"the manifest is damaged: {value!r} is not {what}")
+
+
+def _require_unique(what: str, entries: tuple[T, ...], key: Callable[[T], object]) -> None:
+    if len({key(entry) for entry in entries}) != len(entries):
+        raise ChecksumMismatch(f"the manifest is damaged: it names a {what} twice")

@@ -1,0 +1,111 @@
+"""Databases that a restore has put aside: how they are named, marked, found and dropped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import sql
+
+from ..errors import DatabaseNotReady
+from ..postgres.connection import Connection
+from ..postgres.databases import drop_database
+from ..postgres.errors import database_errors
+
+_MARK = "postgres-operator"
+_NAME_BYTES = 40
+"""With what is appended a name stays below PostgreSQL's limit of 63 bytes."""
+
+
+def previous_name(database: str, uid: str) -> str:
+    """The name for the database that restore ``uid`` replaces.
+
+    >>> previous_name("app", "0f8fad5b-d9cb-469f-a165-70867728950e")
+    'app_before_0f8fad5b'
+    """
+    cut = database.encode()[:_NAME_BYTES].decode(errors="ignore")
+    return f"{cut}_before_{uid[:8]}"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The comment of a database put aside.
+
+    Attributes:
+        name: its own name: a mark does not count once somebody has renamed the database.
+        previous_of: the name that it had.
+        restore: UID of the restore.
+        until: when it may be dropped.
+    """
+
+    name: str
+    previous_of: str
+    restore: str
+    until: datetime
+
+    def to_comment(self) -> str:
+        """The comment's text."""
+        until = self.until.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        mark = {
+            "name": self.name,
+            "previousOf": self.previous_of,
+            "restore": self.restore,
+            "until": until,
+        }
+        return json.dumps({_MARK: mark}, ensure_ascii=False)
+
+    @classmethod
+    def from_comment(cls, comment: str | None) -> Mark | None:
+        """The mark in a comment, None if it is somebody else's comment."""
+        try:
+            mark = json.loads(comment or "")[_MARK]
+            until = datetime.fromisoformat(mark["until"])
+            name, previous_of = str(mark["name"]), str(mark["previousOf"])
+            restore = str(mark["restore"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return None if until.tzinfo is None else cls(name, previous_of, restore, until)
+
+
+def put_aside(connection: Connection, mark: Mark) -> None:
+    """Mark a database, already renamed, and let nobody connect to it; can be rolled back."""
+    database = sql.Identifier(mark.name)
+    connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(database))
+    connection.execute(
+        sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(mark.to_comment()))
+    )
+
+
+def drop_expired_previous(connection: Connection, now: datetime) -> list[str]:
+    """Drop the databases that were put aside and whose time is over.
+
+    One that was renamed or opened for connections is somebody's again and stays.
+
+    Args:
+        connection: an autocommit session of a superuser, in none of these databases.
+        now: with a time zone.
+
+    Returns:
+        Their names.
+
+    Raises:
+        OperatorError: DatabaseNotReady unless the cause has a name of its own.
+    """
+    dropped = []
+    with database_errors("dropping databases that restores put aside", DatabaseNotReady):
+        for name, mark in _list_marked(connection):
+            if mark.name == name and mark.until <= now:
+                drop_database(connection, name)
+                dropped.append(name)
+    return dropped
+
+
+def _list_marked(connection: Connection) -> list[tuple[str, Mark]]:
+    rows: Any = connection.execute(
+        "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
+        " WHERE NOT datallowconn AND NOT datistemplate"
+    ).fetchall()
+    marked = ((name, Mark.from_comment(comment)) for name, comment in rows)
+    return [(name, mark) for name, mark in marked if mark is not None]

@@ -1,0 +1,332 @@
+"""Restores an artifact in place: into a scratch database, compared, then swapped.
+
+Each phase is a function of its own. Until the swap the live database is not touched; a failure
+drops the scratch database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from ..errors import (
+    DatabaseNotReady,
+    IncompatibleVersion,
+    InvalidInput,
+    OperatorError,
+    RestoreFailed,
+)
+from ..postgres.cancellation import Cancellation, run_together
+from ..postgres.connection import (
+    MAINTENANCE_DATABASE,
+    Connection,
+    ConnectionParameters,
+    connect,
+    program_environment,
+)
+from ..postgres.databases import (
+    Properties,
+    create_database,
+    drop_database,
+    knows_encoding,
+    read_properties,
+)
+from ..postgres.errors import database_errors
+from ..postgres.programs import (
+    Version,
+    program_version,
+    require_client_not_older,
+    require_injection_fixes,
+    require_not_newer,
+    run_program,
+)
+from ..store.filesystem import FilesystemStore
+from ..store.location import Location
+from .artifact import Artifact, verify_artifact
+from .compare import compare_content
+from .manifest import DUMP_FOLDER
+from .previous import drop_expired_previous
+from .progress import Progress, now_text
+from .swap import Swap, database_lock, find_outcome, swap
+
+LOCK_WAIT_SECONDS = 10.0
+_UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
+_UNTOUCHABLE = ("postgres", "template0", "template1")
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """What to restore and where to.
+
+    Attributes:
+        parameters: the server, a superuser, and the database to replace (or to create) as
+            ``dbname``.
+        uid: of the restore: a run with the same UID continues or repeats this one.
+        jobs: processes that pg_restore works with.
+        keep_previous: how long the replaced database is kept; zero drops it at once.
+        expected_sha256: of the manifest, as the Backup recorded it; None if not known.
+        lock_wait_seconds: patience with another restore of the same database.
+    """
+
+    parameters: ConnectionParameters
+    store: FilesystemStore
+    location: Location
+    uid: str
+    jobs: int = 1
+    keep_previous: timedelta = timedelta(hours=24)
+    expected_sha256: str | None = None
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS
+
+    @property
+    def database(self) -> str:
+        """The database to replace."""
+        return self.parameters.dbname
+
+    @property
+    def scratch(self) -> str:
+        """The database to restore into first."""
+        return f"restore_{self.uid[:8]}"
+
+    @property
+    def maintenance(self) -> ConnectionParameters:
+        """The server, through the maintenance database."""
+        return replace(self.parameters, dbname=MAINTENANCE_DATABASE)
+
+
+@dataclass(frozen=True)
+class RestoreOutcome:
+    """How a restore ended.
+
+    Attributes:
+        summary: ``Artifact.summary()`` with the restore's own times and previousDatabase.
+        repeated: an earlier run had swapped already.
+    """
+
+    summary: dict[str, Any]
+    repeated: bool
+
+
+def restore_artifact(request: RestoreRequest, progress: Progress | None = None) -> RestoreOutcome:
+    """Replace a database by the content of an artifact.
+
+    Raises:
+        OperatorError: what ``check_restore`` and ``swap`` raise; Locked; NoSpace; RestoreFailed
+            otherwise. The live database is untouched then.
+    """
+    progress = progress or Progress()
+    _check_request(request)
+    started = now_text()
+    with (
+        database_errors(f'restoring database "{request.database}"', RestoreFailed),
+        connect(request.maintenance) as connection,
+        database_lock(connection, request.database, request.lock_wait_seconds),
+    ):
+        done = find_outcome(connection, request.uid)
+        if done is not None:
+            _drop_unwanted_previous(request, connection)
+            return RestoreOutcome(done, repeated=True)
+        artifact = check_restore(request, connection, progress)
+        try:
+            done = _replace(request, connection, artifact, started, progress)
+        except BaseException as error:
+            done = _undo(request)
+            if done is None or not isinstance(error, Exception):
+                raise
+        return RestoreOutcome(done, repeated=False)
+
+
+def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) -> bool:
+    """Check all that can be checked without writing.
+
+    Returns:
+        Whether there is something to do: False if a run with this UID has succeeded before.
+
+    Raises:
+        OperatorError: as ``check_restore``.
+    """
+    _check_request(request)
+    action = f'checking the restore of database "{request.database}"'
+    with database_errors(action, RestoreFailed), connect(request.maintenance) as connection:
+        if find_outcome(connection, request.uid) is not None:
+            return False
+        check_restore(request, connection, progress or Progress())
+        return True
+
+
+def _check_request(request: RestoreRequest) -> None:
+    if not _UID.fullmatch(request.uid):
+        raise InvalidInput(f"{request.uid!r} is not the UID of a Restore")
+    if request.jobs < 1:
+        raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
+    if request.keep_previous < timedelta(0):
+        raise InvalidInput("keep_previous is negative: use zero to keep nothing")
+    if request.database in (*_UNTOUCHABLE, request.scratch):
+        raise InvalidInput(f'database "{request.database}" cannot be replaced: name another one')
+
+
+def check_restore(request: RestoreRequest, connection: Connection, progress: Progress) -> Artifact:
+    """Everything that can be found out without writing anything.
+
+    Args:
+        connection: a session in the maintenance database.
+
+    Raises:
+        DatabaseNotReady: the server is a standby.
+        BackupLocationMissing, ChecksumMismatch: see ``verify_artifact``.
+        IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
+        ServerVersionUnsupported: pg_restore is too old.
+        RestoreFailed: roles or extensions that the backup needs are missing.
+    """
+    row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+    if row is None or row[0]:
+        raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
+    with progress.step(f"Checking every file of backup {request.location}"):
+        artifact = verify_artifact(
+            request.store, request.location, request.expected_sha256, request.jobs
+        )
+    _check_versions(artifact, connection)
+    _check_requirements(artifact, connection)
+    return artifact
+
+
+def _check_versions(artifact: Artifact, connection: Connection) -> None:
+    source = artifact.manifest.source
+    server = Version.from_number(connection.info.server_version)
+    client = program_version("pg_restore")
+    require_not_newer(Version.from_number(source.server_version_num), server)
+    require_client_not_older("pg_restore", client, server)
+    require_injection_fixes("pg_restore", client)
+    if not knows_encoding(connection, source.locale.encoding):
+        raise IncompatibleVersion(
+            f"backup {artifact.location} is encoded in {source.locale.encoding!r},"
+            " which the server does not know"
+        )
+
+
+def _check_requirements(artifact: Artifact, connection: Connection) -> None:
+    source = artifact.manifest.source
+    available = "SELECT {} FROM pg_catalog.{}"
+    for what, needed, statement, remedy in (
+        (
+            "roles",
+            {source.owner, *source.roles},
+            available.format("rolname", "pg_roles"),
+            "create them",
+        ),
+        (
+            "extensions",
+            set(source.extensions),
+            available.format("name", "pg_available_extensions"),
+            "use an image that has them",
+        ),
+    ):
+        present = {name for (name,) in connection.execute(statement.encode())}
+        if missing := sorted(needed - present):
+            names = ", ".join(f'"{name}"' for name in missing)
+            raise RestoreFailed(
+                f"backup {artifact.location} needs {what} that the server lacks: {names}; {remedy}"
+            )
+
+
+def _replace(
+    request: RestoreRequest,
+    connection: Connection,
+    artifact: Artifact,
+    started: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    properties = _properties_for(request, connection, artifact)
+    with progress.step(f'Creating scratch database "{request.scratch}"'):
+        drop_database(connection, request.scratch)
+        create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
+    with progress.step("Restoring into it"):
+        _run_pg_restore(request)
+    with progress.step("Comparing it with the manifest"):
+        _compare(request, artifact)
+    with progress.step(f'Replacing database "{request.database}"'):
+        times = {"startTime": started, "completionTime": now_text()}
+        plan = Swap(
+            uid=request.uid,
+            live=request.database,
+            scratch=request.scratch,
+            scratch_properties=properties,
+            keep_previous=request.keep_previous,
+            outcome=artifact.summary() | times,
+        )
+        done = swap(connection, request.maintenance, plan)
+        _drop_unwanted_previous(request, connection)
+    return done
+
+
+def _properties_for(
+    request: RestoreRequest, connection: Connection, artifact: Artifact
+) -> Properties:
+    """Those of the live database, or plain ones if there is none."""
+    live = read_properties(connection, request.database)
+    return live or Properties(
+        owner=artifact.manifest.source.owner,
+        tablespace="pg_default",
+        connection_limit=-1,
+        comment=None,
+        grants=None,
+        settings=(),
+    )
+
+
+def _run_pg_restore(request: RestoreRequest) -> None:
+    with program_environment(request.parameters) as environment:
+        run_program(
+            [
+                "pg_restore",
+                f"--jobs={request.jobs}",
+                "--exit-on-error",
+                "--no-password",
+                f"--dbname={request.parameters.conninfo(request.scratch)}",
+                str(request.store.folder(request.location) / DUMP_FOLDER),
+            ],
+            environment,
+            RestoreFailed,
+        )
+
+
+def _compare(request: RestoreRequest, artifact: Artifact) -> None:
+    """Compare the scratch database, and meanwhile give the planner its statistics."""
+    cancellation = Cancellation()
+
+    @contextmanager
+    def session() -> Iterator[Connection]:
+        with connect(request.parameters, request.scratch) as connection:
+            yield connection
+
+    def analyze() -> None:
+        with session() as connection, cancellation.calls(connection.cancel_safe):
+            connection.execute("ANALYZE")
+
+    def compare() -> None:
+        compare_content(session, artifact.manifest, request.jobs, cancellation)
+
+    run_together(cancellation, [compare, analyze])
+
+
+def _drop_unwanted_previous(request: RestoreRequest, connection: Connection) -> None:
+    if not request.keep_previous:
+        drop_expired_previous(connection, datetime.now(UTC))
+
+
+def _undo(request: RestoreRequest) -> dict[str, Any] | None:
+    """Drop the scratch database of a failed run, as far as the server still answers.
+
+    Returns:
+        What is remembered of the swap if it has happened after all: the session may break
+        between the server's commit and its answer.
+    """
+    with suppress(OperatorError, psycopg.Error), connect(request.maintenance) as connection:
+        drop_database(connection, request.scratch)
+        return find_outcome(connection, request.uid)
+    return None

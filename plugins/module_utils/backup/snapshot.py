@@ -1,0 +1,104 @@
+"""One look at a database that the dump and all fingerprints share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from ..errors import BackupFailed
+from ..postgres.connection import Connection, ConnectionParameters, connect
+from .fingerprint import Relation, list_tables, make_canonical
+from .manifest import MATERIALIZED_VIEW
+
+LOCK_WAIT_SECONDS = 60
+_ATTEMPTS = 5
+_TABLES_PER_STATEMENT = 500
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An exported snapshot; it is valid as long as its ``connection`` keeps its transaction.
+
+    Attributes:
+        name: what ``pg_dump --snapshot`` takes.
+        tables: all tables that can be seen; ordinary ones are locked in ACCESS SHARE mode.
+    """
+
+    parameters: ConnectionParameters
+    connection: Connection
+    name: str
+    tables: list[Relation]
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """Another session that sees the same."""
+        with connect(self.parameters) as connection:
+            make_canonical(connection)
+            _begin(connection)
+            connection.execute(
+                sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name))
+            )
+            yield connection
+
+
+@contextmanager
+def locked_snapshot(parameters: ConnectionParameters) -> Iterator[Snapshot]:
+    """Lock all tables, then take and export a snapshot, in a read-only transaction.
+
+    The locks come first because TRUNCATE and rewriting ALTER TABLEs do not obey snapshots: a
+    table changed by one after the snapshot but before pg_dump's own lock looks empty to it.
+
+    Raises:
+        Timeout: a table stayed locked by somebody else for LOCK_WAIT_SECONDS.
+        BackupFailed: tables were created and dropped all the time.
+    """
+    with connect(parameters) as connection:
+        make_canonical(connection)
+        for _ in range(_ATTEMPTS):
+            snapshot = _try_snapshot(parameters, connection)
+            if snapshot is not None:
+                yield snapshot
+                return
+    raise BackupFailed(
+        f'tables of database "{parameters.dbname}" come and go too fast to be locked:'
+        " take the backup when no migration runs"
+    )
+
+
+def _try_snapshot(parameters: ConnectionParameters, connection: Connection) -> Snapshot | None:
+    """A snapshot whose tables were all locked before it was taken, None if that failed."""
+    wanted = list_tables(connection)
+    _begin(connection)
+    try:
+        _lock(connection, wanted)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        connection.execute("ROLLBACK")
+        return None
+    row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+    assert row is not None
+    seen = list_tables(connection)
+    if {table.key for table in seen} - {table.key for table in wanted}:
+        connection.execute("ROLLBACK")
+        return None
+    return Snapshot(parameters, connection, str(row[0]), seen)
+
+
+def _begin(connection: Connection) -> None:
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+def _lock(connection: Connection, tables: list[Relation]) -> None:
+    """Lock what can be locked: LOCK refuses materialized views. Takes no snapshot yet."""
+    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+    names = [
+        sql.SQL("ONLY {}").format(table.identifier)
+        for table in tables
+        if table.kind != MATERIALIZED_VIEW
+    ]
+    for start in range(0, len(names), _TABLES_PER_STATEMENT):
+        chunk = sql.SQL(", ").join(names[start : start + _TABLES_PER_STATEMENT])
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(chunk))

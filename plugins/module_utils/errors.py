@@ -1,0 +1,91 @@
+"""The project's errors: each class is one reason that a condition or a Job's result can carry.
+
+The name of the class is the reason (CamelCase, part of the API), the message names the object
+that is concerned and the next step. Nothing here knows PostgreSQL, Kubernetes or Ansible.
+"""
+
+from __future__ import annotations
+
+
+class OperatorError(Exception):
+    """Root of all errors that the project raises on purpose.
+
+    Attributes:
+        reason: the reason of a condition: the name of the class unless it sets another one.
+        message: shown to people in conditions, events and logs: no secrets in it.
+    """
+
+    reason = "OperatorError"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "reason" not in cls.__dict__:
+            cls.reason = cls.__name__
+
+
+class AuthFailed(OperatorError):
+    """The server refused the user or the password."""
+
+
+class BackupFailed(OperatorError):
+    """A backup failed for a reason that has no name of its own."""
+
+
+class BackupLocationMissing(OperatorError):
+    """There is no finished artifact (one with a manifest) at the location."""
+
+
+class ChecksumMismatch(OperatorError):
+    """The artifact is not what its manifest says."""
+
+
+class DatabaseNotFound(OperatorError):
+    """The server has no database of that name."""
+
+
+class DatabaseNotReady(OperatorError):
+    """The server cannot be reached, is starting, shutting down or read-only."""
+
+
+class IncompatibleVersion(OperatorError):
+    """The artifact cannot be restored by this version of the server or of the project."""
+
+
+class InvalidInput(OperatorError):
+    """A value that was handed in can never work."""
+
+
+class Locked(OperatorError):
+    """Another run holds the lock of the database."""
+
+
+class NoSpace(OperatorError):
+    """A disk is full: the server's or the store's; the message says which."""
+
+
+class RestoreFailed(OperatorError):
+    """A restore failed for a reason that has no name of its own; the live database is untouched."""
+
+
+class SecretMissing(OperatorError):
+    """A file that a Secret should have provided is missing or unusable."""
+
+
+class ServerVersionUnsupported(OperatorError):
+    """Client programs and server do not fit together."""
+
+
+class StoreDenied(OperatorError):
+    """The store refuses access."""
+
+
+class StoreUnreachable(OperatorError):
+    """The store cannot be reached or fails."""
+
+
+class Timeout(OperatorError):
+    """Something that had to happen within a limit did not."""

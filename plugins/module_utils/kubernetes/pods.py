@@ -1,0 +1,82 @@
+"""What keeps a pod from running, in words for the person who can mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .client import Object
+
+_IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A pod that does not get on by itself.
+
+    Attributes:
+        reason: a condition's reason, such as ImagePullFailed.
+        message: which pod, what is wrong, what to do.
+        needs_user: whether nothing but a change by a person can end it.
+    """
+
+    reason: str
+    message: str
+    needs_user: bool
+
+
+def is_ready(pod: Object) -> bool:
+    """Tell whether the kubelet calls the pod ready and nobody is deleting it."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in pod.get("status", {}).get("conditions", [])
+    )
+
+
+def find_problem(pod: Object) -> Problem | None:
+    """Return what keeps the pod from running, or None where it is running or just starting."""
+    name = pod["metadata"]["name"]
+    status = pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            return Problem(
+                "Unschedulable",
+                f"no node can take pod {name}: {condition.get('message', '')}",
+                needs_user=False,
+            )
+    statuses = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+    for container in statuses:
+        waiting = container.get("state", {}).get("waiting") or {}
+        problem = _waiting_problem(name, container, waiting)
+        if problem:
+            return problem
+    return None
+
+
+def _waiting_problem(pod: str, container: Object, waiting: Object) -> Problem | None:
+    reason = waiting.get("reason", "")
+    detail = " ".join(waiting.get("message", "").split())
+    if reason in _IMAGE_REASONS:
+        return Problem(
+            "ImagePullFailed",
+            f"pod {pod} cannot get image {container['image']}: {detail or reason};"
+            " set an image that exists and that the nodes can pull",
+            needs_user=True,
+        )
+    if reason in {"CreateContainerConfigError", "CreateContainerError"}:
+        return Problem(
+            "ContainerNotCreated",
+            f"pod {pod}, container {container['name']}: {detail or reason}",
+            needs_user=True,
+        )
+    if reason == "CrashLoopBackOff":
+        terminated = container.get("lastState", {}).get("terminated") or {}
+        return Problem(
+            "CrashLoopBackOff",
+            f"pod {pod}, container {container['name']} ended {container.get('restartCount', 0)}"
+            f" times, last with exit code {terminated.get('exitCode', 'unknown')};"
+            f" see: kubectl logs {pod} -c {container['name']} --previous",
+            needs_user=False,
+        )
+    return None

@@ -1,0 +1,180 @@
+"""The two Secrets of a Database: for its applications, and for the server's own roles."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import OperatorError
+from .client import ApiError, Cluster, Object
+from .objects import owner_reference
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
+_PASSWORD_BYTES = 24
+
+
+class SecretInvalid(OperatorError):
+    """A Secret that was found does not hold what it must."""
+
+
+class SecretMissing(OperatorError):
+    """A Secret is gone whose contents cannot be made again."""
+
+
+def read_key(secret: Object, key: str) -> str:
+    """Return a Secret's value as text.
+
+    Raises:
+        SecretInvalid: the key is missing or empty.
+    """
+    encoded = (secret.get("data") or {}).get(key, "")
+    if not encoded:
+        name = secret["metadata"]["name"]
+        raise SecretInvalid(
+            f"Secret {name} has no key {key!r}; add it, or delete the Secret to have it made again"
+        )
+    return base64.b64decode(encoded).decode()
+
+
+def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False) -> bool:
+    """Make the Secret NAME-credentials exist with all keys of a Service Binding.
+
+    A Secret that is there is adopted: keys that it has stay as they are, missing ones are added.
+
+    Returns:
+        Whether anything was (or would be) written.
+
+    Raises:
+        SecretInvalid: it is for another user, or has no password.
+    """
+    name = f"{database['metadata']['name']}-credentials"
+    found = cluster.get("v1", "Secret", database["metadata"]["namespace"], name)
+    username = database["spec"]["username"]
+    if found is None:
+        data = service_binding(database, username, secrets.token_urlsafe(_PASSWORD_BYTES))
+        return _create(cluster, database, name, data, dry_run)
+    password = read_key(found, "password")
+    if "username" in found["data"] and read_key(found, "username") != username:
+        raise SecretInvalid(
+            f"Secret {name} is for user {read_key(found, 'username')!r}, the Database wants"
+            f" {username!r}; correct the Secret's key 'username' or delete the Secret"
+        )
+    wanted = service_binding(database, username, password)
+    missing = {key: value for key, value in wanted.items() if key not in found["data"]}
+    return _complete(cluster, database, found, missing, dry_run)
+
+
+def ensure_internal(
+    cluster: Cluster, database: Object, has_data: bool, dry_run: bool = False
+) -> bool:
+    """Make the Secret NAME-internal exist: the passwords of the server's own roles.
+
+    Args:
+        has_data: whether volumes exist, whose server knows the old passwords.
+
+    Returns:
+        Whether anything was (or would be) written.
+
+    Raises:
+        SecretMissing: it is gone while volumes exist.
+    """
+    name = f"{database['metadata']['name']}-internal"
+    namespace = database["metadata"]["namespace"]
+    found = cluster.get("v1", "Secret", namespace, name)
+    if found is None:
+        if has_data:
+            raise SecretMissing(
+                f"Secret {name} is gone, and the server's own passwords with it, while volumes"
+                f" of the Database exist; put the Secret {namespace}/{name} back from your copy"
+            )
+        return _create(cluster, database, name, internal_secret(), dry_run)
+    read_key(found, "superuser-password")
+    read_key(found, "patroni.yml")
+    return _complete(cluster, database, found, {}, dry_run)
+
+
+def internal_secret() -> dict[str, str]:
+    """Make new passwords for superuser, replication and pg_rewind, and Patroni's file of them."""
+    passwords = {
+        role: secrets.token_urlsafe(_PASSWORD_BYTES)
+        for role in ("superuser", "replication", "rewind")
+    }
+    usernames = {"superuser": "postgres", "replication": "standby", "rewind": "rewind"}
+    lines = ["postgresql:", "  authentication:"]
+    for role, password in passwords.items():
+        lines += [
+            f"    {role}:",
+            f"      username: {usernames[role]}",
+            f'      password: "{password}"',
+        ]
+    return {
+        "superuser-password": passwords["superuser"],
+        "patroni.yml": "\n".join(lines) + "\n",
+    }
+
+
+def service_binding(database: Object, username: str, password: str) -> dict[str, str]:
+    """Return the keys that the Service Binding specification names for a PostgreSQL service."""
+    name = database["metadata"]["name"]
+    host = f"{name}.{database['metadata']['namespace']}.svc.cluster.local"
+    dbname = database["spec"]["databaseName"]
+    return {
+        "type": "postgresql",
+        "provider": "postgres-operator",
+        "host": host,
+        "port": "5432",
+        "database": dbname,
+        "username": username,
+        "password": password,
+        "uri": f"postgresql://{username}:{quote(password, safe='')}@{host}:5432/{dbname}",
+        "jdbc-uri": f"jdbc:postgresql://{host}:5432/{dbname}"
+        f"?user={username}&password={quote(password, safe='')}",
+    }
+
+
+def _owners(database: Object) -> list[Object]:
+    """Return the owner references that reclaimPolicy asks for."""
+    return [owner_reference(database)] if database["spec"]["reclaimPolicy"] == "Delete" else []
+
+
+def _create(
+    cluster: Cluster, database: Object, name: str, data: dict[str, str], dry_run: bool
+) -> bool:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": database["metadata"]["namespace"],
+            "labels": {**MANAGED_BY, "app": "database", "database": database["metadata"]["name"]},
+            "ownerReferences": _owners(database),
+        },
+        "stringData": data,
+    }
+    if not dry_run:
+        try:
+            cluster.create(manifest)
+        except ApiError as error:
+            # Another reconcile was first: its Secret is the one.
+            if error.status != 409:
+                raise
+    return True
+
+
+def _complete(
+    cluster: Cluster, database: Object, found: Object, missing: dict[str, str], dry_run: bool
+) -> bool:
+    """Add missing keys; give a Secret of our own the owner that reclaimPolicy asks for."""
+    patch: dict[str, Any] = {}
+    if missing:
+        patch["stringData"] = missing
+    ours = (found["metadata"].get("labels") or {}).items() >= MANAGED_BY.items()
+    owners = _owners(database)
+    if ours and (found["metadata"].get("ownerReferences") or []) != owners:
+        patch["metadata"] = {"ownerReferences": owners}
+    if patch and not dry_run:
+        metadata = found["metadata"]
+        cluster.merge("v1", "Secret", metadata["namespace"], metadata["name"], patch)
+    return bool(patch)

@@ -1,0 +1,91 @@
+"""The members of a Patroni cluster as the Kubernetes API shows them.
+
+Patroni writes each member's state into its pod's annotation `status` and the leader's name into the
+annotation `leader` of the Endpoints named like the cluster, so no member has to be asked over the
+network (source: patroni/dcs/kubernetes.py).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..kubernetes.client import Object
+from ..kubernetes.pods import Problem, find_problem, is_ready
+
+LEADER_ANNOTATION = "leader"
+STATUS_ANNOTATION = "status"
+REVISION_LABEL = "controller-revision-hash"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One instance: a pod of the StatefulSet and what its Patroni last reported.
+
+    Attributes:
+        name: the pod's, and Patroni's name for the member, such as `app-0`.
+        uid: the pod's UID.
+        ordinal: the number in the name.
+        pod_ip: empty while the pod has none.
+        ready: whether the kubelet calls the pod ready.
+        revision: the StatefulSet revision that the pod was made from.
+        role: `primary`, `replica`, or empty before the first report.
+        state: Patroni's word: `running`, `streaming`, `starting`, ... or empty.
+        timeline: 0 before the first report.
+        lsn: the position written or replayed, in bytes from the start of WAL; 0 where unknown.
+        problem: what keeps the pod from running.
+    """
+
+    name: str
+    uid: str
+    ordinal: int
+    pod_ip: str
+    ready: bool
+    revision: str
+    role: str
+    state: str
+    timeline: int
+    lsn: int
+    problem: Problem | None
+
+    @property
+    def serving(self) -> bool:
+        """Whether it takes part: a running primary, or a replica that streams."""
+        wanted = "running" if self.role == "primary" else "streaming"
+        return self.ready and self.state == wanted
+
+
+def parse_member(pod: Object) -> Member:
+    """Read a member from its pod."""
+    metadata = pod["metadata"]
+    report = _report(metadata.get("annotations") or {})
+    return Member(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ordinal=int(metadata["name"].rpartition("-")[2]),
+        pod_ip=pod.get("status", {}).get("podIP", ""),
+        ready=is_ready(pod),
+        revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
+        role=str(report.get("role", "")),
+        state=str(report.get("state", "")),
+        timeline=int(report.get("timeline") or 0),
+        lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
+        problem=find_problem(pod),
+    )
+
+
+def _report(annotations: Object) -> Object:
+    """Return the member's report; empty where there is none yet or it is not JSON."""
+    try:
+        report = json.loads(annotations.get(STATUS_ANNOTATION, "{}"))
+    except ValueError:
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def parse_leader(endpoints: Object | None) -> str:
+    """Return the name of the member that holds the leader lock, or an empty string."""
+    if endpoints is None:
+        return ""
+    annotations = endpoints["metadata"].get("annotations") or {}
+    return str(annotations.get(LEADER_ANNOTATION, ""))

@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, client programs, roles, databases and what a server says of itself."""

@@ -1,0 +1,168 @@
+"""Connections, and how the password travels: from a file into memory or a private PGPASSFILE.
+
+The password is never put into arguments, the environment or messages.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import conninfo
+
+from ..errors import DatabaseNotReady, InvalidInput, SecretMissing
+from .errors import translate
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+MAINTENANCE_DATABASE = "postgres"
+"""Where sessions live that create, rename or drop other databases."""
+
+CONNECT_TIMEOUT_SECONDS = 10
+
+# A role's or a database's own limits are for its applications, not for hours of copying.
+# These two could fail a session's very first statement, so they come with its start.
+_STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off"
+
+_SESSION_SETTINGS = {
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    # A vanished client must not keep locks: the server's default keepalive is two hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "client_connection_check_interval": "10s",
+}
+
+
+@dataclass(frozen=True)
+class ConnectionParameters:
+    """How to reach one server.
+
+    Attributes:
+        host: name, address, or folder of the Unix socket.
+        port: TCP port, or the number in the socket's name.
+        user: role to log in as.
+        dbname: database that is meant when a function is not told another one.
+        password_file: file that holds the password and nothing else (one line end at its end
+            is ignored); None where the server asks for none.
+    """
+
+    host: str
+    port: int
+    user: str
+    dbname: str = MAINTENANCE_DATABASE
+    password_file: Path | None = None
+
+    def read_password(self) -> str | None:
+        """The password as it is in the file now, None if there is no file to read.
+
+        Raises:
+            SecretMissing: the file is missing, unreadable or empty.
+            InvalidInput: it holds a line end or a NUL, which no password file can express.
+        """
+        if self.password_file is None:
+            return None
+        try:
+            text = Path(self.password_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SecretMissing(
+                f"cannot read the password file {self.password_file}:"
+                f" {getattr(error, 'strerror', None) or 'not UTF-8'}; mount the credentials Secret"
+            ) from None
+        password = text.removesuffix("\n").removesuffix("\r")
+        if not password:
+            raise SecretMissing(f"the password file {self.password_file} is empty")
+        if any(character in password for character in "\n\r\0"):
+            raise InvalidInput(
+                f"the password in {self.password_file} spans several lines: use a single line"
+            )
+        return password
+
+    def conninfo(self, dbname: str | None = None) -> str:
+        """libpq's connection string, without a password.
+
+        Programs are always given this and never a bare name: they would take a database
+        called ``a=b`` for a connection string.
+        """
+        return conninfo.make_conninfo(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            dbname=dbname or self.dbname,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name="postgres-operator",
+            options=_STARTUP_OPTIONS,
+        )
+
+
+def connect(parameters: ConnectionParameters, dbname: str | None = None) -> Connection:
+    """Open a session in autocommit mode, without the time limits of roles and databases.
+
+    Args:
+        parameters: the server; its ``dbname`` unless ``dbname`` is given.
+
+    Raises:
+        AuthFailed, DatabaseNotFound, DatabaseNotReady, Timeout, SecretMissing.
+    """
+    target = dbname or parameters.dbname
+    password = parameters.read_password()
+    try:
+        connection = psycopg.connect(
+            parameters.conninfo(target), password=password, autocommit=True
+        )
+        _apply_session_settings(connection)
+    except psycopg.Error as error:
+        action = f'connecting to database "{target}" at {parameters.host}:{parameters.port}'
+        raise translate(error, action, DatabaseNotReady) from error
+    return connection
+
+
+def _apply_session_settings(connection: Connection) -> None:
+    """Set those settings that this version of the server has."""
+    connection.execute(
+        "SELECT set_config(name, wanted.value, false)"
+        " FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
+        " JOIN pg_catalog.pg_settings USING (name)",
+        [list(_SESSION_SETTINGS), list(_SESSION_SETTINGS.values())],
+    )
+
+
+@contextmanager
+def program_environment(parameters: ConnectionParameters) -> Iterator[dict[str, str]]:
+    """The environment for libpq programs: it names a PGPASSFILE that lives as long as the block.
+
+    The file has mode 0600 in a folder of mode 0700. Messages come in English, since reasons
+    are read from them.
+    """
+    password = parameters.read_password()
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PGPASSWORD", "PGPASSFILE")
+    }
+    environment["LC_ALL"] = "C"
+    with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
+        passfile = Path(folder, "pgpass")
+        descriptor = os.open(passfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            if password is not None:
+                file.write(f"*:*:*:*:{_escape_passfile(password)}\n")
+        environment["PGPASSFILE"] = str(passfile)
+        yield environment
+
+
+def _escape_passfile(password: str) -> str:
+    """Escape what separates fields in a password file.
+
+    >>> _escape_passfile("a:b")
+    'a\\\\:b'
+    """
+    return password.replace("\\", "\\\\").replace(":", "\\:")

@@ -1,0 +1,97 @@
+"""Turns what PostgreSQL says (SQLSTATE, or the text of its programs) into the project's errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from ..errors import (
+    AuthFailed,
+    DatabaseNotFound,
+    DatabaseNotReady,
+    NoSpace,
+    OperatorError,
+    ServerVersionUnsupported,
+    Timeout,
+)
+
+# Errors of a failed connection carry no SQLSTATE in libpq, and pg_dump prints only text:
+# so both are recognised by the messages of the C locale. The first match wins.
+_TEXTS: tuple[tuple[re.Pattern[str], type[OperatorError]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), error)
+    for pattern, error in (
+        (r"no space left on device|disk quota exceeded|could not extend file", NoSpace),
+        (r"server version mismatch", ServerVersionUnsupported),
+        (
+            r"password authentication failed|no password supplied|no pg_hba\.conf entry"
+            r'|authentication failed for user|role "[^"]*" does not exist'
+            r'|role "[^"]*" is not permitted to log in|role with OID \d+ does not exist',
+            AuthFailed,
+        ),
+        (r'database "[^\n]*" does not exist', DatabaseNotFound),
+        (r"due to lock timeout|due to statement timeout|timeout expired", Timeout),
+        (
+            r"connection refused|could not translate host name|name or service not known"
+            r"|no such file or directory[^\n]*\n[^\n]*running locally|the database system is"
+            r"|server closed the connection unexpectedly|terminating connection"
+            r"|connection timed out|no route to host|network is unreachable"
+            r"|connection to server was lost|could not connect to server"
+            r"|too many clients already|remaining connection slots are reserved",
+            DatabaseNotReady,
+        ),
+    )
+)
+
+_SQLSTATES: dict[str, type[OperatorError]] = {
+    "53100": NoSpace,
+    "28000": AuthFailed,
+    "28P01": AuthFailed,
+    "3D000": DatabaseNotFound,
+    "55P03": Timeout,
+    "57014": Timeout,
+    "25006": DatabaseNotReady,
+    "53300": DatabaseNotReady,
+}
+_CONNECTION_CLASSES = ("08", "57")
+
+
+def classify_text(text: str, default: type[OperatorError]) -> type[OperatorError]:
+    """The error class for what a client program wrote, ``default`` if nothing is recognised.
+
+    >>> classify_text("FATAL:  password authentication failed for user \\"a\\"", NoSpace).__name__
+    'AuthFailed'
+    """
+    for pattern, error in _TEXTS:
+        if pattern.search(text):
+            return error
+    return default
+
+
+def classify_exception(error: psycopg.Error, default: type[OperatorError]) -> type[OperatorError]:
+    """The error class for an exception of psycopg: by SQLSTATE if there is one, else by text."""
+    sqlstate = error.sqlstate
+    if sqlstate is None:
+        return classify_text(str(error), default)
+    if sqlstate in _SQLSTATES:
+        return _SQLSTATES[sqlstate]
+    if sqlstate.startswith(_CONNECTION_CLASSES):
+        return DatabaseNotReady
+    return default
+
+
+def translate(error: psycopg.Error, action: str, default: type[OperatorError]) -> OperatorError:
+    """An error that says what was being done (``action``, such as 'connecting to "app"')."""
+    detail = " ".join(str(error).split())
+    return classify_exception(error, default)(f"{action} failed: {detail}")
+
+
+@contextmanager
+def database_errors(action: str, default: type[OperatorError]) -> Iterator[None]:
+    """Translate what psycopg raises in the block."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error, action, default) from error

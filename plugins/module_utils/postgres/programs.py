@@ -1,0 +1,196 @@
+"""pg_dump and pg_restore: found on PATH, run by argument list, their errors given a reason."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..errors import IncompatibleVersion, OperatorError, ServerVersionUnsupported
+from .cancellation import Cancellation
+from .errors import classify_text
+
+_STDERR_TAIL_LINES = 40
+_MESSAGE_LENGTH = 1500
+
+FIXED_MINOR_VERSIONS = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
+"""First minor release of each major that does not run what a hostile dump smuggles in.
+
+CVE-2025-8714 and CVE-2025-8715, published 2025-08-14; 18.0 has both fixes.
+"""
+_FIRST_FIXED_MAJOR = 18
+
+
+@dataclass(frozen=True, order=True)
+class Version:
+    """A PostgreSQL version as 10 and later number them."""
+
+    major: int
+    minor: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+    @classmethod
+    def from_number(cls, number: int) -> Version:
+        """From server_version_num.
+
+        >>> str(Version.from_number(150020))
+        '15.20'
+        """
+        return cls(number // 10000, number % 10000)
+
+    @classmethod
+    def from_program(cls, text: str) -> Version:
+        """From what ``pg_dump --version`` prints; a beta counts as minor 0.
+
+        >>> str(Version.from_program("pg_dump (PostgreSQL) 18beta1"))
+        '18.0'
+        """
+        match = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", text)
+        if match is None:
+            raise ServerVersionUnsupported(f"not a version of PostgreSQL: {text.strip()!r}")
+        return cls(int(match[1]), int(match[2] or 0))
+
+
+def find_program(name: str) -> str:
+    """The path of a client program.
+
+    Raises:
+        ServerVersionUnsupported: it is not on PATH.
+    """
+    path = shutil.which(name)
+    if path is None:
+        raise ServerVersionUnsupported(
+            f"{name} is not on PATH: use an image that has PostgreSQL's client programs"
+        )
+    return path
+
+
+def program_version(name: str) -> Version:
+    """The version of a client program on PATH."""
+    done = subprocess.run(
+        [find_program(name), "--version"], capture_output=True, text=True, check=True
+    )
+    return Version.from_program(done.stdout)
+
+
+def require_client_not_older(name: str, client: Version, server: Version) -> None:
+    """Refuse a client of an older major version than the server's.
+
+    Raises:
+        ServerVersionUnsupported: pg_dump itself would refuse, pg_restore would fail later.
+    """
+    if client.major < server.major:
+        raise ServerVersionUnsupported(
+            f"{name} is version {client}, the server {server}:"
+            f" use {name} of version {server.major} or newer"
+        )
+
+
+def require_injection_fixes(name: str, client: Version) -> None:
+    """Refuse a client that would run code hidden in a hostile dump.
+
+    Raises:
+        ServerVersionUnsupported: older than FIXED_MINOR_VERSIONS.
+    """
+    if client.major >= _FIRST_FIXED_MAJOR:
+        return
+    fixed = FIXED_MINOR_VERSIONS.get(client.major)
+    if fixed is None or client.minor < fixed:
+        wanted = "a supported version" if fixed is None else f"{client.major}.{fixed} or newer"
+        raise ServerVersionUnsupported(
+            f"{name} {client} lacks the fixes of CVE-2025-8714 and CVE-2025-8715: use {wanted}"
+        )
+
+
+def require_not_newer(source: Version, server: Version) -> None:
+    """Refuse to restore a dump into a server of an older major version than its source.
+
+    Raises:
+        IncompatibleVersion
+    """
+    if source.major > server.major:
+        raise IncompatibleVersion(
+            f"the backup was taken from PostgreSQL {source}, the server is {server}:"
+            f" restore into version {source.major} or newer"
+        )
+
+
+def run_program(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    failure: type[OperatorError],
+    cancellation: Cancellation | None = None,
+) -> None:
+    """Run a client program to its end; memory stays bounded however much it complains.
+
+    Args:
+        arguments: program name, found on PATH, and its arguments.
+        environment: all of its environment (``program_environment``).
+        failure: the error if the reason is not recognised.
+        cancellation: by which another thread can end the program.
+
+    Raises:
+        OperatorError: the class that fits what it wrote, with the end of that in the message.
+    """
+    name = arguments[0]
+    command = [find_program(name), *arguments[1:]]
+    tail: deque[str] = deque(maxlen=_STDERR_TAIL_LINES)
+    process = subprocess.Popen(
+        command,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        process_group=0,
+    )
+    # Not kill(): asked to terminate, they cancel what their own workers do in the server.
+    with (cancellation or Cancellation()).calls(process.terminate):
+        try:
+            _follow(process, tail)
+        finally:
+            _end_group(process)
+    if process.returncode != 0:
+        raise _program_error(name, process.returncode, tail, failure)
+
+
+def _follow(process: subprocess.Popen[str], tail: deque[str]) -> None:
+    """Keep the end of stderr until the program ends."""
+    assert process.stderr is not None
+    stream = process.stderr
+
+    def read() -> None:
+        with stream:
+            tail.extend(stream)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    process.wait()
+    # Workers that outlive a killed program hold stderr open: its end is not waited for.
+    reader.join(timeout=2)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """End the program if it still runs, and what it may have left behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+
+
+def _program_error(
+    name: str, status: int, tail: Sequence[str], failure: type[OperatorError]
+) -> OperatorError:
+    text = "".join(tail).strip()
+    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    detail = " ".join(text.split())[-_MESSAGE_LENGTH:]
+    return classify_text(text, failure)(f"{name} {ended}: {detail or 'it wrote no message'}")

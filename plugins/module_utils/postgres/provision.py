@@ -1,0 +1,121 @@
+"""Makes sure of the application's role and database; writes only what differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from ..errors import DatabaseNotReady
+from . import scram
+from .connection import Connection
+from .errors import translate
+
+_CREATE_ROLE = sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {verifier}")
+_SET_PASSWORD = sql.SQL("ALTER ROLE {role} PASSWORD {verifier}")
+_GRANT_LOGIN = sql.SQL("ALTER ROLE {role} LOGIN")
+_CREATE_DATABASE = sql.SQL(
+    "CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8' {locale}"
+)
+_FIRST_MAJOR_WITH_BUILTIN_PROVIDER = 17
+_FIRST_MAJOR_WITH_PROVIDERS = 15
+
+
+@dataclass(frozen=True)
+class ProvisionResult:
+    """What was written."""
+
+    role_created: bool = False
+    login_granted: bool = False
+    password_changed: bool = False
+    database_created: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was."""
+        return any(
+            (self.role_created, self.login_granted, self.password_changed, self.database_created)
+        )
+
+
+def ensure_role_and_database(
+    connection: Connection, username: str, password: str, database: str
+) -> ProvisionResult:
+    """Make sure that a role can log in with ``password`` and that a database exists.
+
+    A new database belongs to the role, is UTF8 and sorts by C.UTF-8, which depends on no C
+    library. The owner of an existing one is left alone. Neither the server's log nor its
+    statistics ever see the clear password: the verifier is made here.
+
+    Args:
+        connection: an autocommit session of a superuser.
+
+    Raises:
+        OperatorError: DatabaseNotReady unless the cause has a name of its own.
+    """
+    try:
+        role = _ensure_role(connection, username, password)
+        created = _ensure_database(connection, username, database)
+    except psycopg.Error as error:
+        action = f'preparing role "{username}" and database "{database}"'
+        raise translate(error, action, DatabaseNotReady) from error
+    return ProvisionResult(*role, database_created=created)
+
+
+def _ensure_role(connection: Connection, username: str, password: str) -> tuple[bool, bool, bool]:
+    """Returns whether the role was created, was granted LOGIN, had its password changed."""
+    row = connection.execute(
+        "SELECT rolcanlogin, rolpassword FROM pg_catalog.pg_authid WHERE rolname = %s", [username]
+    ).fetchone()
+    role = sql.Identifier(username)
+    if row is None:
+        verifier = _make_verifier(connection, username, password)
+        connection.execute(_CREATE_ROLE.format(role=role, verifier=verifier))
+        return True, False, False
+    can_login, current = row
+    if not can_login:
+        connection.execute(_GRANT_LOGIN.format(role=role))
+    known = current if isinstance(current, str) else None
+    same = scram.matches(password, known)
+    if not same:
+        verifier = _make_verifier(connection, username, password)
+        connection.execute(_SET_PASSWORD.format(role=role, verifier=verifier))
+    return False, not can_login, not same
+
+
+def _make_verifier(connection: Connection, username: str, password: str) -> sql.Literal:
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), username.encode(), b"scram-sha-256"
+    )
+    return sql.Literal(verifier.decode("ascii"))
+
+
+def _ensure_database(connection: Connection, username: str, database: str) -> bool:
+    exists = connection.execute(
+        "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", [database]
+    ).fetchone()
+    if exists:
+        return False
+    connection.execute(
+        _CREATE_DATABASE.format(
+            database=sql.Identifier(database),
+            role=sql.Identifier(username),
+            locale=_portable_locale(connection.info.server_version // 10000),
+        )
+    )
+    return True
+
+
+def _portable_locale(major: int) -> sql.SQL:
+    """C.UTF-8, from the server itself where it has it, else from the C library.
+
+    LC_COLLATE and LC_CTYPE are C beside the builtin provider: every C library has that one.
+    """
+    if major >= _FIRST_MAJOR_WITH_BUILTIN_PROVIDER:
+        return sql.SQL(
+            "LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+    if major >= _FIRST_MAJOR_WITH_PROVIDERS:
+        return sql.SQL("LOCALE_PROVIDER libc LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'")
+    return sql.SQL("LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'")

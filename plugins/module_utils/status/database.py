@@ -1,0 +1,288 @@
+"""The status of a Database: a pure function of what was observed.
+
+While a Database is made, its phases are Pending, Provisioning, Configuring, Deploying, Verifying
+and Ready. Once Ready, a change is Updating; what only a person can mend is Failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .decision import SOON, VERIFYING, WAITING, Condition, Decision
+
+# A standby further behind than this is not yet a copy to rely on.
+MAX_LAG_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance, as far as the status speaks of it. `problem` is a (reason, message) pair."""
+
+    name: str
+    ready: bool
+    role: str = ""
+    state: str = ""
+    timeline: int = 0
+    problem: tuple[str, str] | None = None
+    needs_user: bool = False
+
+
+@dataclass(frozen=True)
+class Standby:
+    """One row of pg_stat_replication on the primary."""
+
+    name: str
+    state: str
+    lag_bytes: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """What the primary said over SQL, or `problem`: the (reason, message) why it said nothing."""
+
+    problem: tuple[str, str] | None = None
+    writable: bool = False
+    database_exists: bool = False
+    role_exists: bool = False
+    version: str = ""
+    timeline: int = 0
+    standbys: tuple[Standby, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that the status of a Database rests on.
+
+    Attributes:
+        refused: (reason, message) where the spec or a Secret does not allow to go on.
+        instances: the pods.
+        primary: the leader's name; empty where there is none.
+        rollout: the message of the rolling update's step; empty where nothing is to be rolled.
+        server: what the primary said; None where it was not asked, because it does not run yet.
+    """
+
+    replicas: int
+    refused: tuple[str, str] | None = None
+    instances: tuple[Instance, ...] = ()
+    primary: str = ""
+    rollout: str = ""
+    server: Server | None = None
+
+
+def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
+    """Decide phase, conditions and the other fields of the status."""
+    decision = _decide(observation, _fields(resource, observation))
+    updating = resource.get("status", {}).get("phase") == "Updating"
+    if updating and decision.phase in {"Provisioning", "Configuring", "Deploying"}:
+        return replace(decision, phase="Updating")
+    return decision
+
+
+def _decide(observation: Observation, fields: dict[str, Any]) -> Decision:
+    if observation.refused:
+        return _refused(observation, fields)
+    ready_count = sum(instance.ready for instance in observation.instances)
+    problem = _worst_problem(observation)
+
+    if observation.server is None:
+        return _before_primary(observation, fields, problem)
+    if observation.server.problem:
+        phase = "Deploying" if fields["version"] else "Configuring"
+        return _waiting(phase, fields, *observation.server.problem)
+    if observation.rollout:
+        return _rolling(observation, fields, problem)
+    if ready_count < observation.replicas or len(observation.instances) != observation.replicas:
+        message = f"not all replicas ready: {ready_count}/{observation.replicas}"
+        if problem:
+            message = f"{message}; {problem.problem[1]}" if problem.problem else message
+        return _waiting(
+            "Deploying",
+            fields,
+            problem.problem[0] if problem and problem.problem else "ReplicasNotReady",
+            message,
+            log=(f"Consistency check failed, retrying: {message}",),
+        )
+    return _verify(observation, fields)
+
+
+def _fields(resource: Mapping[str, Any], observation: Observation) -> dict[str, Any]:
+    name = resource["metadata"]["name"]
+    namespace = resource["metadata"]["namespace"]
+    server = observation.server or Server()
+    ready_count = sum(instance.ready for instance in observation.instances)
+    lag = {standby.name: standby.lag_bytes for standby in server.standbys}
+    old = resource.get("status", {})
+    return {
+        "ready": False,
+        "endpoint": f"{name}.{namespace}.svc.cluster.local:5432",
+        "readOnlyEndpoint": f"{name}-ro.{namespace}.svc.cluster.local:5432",
+        "secretName": f"{name}-credentials",
+        "replicas": len(observation.instances),
+        "readyReplicas": ready_count,
+        "instancesReady": f"{ready_count}/{observation.replicas}",
+        "primary": observation.primary or None,
+        "timeline": server.timeline or old.get("timeline"),
+        "version": server.version or old.get("version"),
+        "instances": [
+            {
+                "name": instance.name,
+                "role": instance.role,
+                "state": instance.state,
+                **({"lagBytes": lag[instance.name]} if instance.name in lag else {}),
+            }
+            for instance in observation.instances
+        ],
+    }
+
+
+def _worst_problem(observation: Observation) -> Instance | None:
+    """Return the instance whose problem is to be told: first one that only a person can mend."""
+    with_problem = [instance for instance in observation.instances if instance.problem]
+    return min(with_problem, key=lambda instance: not instance.needs_user, default=None)
+
+
+def _conditions(
+    ready: bool, reason: str, message: str, progressing: bool, progress_reason: str = ""
+) -> tuple[Condition, ...]:
+    return (
+        Condition("Ready", "True" if ready else "False", reason, message),
+        Condition(
+            "Progressing",
+            "True" if progressing else "False",
+            progress_reason or reason,
+            message,
+        ),
+    )
+
+
+def _refused(observation: Observation, fields: dict[str, Any]) -> Decision:
+    """Say why nothing is changed; a Database that serves goes on serving."""
+    assert observation.refused is not None
+    reason, message = observation.refused
+    serving = bool(observation.server and observation.server.writable)
+    fields["ready"] = serving
+    return Decision(
+        phase="Failed",
+        conditions=_conditions(serving, reason, message, progressing=False),
+        fields=fields,
+        requeue_after=WAITING,
+    )
+
+
+def _waiting(
+    phase: str,
+    fields: dict[str, Any],
+    reason: str,
+    message: str,
+    log: tuple[str, ...] = (),
+) -> Decision:
+    return Decision(
+        phase=phase,
+        conditions=_conditions(False, reason, message, progressing=True),
+        fields=fields,
+        requeue_after=SOON,
+        log=log,
+    )
+
+
+def _before_primary(
+    observation: Observation, fields: dict[str, Any], problem: Instance | None
+) -> Decision:
+    """No instance takes writes: the pods are being made, or the first one is being initialised."""
+    if problem and problem.problem:
+        reason, message = problem.problem
+        return Decision(
+            phase="Failed" if problem.needs_user else "Provisioning",
+            conditions=_conditions(False, reason, message, progressing=not problem.needs_user),
+            fields=fields,
+            requeue_after=VERIFYING,
+        )
+    if fields["version"]:
+        return _waiting(
+            "Deploying", fields, "NoPrimary", "waiting for an instance to take the lead"
+        )
+    if any(instance.state for instance in observation.instances):
+        return _waiting(
+            "Configuring", fields, "InitialisingPrimary", "the first instance is being initialised"
+        )
+    return _waiting("Provisioning", fields, "CreatingInstances", "the instances are being created")
+
+
+def _rolling(
+    observation: Observation, fields: dict[str, Any], problem: Instance | None
+) -> Decision:
+    """A rolling update is under way; the primary takes writes meanwhile."""
+    assert observation.server is not None
+    stopped = problem.problem if problem and problem.needs_user else None
+    message = observation.rollout
+    if stopped:
+        message = f"the update has stopped and the other instances go on serving: {stopped[1]}"
+    reason = stopped[0] if stopped else "RollingUpdate"
+    fields["ready"] = observation.server.writable
+    return Decision(
+        phase="Updating",
+        conditions=_conditions(
+            observation.server.writable, reason, message, progressing=not stopped
+        ),
+        fields=fields,
+        requeue_after=VERIFYING if stopped else SOON,
+        log=(f"Rolling update: {message}",),
+    )
+
+
+def _verify(observation: Observation, fields: dict[str, Any]) -> Decision:
+    """Compare what the primary says with what was asked for."""
+    assert observation.server is not None
+    log = [f"All replicas ready, checking consistency: {observation.replicas}"]
+    failures = find_inconsistencies(observation)
+    if failures:
+        message = "; ".join(failures)
+        log.append(f"Consistency check failed, retrying: {message}")
+        return Decision(
+            phase="Verifying",
+            conditions=_conditions(False, "ConsistencyCheckFailed", message, progressing=True),
+            fields=fields,
+            requeue_after=SOON,
+            log=log,
+        )
+    log.append(f"Database accessibility check passed: {fields['endpoint']}")
+    fields["ready"] = True
+    return Decision(
+        phase="Ready",
+        conditions=(
+            Condition("Ready", "True", "AllChecksPassed", "Database is ready"),
+            Condition("Progressing", "False", "ReconciliationComplete", "Reconciliation complete"),
+        ),
+        fields=fields,
+        log=log,
+    )
+
+
+def find_inconsistencies(observation: Observation) -> list[str]:
+    """Return what keeps a complete cluster from being Ready, in words; empty where all is well."""
+    server = observation.server
+    assert server is not None
+    failures = []
+    if not server.writable:
+        failures.append(f"primary {observation.primary} takes no writes")
+    if not server.role_exists:
+        failures.append("the user does not exist")
+    if not server.database_exists:
+        failures.append("the database does not exist")
+    standbys = {standby.name: standby for standby in server.standbys}
+    for instance in observation.instances:
+        if instance.name == observation.primary:
+            continue
+        standby = standbys.get(instance.name)
+        if standby is None or standby.state != "streaming":
+            failures.append(f"standby {instance.name} is not streaming from {observation.primary}")
+        elif standby.lag_bytes > MAX_LAG_BYTES:
+            failures.append(f"standby {instance.name} is {standby.lag_bytes} bytes behind")
+        if instance.timeline and server.timeline and instance.timeline != server.timeline:
+            failures.append(
+                f"standby {instance.name} is on timeline {instance.timeline},"
+                f" the primary on {server.timeline}"
+            )
+    return failures

@@ -1,0 +1,80 @@
+"""From an observation as the roles hand it over (plain lists and dicts) to a kind's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import backup, database, restore
+from .decision import Decision
+from .job import JobState
+
+
+def decide(resource: Mapping[str, Any], observation: Mapping[str, Any]) -> Decision:
+    """Decide the status of a Database, Backup or Restore."""
+    kind = resource["kind"]
+    if kind == "Database":
+        return database.decide(resource, _database(observation))
+    blocked = _pair(observation.get("blocked"))
+    job = _job(observation.get("job"))
+    if kind == "Backup":
+        return backup.decide(backup.Observation(observation.get("claim", ""), blocked, job))
+    return restore.decide(restore.Observation(blocked, job))
+
+
+def _database(observation: Mapping[str, Any]) -> database.Observation:
+    instances = tuple(
+        database.Instance(
+            name=instance["name"],
+            ready=instance["ready"],
+            role=instance["role"],
+            state=instance["state"],
+            timeline=instance["timeline"],
+            problem=_pair(instance["problem"]),
+            needs_user=instance["needs_user"],
+        )
+        for instance in observation.get("instances", [])
+    )
+    return database.Observation(
+        replicas=observation["replicas"],
+        refused=_pair(observation.get("refused")),
+        instances=instances,
+        primary=observation.get("primary", ""),
+        rollout=observation.get("rollout", ""),
+        server=_server(observation.get("server")),
+    )
+
+
+def _server(server: Mapping[str, Any] | None) -> database.Server | None:
+    if not server:
+        return None
+    problem = _pair(server.get("problem"))
+    if problem:
+        return database.Server(problem=problem)
+    return database.Server(
+        writable=server["writable"],
+        database_exists=server["database_exists"],
+        role_exists=server["role_exists"],
+        version=server["version"],
+        timeline=server["timeline"],
+        standbys=tuple(
+            database.Standby(standby["name"], standby["state"], standby["lag_bytes"])
+            for standby in server["standbys"]
+        ),
+    )
+
+
+def _job(job: Mapping[str, Any] | None) -> JobState | None:
+    if not job:
+        return None
+    return JobState(
+        name=job["name"],
+        problem=_pair(job.get("problem")),
+        needs_user=bool(job.get("needs_user")),
+        result=job.get("result"),
+    )
+
+
+def _pair(value: Any) -> tuple[str, str] | None:
+    """Return a (reason, message) pair; None where there is none."""
+    return (str(value[0]), str(value[1])) if value else None

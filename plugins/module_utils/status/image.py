@@ -1,0 +1,36 @@
+"""What an image's tag tells about PostgreSQL's major version."""
+
+from __future__ import annotations
+
+import re
+
+_TAG = re.compile(r":(?P<major>\d+)(?:[.\-][^/]*)?$")
+
+
+def image_major(image: str) -> int | None:
+    """Return the major version that the tag names, or None where it names none.
+
+    >>> image_major("registry:5000/postgres:17.2-alpine"), image_major("postgres:latest")
+    (17, None)
+    """
+    found = _TAG.search(image.partition("@")[0])
+    return int(found["major"]) if found else None
+
+
+def refuse_major_change(image: str, running: str) -> tuple[str, str] | None:
+    """Return reason and message where the image is of another major version than the server.
+
+    Args:
+        image: the image that the spec asks for.
+        running: the running server's version, such as `17.2`; empty where none has run yet.
+    """
+    wanted = image_major(image)
+    current = int(running.partition(".")[0]) if running else None
+    if wanted is None or current is None or wanted == current:
+        return None
+    return (
+        "MajorVersionChange",
+        f"image {image} is PostgreSQL {wanted}, the data is of {current}: set an image of"
+        f" {current} again; to change the major version, create a Database with image {image}"
+        " and restore a Backup of this one into it",
+    )

@@ -1,0 +1,84 @@
+"""What Backup and Restore share: both are done by a Job that ends with one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .decision import (
+    SOON,
+    WAITING,
+    Condition,
+    Decision,
+    format_duration,
+    format_size,
+    parse_time,
+)
+
+_RESULT_KEYS = (
+    "startTime",
+    "completionTime",
+    "sizeBytes",
+    "sha256",
+    "serverVersion",
+    "tables",
+    "rows",
+)
+
+
+@dataclass(frozen=True)
+class JobState:
+    """A Job and its pod, as far as the status speaks of them.
+
+    Attributes:
+        name: the Job's.
+        problem: (reason, message) of what keeps its pod from running.
+        needs_user: whether only a change by a person can end the problem.
+        result: the JSON document of the pod's termination message, or one made up from the Job's
+            own failure: `ok`, and `reason` and `message` where it is false. None while it runs.
+    """
+
+    name: str
+    problem: tuple[str, str] | None = None
+    needs_user: bool = False
+    result: Mapping[str, Any] | None = None
+
+
+def decide_unfinished(
+    condition: str,
+    running_reason: str,
+    what: str,
+    blocked: tuple[str, str] | None,
+    job: JobState | None,
+) -> Decision:
+    """Decide for a resource whose Job has not ended, or has not been made."""
+    if job is None:
+        reason, message = blocked or (running_reason, f"{what} is about to start")
+        return Decision(
+            phase="Pending",
+            conditions=[Condition(condition, "False", reason, message)],
+            requeue_after=WAITING if blocked else SOON,
+        )
+    reason, message = job.problem or (running_reason, f"{what} is being done by Job {job.name}")
+    return Decision(
+        phase="InProgress",
+        conditions=[Condition(condition, "False", reason, message)],
+        fields={"job": job.name},
+        requeue_after=WAITING if job.needs_user else SOON,
+    )
+
+
+def result_fields(job: JobState) -> dict[str, Any]:
+    """Return the status fields that the Job's result gives."""
+    assert job.result is not None
+    result = job.result
+    fields: dict[str, Any] = {"job": job.name}
+    for key in _RESULT_KEYS:
+        fields[key] = result.get(key)
+    if result.get("startTime") and result.get("completionTime"):
+        elapsed = parse_time(result["completionTime"]) - parse_time(result["startTime"])
+        fields["duration"] = format_duration(elapsed.total_seconds())
+    if result.get("sizeBytes") is not None:
+        fields["size"] = format_size(result["sizeBytes"])
+    return fields

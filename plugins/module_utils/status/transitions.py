@@ -1,0 +1,52 @@
+"""Which changes of a status are worth an Event and a line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# The condition whose reason and message explain the phase.
+_TELLING = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change to tell.
+
+    Attributes:
+        log_line: for the operator's log.
+        warning: whether a person should look.
+        reason: the Event's reason: the new phase, or the new reason of the condition.
+        message: the condition's message.
+    """
+
+    log_line: str
+    warning: bool
+    reason: str
+    message: str
+
+
+def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Transition]:
+    """Return what changed between two statuses; at most one transition."""
+    before, after = _telling(kind, old), _telling(kind, new)
+    old_phase, phase = old.get("phase", "Pending"), new["phase"]
+    if old_phase == phase and before.get("reason") == after["reason"]:
+        return []
+    warning = phase == "Failed" or after["reason"].endswith(("Failed", "NotFound"))
+    line = f"STATE TRANSITION: {old_phase} -> {phase}"
+    if old_phase == phase:
+        line = f"{kind} is {phase}: {after['reason']}"
+    return [
+        Transition(
+            log_line=f"{line} ({after['message']})",
+            warning=warning,
+            reason=after["reason"] if warning else phase,
+            message=after["message"],
+        )
+    ]
+
+
+def _telling(kind: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    conditions = status.get("conditions", [])
+    return next((c for c in conditions if c["type"] == _TELLING[kind]), {})

@@ -1,0 +1,1 @@
+"""Stores of backup artifacts: where files are, how they become durable. Knows no PostgreSQL."""

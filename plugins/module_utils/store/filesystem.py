@@ -1,0 +1,216 @@
+"""Artifacts in folders of a mounted volume, written so that a crash never leaves half of one.
+
+What makes an artifact finished is its manifest, and that appears by one rename, after
+everything else is on the disk. Files are read without following symbolic links.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from ..errors import (
+    BackupLocationMissing,
+    ChecksumMismatch,
+    NoSpace,
+    OperatorError,
+    StoreDenied,
+    StoreUnreachable,
+)
+from .location import Location
+
+MANIFEST_NAME = "manifest.json"
+_TEMPORARY_MANIFEST_NAME = ".manifest.json.new"
+
+
+@contextmanager
+def store_errors(action: str) -> Iterator[None]:
+    """Turn an OSError of the block into NoSpace, StoreDenied or StoreUnreachable."""
+    try:
+        yield
+    except OSError as error:
+        detail = f"{action} failed: {error.strerror or error}"
+        raise _os_error_class(error.errno)(detail) from error
+
+
+def _os_error_class(number: int | None) -> type[OperatorError]:
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return NoSpace
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreDenied
+    return StoreUnreachable
+
+
+@dataclass(frozen=True)
+class FilesystemStore:
+    """A store below a folder that exists already (the mount point of a volume)."""
+
+    root: Path
+
+    def folder(self, location: Location) -> Path:
+        """The artifact's folder; it need not exist."""
+        return self.root / location.namespace / location.database / location.uid
+
+    def is_finished(self, location: Location) -> bool:
+        """Whether there is a manifest, be it good or bad."""
+        with store_errors(f"looking for backup {location}"):
+            return _exists(self.folder(location) / MANIFEST_NAME)
+
+    def exists(self, location: Location) -> bool:
+        """Whether there is anything, finished or not."""
+        with store_errors(f"looking for backup {location}"):
+            return _exists(self.folder(location))
+
+    def begin(self, location: Location) -> Path:
+        """Make an empty folder for the artifact, in place of what a failed run left there.
+
+        Raises:
+            StoreUnreachable: the root does not exist: the volume is not mounted.
+        """
+        folder = self.folder(location)
+        with store_errors(f"preparing {folder}"):
+            if not self.root.is_dir():
+                raise StoreUnreachable(
+                    f"the store's folder {self.root} does not exist: mount the volume there"
+                )
+            _remove_tree(folder)
+            folder.mkdir(parents=True)
+        return folder
+
+    def finish(self, location: Location, manifest: bytes) -> None:
+        """Make all files durable, then let the manifest appear."""
+        folder = self.folder(location)
+        with store_errors(f"writing backup {location}"):
+            _sync_tree(folder)
+            _write_durably(folder / _TEMPORARY_MANIFEST_NAME, manifest)
+            (folder / _TEMPORARY_MANIFEST_NAME).replace(folder / MANIFEST_NAME)
+            for directory in (folder, folder.parent, folder.parent.parent, self.root):
+                _sync(directory)
+
+    def remove(self, location: Location) -> bool:
+        """Remove an artifact, its manifest first: what a crash leaves is not a backup.
+
+        Returns:
+            Whether there was anything.
+        """
+        folder = self.folder(location)
+        with store_errors(f"removing backup {location}"):
+            if not _exists(folder):
+                return False
+            _remove_tree(folder)
+            return True
+
+    def read_manifest(self, location: Location, limit: int) -> bytes:
+        """The manifest's bytes, read from the disk.
+
+        Raises:
+            BackupLocationMissing: there is none.
+            ChecksumMismatch: it is larger than ``limit`` bytes, so it is not a manifest.
+        """
+        if not self.is_finished(location):
+            raise BackupLocationMissing(
+                f"there is no finished backup at {self.folder(location)}:"
+                " it was removed, never completed, or another volume is mounted"
+            )
+        with (
+            store_errors(f"reading the manifest of backup {location}"),
+            self.open(location, MANIFEST_NAME) as file,
+        ):
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            raise ChecksumMismatch(f"the manifest of backup {location} exceeds {limit} bytes")
+        return content
+
+    def file_names(self, location: Location) -> set[str]:
+        """The paths of all files below the artifact's folder, the manifest's excepted.
+
+        Raises:
+            ChecksumMismatch: something there is neither a folder nor a plain file.
+        """
+        folder = self.folder(location)
+        names = set()
+        with store_errors(f"listing backup {location}"):
+            for entry in _walk(folder):
+                if not entry.is_file(follow_symlinks=False):
+                    raise ChecksumMismatch(f"{entry.path} is not a plain file")
+                names.add(os.path.relpath(entry.path, folder))
+        return names - {MANIFEST_NAME}
+
+    @contextmanager
+    def open(self, location: Location, name: str) -> Iterator[FileIO]:
+        """Open a file for reading what is on the disk, not what the page cache remembers.
+
+        Raises:
+            ChecksumMismatch: it is missing or not a plain file.
+        """
+        path = self.folder(location) / name
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                raise ChecksumMismatch(f"{path} is missing or not a plain file") from error
+            raise
+        with FileIO(descriptor) as raw:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ChecksumMismatch(f"{path} is not a plain file")
+            # Only clean pages can be dropped.
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            yield raw
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Everything below a folder that is not itself a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path))
+            else:
+                yield entry
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder if it is there; without its manifest from the first moment on."""
+    if not _exists(folder):
+        return
+    for name in (MANIFEST_NAME, _TEMPORARY_MANIFEST_NAME):
+        (folder / name).unlink(missing_ok=True)
+    _sync(folder)
+    shutil.rmtree(folder)
+
+
+def _sync_tree(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(parent, name))
+        _sync(Path(parent))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,110 @@
+"""Dump a database into an artifact."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: artifact_create
+short_description: Dump a database into an artifact with a manifest
+description:
+  - Dumps one database with C(pg_dump) in directory format to C(ROOT/NAMESPACE/RESOURCE/UID/dump) and writes
+    C(manifest.json) last of all. Whatever happens before leaves no manifest, and without one it is not a backup.
+  - The manifest has size and SHA-256 of every file, and row count and fingerprint of every table, taken in the very
+    snapshot that was dumped.
+  - What a failed run with the same O(uid) left behind is replaced. A finished artifact with the same O(uid) is adopted.
+  - Does not read the files back, see M(postgres.operator.artifact_verify).
+requirements:
+  - psycopg
+  - pg_dump on PATH, not older than the server
+extends_documentation_fragment:
+  - postgres.operator.backup.connection
+  - postgres.operator.backup.artifact
+  - postgres.operator.backup.run
+options:
+  database:
+    description: Name of the database in PostgreSQL.
+    type: str
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: A dump of app is in the store
+  postgres.operator.artifact_create:
+    host: app.default.svc
+    user: postgres
+    password_file: /etc/job/password
+    database: app
+    root: /backups
+    namespace: default
+    resource: app
+    uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+    jobs: 2
+"""
+
+RETURN = r"""
+artifact:
+  description: What was written, or adopted. Absent in check mode if there is no artifact yet.
+  type: dict
+  returned: success
+  sample:
+    location: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
+    sizeBytes: 62914560
+    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    serverVersion: "15.20"
+    tables: 5
+    rows: 1000110
+    startTime: "2026-01-31T02:00:00Z"
+    completionTime: "2026-01-31T02:00:09Z"
+steps:
+  description: Name and duration of each step.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
+    BackupRequest,
+    check_versions,
+    create_artifact,
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **options.CONNECTION_OPTIONS,
+    **options.ARTIFACT_OPTIONS,
+    **options.RUN_OPTIONS,
+    "database": {"type": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Dump; in check mode only find out whether a dump is missing and could be made."""
+    request = BackupRequest(
+        parameters=options.connection_parameters(params, params["database"]),
+        store=options.store(params),
+        location=options.location(params),
+        jobs=params["jobs"],
+    )
+    if check_mode and not request.store.is_finished(request.location):
+        check_versions(request.parameters)
+        return {"changed": True, "steps": []}
+    progress = options.progress(params)
+    outcome = create_artifact(request, progress)
+    return {
+        "changed": not outcome.adopted,
+        "artifact": outcome.artifact.summary(),
+        "steps": options.steps(progress),
+    }
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Remove an artifact."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: artifact_remove
+short_description: Remove an artifact from its store
+description:
+  - Removes all files of an artifact, the manifest first, so that an interrupted removal never leaves something that
+    looks like a backup.
+extends_documentation_fragment: postgres.operator.backup.artifact
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The backup's files are gone
+  postgres.operator.artifact_remove:
+    root: /backups
+    namespace: default
+    resource: app
+    uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+"""
+
+RETURN = r"""
+location:
+  description: The artifact, relative to the store's root.
+  type: str
+  returned: success
+  sample: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
+"""
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {**options.ARTIFACT_OPTIONS}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Remove; in check mode only find out whether there is something to remove."""
+    store, location = options.store(params), options.location(params)
+    changed = store.exists(location) if check_mode else store.remove(location)
+    return {"changed": changed, "location": str(location)}
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Replace a database by the content of an artifact."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: artifact_restore
+short_description: Replace a database by the content of an artifact
+description:
+  - Checks every file of the artifact, restores it into a scratch database, compares counts and fingerprints of all its
+    tables with the manifest, and puts it in the live database's place by renaming both in one transaction.
+  - The live database is the old one or the new one, never a mix, and its owner, privileges, settings and comment stay
+    as they are. A failure leaves it untouched and drops the scratch database.
+  - The old one is kept as C(DATABASE_before_XXXXXXXX) for O(keep_previous_seconds), and nobody can connect to it.
+  - A run with the same O(restore_uid) as one that has succeeded changes nothing.
+  - One restore at a time per database.
+requirements:
+  - psycopg
+  - pg_restore on PATH, not older than the server and with the fixes of CVE-2025-8714 and CVE-2025-8715
+extends_documentation_fragment:
+  - postgres.operator.backup.connection
+  - postgres.operator.backup.artifact
+  - postgres.operator.backup.run
+options:
+  database:
+    description: Name of the database in PostgreSQL; it is created if it does not exist.
+    type: str
+    required: true
+  restore_uid:
+    description: UID of the Restore resource, or any other name for this one restore, of 8 to 63 characters.
+    type: str
+    required: true
+  keep_previous_seconds:
+    description: How long the replaced database is kept; V(0) drops it at once.
+    type: int
+    default: 86400
+  sha256:
+    description: SHA-256 that the manifest must have, as the Backup's status recorded it.
+    type: str
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: App is as it was backed up
+  postgres.operator.artifact_restore:
+    host: app.default.svc
+    user: postgres
+    password_file: /etc/job/password
+    database: app
+    root: /backups
+    namespace: default
+    resource: app
+    uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+    restore_uid: 7c9e6679-7425-40de-944b-e07fc1f90ae7
+    jobs: 2
+"""
+
+RETURN = r"""
+restore:
+  description: What was restored. Absent in check mode.
+  type: dict
+  returned: success
+  sample:
+    location: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
+    sizeBytes: 62914560
+    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    serverVersion: "15.20"
+    tables: 5
+    rows: 1000110
+    startTime: "2026-01-31T09:00:00Z"
+    completionTime: "2026-01-31T09:00:07Z"
+    previousDatabase: app_before_7c9e6679
+steps:
+  description: Name and duration of each step.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
+    RestoreRequest,
+    rehearse_restore,
+    restore_artifact,
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **options.CONNECTION_OPTIONS,
+    **options.ARTIFACT_OPTIONS,
+    **options.RUN_OPTIONS,
+    "database": {"type": "str", "required": True},
+    "restore_uid": {"type": "str", "required": True},
+    "keep_previous_seconds": {"type": "int", "default": 86400},
+    "sha256": {"type": "str"},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Restore; in check mode only find out whether that is needed and could be done."""
+    request = RestoreRequest(
+        parameters=options.connection_parameters(params, params["database"]),
+        store=options.store(params),
+        location=options.location(params),
+        uid=params["restore_uid"],
+        jobs=params["jobs"],
+        keep_previous=timedelta(seconds=params["keep_previous_seconds"]),
+        expected_sha256=params["sha256"] or None,
+    )
+    progress = options.progress(params)
+    if check_mode:
+        needed = rehearse_restore(request, progress)
+        return {"changed": needed, "steps": options.steps(progress)}
+    outcome = restore_artifact(request, progress)
+    return {
+        "changed": not outcome.repeated,
+        "restore": outcome.summary,
+        "steps": options.steps(progress),
+    }
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

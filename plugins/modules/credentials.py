@@ -1,0 +1,77 @@
+"""Make the Secrets of a Database exist."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: credentials
+short_description: Make the Secrets of a Database exist
+description:
+  - C(NAME-credentials) holds what an application needs to connect (the keys of a Service Binding). One
+    that is there already is adopted, and its values are never overwritten.
+  - C(NAME-internal) holds the passwords of the server's own roles. It is never made again while volumes
+    exist, since their server knows the old passwords.
+  - Passwords are neither taken nor returned.
+options:
+  resource:
+    description: The Database.
+    type: dict
+    required: true
+  has_data:
+    description: Whether volumes of the Database exist.
+    type: bool
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The Secrets exist
+  postgres.operator.credentials:
+    resource: "{{ database_info.resource }}"
+    has_data: "{{ database_info.claims | length > 0 }}"
+"""
+
+RETURN = r"""
+refused:
+  description: A condition's reason and message where a Secret cannot be used; empty where all is well.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
+    SecretInvalid,
+    SecretMissing,
+    ensure_credentials,
+    ensure_internal,
+)
+
+ARGUMENT_SPEC = {
+    "resource": {"type": "dict", "required": True},
+    "has_data": {"type": "bool", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Ensure both Secrets; a Secret that cannot be used is an answer, not a failure."""
+    cluster = connect()
+    resource = params["resource"]
+    try:
+        internal = ensure_internal(cluster, resource, params["has_data"], dry_run=check_mode)
+        credentials = ensure_credentials(cluster, resource, dry_run=check_mode)
+    except (SecretInvalid, SecretMissing) as error:
+        return {"changed": False, "refused": [error.reason, error.message]}
+    return {"changed": internal or credentials, "refused": []}
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

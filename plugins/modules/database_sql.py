@@ -1,0 +1,165 @@
+"""Make the role and the database exist on the primary, and ask it how it is."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: database_sql
+short_description: Make the role and the database exist, and ask the primary how it is
+description:
+  - Connects to the primary as superuser. Creates the Database's user and database where they are missing, sets the
+    user's password where it differs from the Secret, drops replaced databases whose time is over.
+  - A primary that cannot be reached is an answer, not a failure.
+options:
+  resource:
+    description: The Database.
+    type: dict
+    required: true
+  leader:
+    description: The name of the leader's pod.
+    type: str
+    required: true
+  pod_ip:
+    description: The address of the leader's pod.
+    type: str
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The user and the database exist
+  postgres.operator.database_sql:
+    resource: "{{ database_info.resource }}"
+    leader: app-0
+    pod_ip: 10.244.0.7
+"""
+
+RETURN = r"""
+server:
+  description: What the primary said, or C(problem) with a reason and a message.
+  type: dict
+  returned: success
+dropped:
+  description: The replaced databases that were dropped.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
+    drop_expired_previous,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    ApiError,
+    Cluster,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    connect as connect_cluster,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.reach import (
+    Address,
+    reach,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import read_key
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
+    ConnectionParameters,
+    connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import (
+    Observation,
+    inspect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.provision import (
+    ensure_role_and_database,
+)
+
+ARGUMENT_SPEC = {
+    "resource": {"type": "dict", "required": True},
+    "leader": {"type": "str", "required": True},
+    "pod_ip": {"type": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Provision (not in check mode) and look."""
+    cluster = connect_cluster()
+    namespace = params["resource"]["metadata"]["namespace"]
+    try:
+        with reach(cluster, namespace, params["leader"], params["pod_ip"], 5432) as address:
+            return _work(cluster, params["resource"], address, check_mode)
+    except ApiError:
+        raise
+    except OperatorError as error:
+        return {
+            "changed": False,
+            "dropped": [],
+            "server": {"problem": [error.reason, error.message]},
+        }
+
+
+def _work(
+    cluster: Cluster, resource: dict[str, Any], address: Address, check_mode: bool
+) -> dict[str, Any]:
+    spec = resource["spec"]
+    changed, dropped = False, []
+    with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
+        password_file = Path(folder, "password")
+        password_file.touch(mode=0o600)
+        password_file.write_text(_password(cluster, resource, "internal", "superuser-password"))
+        parameters = ConnectionParameters(
+            address.host, address.port, "postgres", password_file=password_file
+        )
+        with connect(parameters) as connection:
+            if not check_mode:
+                password = _password(cluster, resource, "credentials", "password")
+                provided = ensure_role_and_database(
+                    connection, spec["username"], password, spec["databaseName"]
+                )
+                dropped = drop_expired_previous(connection, datetime.now(UTC))
+                changed = provided.changed or bool(dropped)
+            seen = inspect(connection, spec["databaseName"], spec["username"])
+    return {"changed": changed, "dropped": dropped, "server": _describe(seen)}
+
+
+def _password(cluster: Cluster, resource: dict[str, Any], secret: str, key: str) -> str:
+    metadata = resource["metadata"]
+    name = f"{metadata['name']}-{secret}"
+    found = cluster.get("v1", "Secret", metadata["namespace"], name)
+    if found is None:
+        raise ApiError(f"Secret {name} is gone; the next reconcile makes or asks for it", 404)
+    return read_key(found, key)
+
+
+def _describe(seen: Observation) -> dict[str, Any]:
+    return {
+        "problem": [],
+        "writable": seen.writable,
+        "database_exists": seen.database_exists,
+        "role_exists": seen.role_exists,
+        "version": seen.server_version,
+        "timeline": seen.timeline,
+        "standbys": [
+            {
+                "name": standby.application_name,
+                "state": standby.state,
+                "lag_bytes": standby.replay_lag_bytes or 0,
+            }
+            for standby in seen.standbys
+        ],
+    }
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

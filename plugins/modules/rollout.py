@@ -1,0 +1,141 @@
+"""Take the next step of a rolling update."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: rollout
+short_description: Take the next step of a rolling update
+description:
+  - Looks at the instances and takes at most one step towards all of them having the newest revision.
+  - Replicas are replaced first, one at a time, each streaming again before the next; then the leader hands
+    over; then it is replaced too. Never waits.
+options:
+  resource:
+    description: The Database.
+    type: dict
+    required: true
+  allowed:
+    description: Whether a step may be taken; otherwise the instances are only looked at.
+    type: bool
+    default: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The rolling update has gone one step further
+  postgres.operator.rollout:
+    resource: "{{ database_info.resource }}"
+  register: database_rollout
+"""
+
+RETURN = r"""
+action:
+  description: What was done. One of Nothing, Wait, DeletePod, Switchover.
+  type: str
+  returned: success
+message:
+  description: The step in words; empty where nothing is to be rolled.
+  type: str
+  returned: success
+leader:
+  description: The leader's name; empty where there is none.
+  type: str
+  returned: success
+instances:
+  description: The instances with name, pod_ip, ready, role, state, timeline, problem and needs_user.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    Cluster,
+    connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import (
+    Member,
+    parse_leader,
+    parse_member,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout import (
+    Action,
+    Step,
+    next_step,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.switchover import (
+    request_switchover,
+)
+
+ARGUMENT_SPEC = {
+    "resource": {"type": "dict", "required": True},
+    "allowed": {"type": "bool", "default": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Look, decide, do."""
+    cluster = connect()
+    metadata = params["resource"]["metadata"]
+    name, namespace = metadata["name"], metadata["namespace"]
+    pods = cluster.list("v1", "Pod", namespace, f"app=database,database={name}")
+    members = sorted((parse_member(pod) for pod in pods), key=lambda member: member.ordinal)
+    leader = parse_leader(cluster.get("v1", "Endpoints", namespace, name))
+    step = Step(Action.NOTHING)
+    if params["allowed"]:
+        revision = _newest_revision(cluster, namespace, name)
+        step = next_step(members, leader, revision, params["resource"]["spec"]["replicas"])
+    changed = step.action in {Action.DELETE_POD, Action.SWITCHOVER}
+    if changed and not check_mode:
+        _take(cluster, namespace, name, step, members)
+    return {
+        "changed": changed,
+        "action": step.action.value,
+        "message": step.message,
+        "leader": leader,
+        "instances": [_describe(member) for member in members],
+    }
+
+
+def _newest_revision(cluster: Cluster, namespace: str, name: str) -> str:
+    """Return the revision that the StatefulSet's controller made of the spec; empty before."""
+    found = cluster.get("apps/v1", "StatefulSet", namespace, name) or {}
+    status = found.get("status", {})
+    if not found or status.get("observedGeneration", 0) < found["metadata"]["generation"]:
+        return ""
+    revision: str = status.get("updateRevision", "")
+    return revision
+
+
+def _take(cluster: Cluster, namespace: str, name: str, step: Step, members: list[Member]) -> None:
+    if step.action is Action.SWITCHOVER:
+        request_switchover(cluster, namespace, name, step.member, step.candidate)
+        return
+    uid = next(member.uid for member in members if member.name == step.member)
+    cluster.delete("v1", "Pod", namespace, step.member, uid)
+
+
+def _describe(member: Member) -> dict[str, Any]:
+    problem = member.problem
+    return {
+        "name": member.name,
+        "pod_ip": member.pod_ip,
+        "ready": member.ready,
+        "role": member.role,
+        "state": member.state,
+        "timeline": member.timeline,
+        "problem": [problem.reason, problem.message] if problem else [],
+        "needs_user": bool(problem and problem.needs_user),
+    }
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

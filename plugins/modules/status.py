@@ -1,0 +1,133 @@
+"""Write the status of a custom resource, once, where it changed."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: status
+short_description: Write the status of a custom resource, once, where it changed
+description:
+  - Decides phase, conditions and the other fields from what was observed, and writes what differs.
+  - Every change of phase or of a condition's reason becomes an Event.
+options:
+  resource:
+    description: The Database, Backup or Restore.
+    type: dict
+    required: true
+  observation:
+    description:
+      - What was observed, as the deciding function of the kind takes it
+        (plugins/module_utils/status/database.py, backup.py, restore.py).
+    type: dict
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The status says what was observed
+  postgres.operator.status:
+    resource: "{{ backup_info.resource }}"
+    observation: "{{ backup_info.observation }}"
+  register: backup_status
+"""
+
+RETURN = r"""
+phase:
+  description: The phase.
+  type: str
+  returned: success
+log:
+  description: Lines for the operator's log.
+  type: list
+  elements: str
+  returned: success
+requeue_after:
+  description: When to look again, such as C(5s); empty where the reconcile period will do.
+  type: str
+  returned: success
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes import events
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    GROUP_VERSION,
+    ApiError,
+    Cluster,
+    connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.deciders import decide
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
+    build_status,
+    merge_patch,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
+    Transition,
+    find_transitions,
+)
+
+ARGUMENT_SPEC = {
+    "resource": {"type": "dict", "required": True},
+    "observation": {"type": "dict", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Decide and write."""
+    resource = params["resource"]
+    now = datetime.now(UTC)
+    decision = decide(resource, params["observation"])
+    old = resource.get("status", {})
+    new = build_status(resource, decision, now)
+    patch = merge_patch(old, new)
+    transitions = find_transitions(resource["kind"], old, new)
+    if patch and not check_mode:
+        _write(connect(), resource, patch, transitions, now)
+    requeue = decision.requeue_after
+    return {
+        "changed": bool(patch),
+        "phase": decision.phase,
+        # The same line is not repeated for every look at an unchanged state.
+        "log": [*decision.log, *(t.log_line for t in transitions)] if patch else [],
+        "requeue_after": f"{requeue:g}s" if requeue is not None else "",
+    }
+
+
+def _write(
+    cluster: Cluster,
+    resource: Mapping[str, Any],
+    patch: Mapping[str, Any],
+    transitions: list[Transition],
+    now: datetime,
+) -> None:
+    """Write status and Events; a resource that was deleted meanwhile needs neither."""
+    metadata = resource["metadata"]
+    try:
+        cluster.merge_status(
+            GROUP_VERSION, resource["kind"], metadata["namespace"], metadata["name"], dict(patch)
+        )
+    except ApiError as error:
+        if error.status == 404:
+            return
+        raise
+    for transition in transitions:
+        events.record(
+            cluster,
+            dict(resource),
+            transition.warning,
+            transition.reason,
+            transition.message,
+            now,
+        )
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Databases, stores and runs for the tests of backup and restore."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import Artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
+    BackupRequest,
+    create_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
+    RestoreOutcome,
+    RestoreRequest,
+    restore_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
+    ConnectionParameters,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
+    FilesystemStore,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Bench:
+    """One database and one store, and the runs between them."""
+
+    server: object
+    database: str
+    store: FilesystemStore
+    location: Location = field(default_factory=lambda: Location("ns", "app", str(uuid.uuid4())))
+
+    @property
+    def parameters(self) -> ConnectionParameters:
+        return ConnectionParameters(
+            self.server.host,
+            self.server.port,
+            self.server.user,
+            self.database,
+            self.server.password_file,
+        )
+
+    @property
+    def folder(self) -> Path:
+        return self.store.folder(self.location)
+
+    def backup_request(self) -> BackupRequest:
+        return BackupRequest(self.parameters, self.store, self.location, jobs=2)
+
+    def restore_request(self, **changes: object) -> RestoreRequest:
+        settings = {"uid": str(uuid.uuid4()), "jobs": 2, "lock_wait_seconds": 0.2} | changes
+        parameters = settings.pop("parameters", self.parameters)
+        return RestoreRequest(parameters, self.store, self.location, **settings)
+
+    def backup(self) -> Artifact:
+        return create_artifact(self.backup_request()).artifact
+
+    def restore(self, **changes: object) -> RestoreOutcome:
+        return restore_artifact(self.restore_request(**changes))
+
+    def connect(self, dbname: str | None = None) -> psycopg.Connection:
+        return self.server.connect(dbname or self.database)
+
+    def execute(self, statement: str, dbname: str | None = None) -> None:
+        with self.connect(dbname) as connection:
+            connection.execute(statement)
+
+    def scalar(self, statement: str, dbname: str | None = None) -> object:
+        with self.connect(dbname) as connection:
+            return connection.execute(statement).fetchone()[0]
+
+    def databases(self) -> set[str]:
+        """All databases but the server's own and those of other tests."""
+        with self.connect("postgres") as connection:
+            rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+        return {name for (name,) in rows} - {"postgres", "template0", "template1"}
+
+
+@pytest.fixture
+def make_bench(postgres_server, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """Make benches; all databases are dropped in the end."""
+
+    def make(name: str | None = None, options: str = "") -> Bench:
+        name = name or f"app{next(_numbers)}"
+        root = tmp_path / "store"
+        root.mkdir(exist_ok=True)
+        with postgres_server.connect() as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} " + options).format(sql.Identifier(name))
+            )
+        return Bench(postgres_server, name, FilesystemStore(root))
+
+    yield make
+    with postgres_server.connect() as connection:
+        rows = connection.execute(
+            "SELECT datname FROM pg_database"
+            " WHERE datname NOT IN ('postgres', 'template0', 'template1')"
+        ).fetchall()
+        for (name,) in rows:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+@pytest.fixture
+def bench(make_bench: Callable[..., Bench]) -> Bench:
+    """A bench whose database has one table `version` that says 'old', as in the backup to come."""
+    made = make_bench()
+    made.execute(
+        "CREATE TABLE version (name text);"
+        "INSERT INTO version VALUES ('old');"
+        "CREATE TABLE numbers AS SELECT n, md5(n::text) AS hash FROM generate_series(1, 20000) n"
+    )
+    return made
+
+
+@pytest.fixture
+def changed(bench: Bench) -> Bench:
+    """A bench that was backed up ('old') and then changed ('new')."""
+    bench.backup()
+    bench.execute("UPDATE version SET name = 'new'; DELETE FROM numbers WHERE n > 10")
+    return bench
+
+
+ONE_HOUR = timedelta(hours=1)

@@ -1,0 +1,132 @@
+"""The playbooks as Jobs run them, and where the password must not be seen meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from collection_root import CHECKOUT, ensure_collection_root
+
+
+@pytest.fixture
+def play(changed, tmp_path):
+    """Run a playbook; returns its exit status, its result document and its output."""
+
+    def run(name: str, **changes: object):
+        result_file = tmp_path / "result"
+        variables = {
+            "postgres_host": changed.server.host,
+            "postgres_port": changed.server.port,
+            "postgres_user": changed.server.user,
+            "postgres_password_file": str(changed.server.password_file),
+            "postgres_database": changed.database,
+            "artifact_root": str(changed.store.root),
+            "artifact_namespace": "ns",
+            "artifact_database": "app",
+            "artifact_uid": changed.location.uid,
+            "result_file": str(result_file),
+            "progress_file": str(tmp_path / "progress"),
+        } | changes
+        (tmp_path / "vars.json").write_text(json.dumps(variables))
+        environment = os.environ | {
+            "ANSIBLE_COLLECTIONS_PATH": str(ensure_collection_root()),
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
+        }
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "-v"]
+            + [CHECKOUT / "playbooks" / f"{name}.yml", "-e", f"@{tmp_path / 'vars.json'}"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        return done.returncode, json.loads(result_file.read_text()), done.stdout + done.stderr
+
+    return run
+
+
+class Watcher:
+    """Reads every process's arguments and environment again and again."""
+
+    def __init__(self, secret: str) -> None:
+        self.secret = secret.encode()
+        self.programs: set[str] = set()
+        self.found: set[str] = set()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self) -> None:
+        while not self.over.is_set():
+            for process in Path("/proc").glob("[0-9]*"):
+                try:
+                    arguments = (process / "cmdline").read_bytes()
+                    environment = (process / "environ").read_bytes()
+                except OSError:
+                    continue
+                self.programs.add(Path(arguments.split(b"\0")[0].decode(errors="replace")).name)
+                if self.secret in arguments or self.secret in environment:
+                    self.found.add(arguments.decode(errors="replace"))
+            time.sleep(0.005)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def test_backup_then_restore(changed, play, tmp_path) -> None:
+    secret = changed.server.password_file.read_text().strip()
+    uid = str(uuid.uuid4())
+    with Watcher(secret) as watcher:
+        status, backed_up, output = play("backup", artifact_uid=uid)
+        assert (status, backed_up["ok"]) == (0, True), output
+        changed.execute("DROP TABLE numbers")
+        status, restored, more = play(
+            "restore",
+            artifact_uid=uid,
+            artifact_sha256=backed_up["sha256"],
+            restore_uid=str(uuid.uuid4()),
+        )
+        assert (status, restored["ok"]) == (0, True), more
+    assert changed.scalar("SELECT count(*) FROM numbers") == 10
+    assert backed_up["location"] == f"ns/app/{uid}"
+    assert set(backed_up) == {
+        "ok", "location", "sizeBytes", "sha256", "serverVersion", "tables", "rows",
+        "startTime", "completionTime",
+    }  # fmt: skip
+    assert set(restored) == {*backed_up, "previousDatabase"}
+    steps = (tmp_path / "progress").read_text()
+    assert "Dumping and fingerprinting 2 tables: done" in steps
+    assert "Replacing database" in steps
+    assert {"pg_dump", "pg_restore"} <= watcher.programs, "the watcher has seen the programs"
+    assert not watcher.found
+    manifest = (changed.store.root / backed_up["location"] / "manifest.json").read_text()
+    for text in (output, more, steps, changed.server.log, json.dumps(backed_up), manifest):
+        assert secret not in text
+
+
+def test_failures_are_told(changed, play, tmp_path) -> None:
+    status, result, _ = play("restore", artifact_uid="nothing-here", restore_uid=str(uuid.uuid4()))
+    assert status != 0
+    assert (result["ok"], result["reason"]) == (False, "BackupLocationMissing")
+    wrong = tmp_path / "wrong"
+    wrong.write_text("wrong")
+    status, result, _ = play("backup", postgres_password_file=str(wrong), artifact_uid="a")
+    assert status != 0
+    assert (result["ok"], result["reason"]) == (False, "AuthFailed")
+    status, result, _ = play("backup", jobs="many", postgres_host=None)
+    assert status != 0
+    assert result["reason"] == "InvalidInput"
+    assert "jobs" in result["message"]

@@ -1,0 +1,188 @@
+"""The moment of the swap, as clients see it, and what becomes of the database put aside."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
+    drop_expired_previous,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
+    rehearse_restore,
+)
+
+
+class Clients:
+    """Clients that reconnect for ever and note whatever they see."""
+
+    def __init__(self, bench, count: int) -> None:
+        self.bench = bench
+        self.seen: list[tuple[str, int]] = []
+        self.errors: list[str] = []
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self.work, args=(n,)) for n in range(count)]
+
+    def work(self, number: int) -> None:
+        while not self.over.is_set():
+            try:
+                with self.bench.connect() as connection:
+                    # Some hold their connection, some connect for every query.
+                    for _ in range(10_000 if number % 2 else 1):
+                        if self.over.is_set():
+                            return
+                        self.seen.append(
+                            connection.execute(
+                                "SELECT (SELECT string_agg(name, ',') FROM version),"
+                                " (SELECT count(*) FROM numbers)"
+                            ).fetchone()
+                        )
+            except psycopg.Error as error:
+                self.errors.append(str(error))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_clients_see_the_old_or_the_new_content_and_nothing_else(changed) -> None:
+    with Clients(changed, 6) as clients:
+        time.sleep(0.2)
+        changed.restore()
+        time.sleep(0.3)
+    assert set(clients.seen) == {("new", 10), ("old", 20000)}
+    first_old = clients.seen.index(("old", 20000))
+    late = clients.seen[first_old + len(clients.threads) :]
+    assert ("new", 10) not in late, "once the swap has happened nobody sees what was before"
+    refused = [text for text in clients.errors if "not currently accepting" in text]
+    assert not refused, "there is no window in which the database refuses connections"
+
+
+def test_a_session_in_a_transaction_does_not_stop_the_swap(changed) -> None:
+    with changed.connect() as session:
+        session.execute("BEGIN")
+        session.execute("UPDATE version SET name = 'never committed'")
+        changed.restore()
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("COMMIT")
+    assert changed.scalar("SELECT name FROM version") == "old"
+
+
+def test_a_prepared_transaction_stops_it_and_nothing_is_lost(changed, monkeypatch) -> None:
+    from ansible_collections.postgres.operator.plugins.module_utils.backup import swap
+
+    monkeypatch.setattr(swap, "_ATTEMPTS", 1)
+    before = changed.databases()
+    with changed.connect() as session:
+        session.execute("BEGIN; INSERT INTO version VALUES ('prepared'); PREPARE TRANSACTION 'one'")
+    with pytest.raises(errors.Timeout, match="prepared transaction"):
+        changed.restore()
+    assert changed.databases() == before
+    changed.execute("ROLLBACK PREPARED 'one'")
+    assert changed.scalar("SELECT name FROM version") == "new"
+
+
+def test_two_restores_of_one_database_at_once(changed) -> None:
+    with changed.connect("postgres") as other:
+        other.execute(
+            "SELECT pg_advisory_lock(hashtextextended(%s, 0))",
+            [f"postgres-operator: restore of {changed.database}"],
+        )
+        with pytest.raises(errors.Locked, match=changed.database):
+            changed.restore()
+    assert changed.scalar("SELECT name FROM version") == "new"
+    changed.restore()
+
+
+def test_real_concurrent_restores(changed) -> None:
+    """One wins; the other is told, or comes after it."""
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(changed.restore())
+        except errors.OperatorError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [result for result in results if isinstance(result, errors.OperatorError)]
+    assert all(isinstance(error, errors.Locked) for error in refused)
+    assert len(refused) < 3
+    assert changed.scalar("SELECT name FROM version") == "old"
+
+
+def test_the_previous_database_is_closed_and_kept_until_its_time(changed, make_bench) -> None:
+    name = changed.restore(keep_previous=timedelta(hours=1)).summary["previousDatabase"]
+    assert name.startswith(f"{changed.database}_before_")
+    with pytest.raises(psycopg.OperationalError, match="not currently accepting connections"):
+        changed.connect(name)
+    now = datetime.now(UTC)
+    with changed.connect("postgres") as connection:
+        assert drop_expired_previous(connection, now + timedelta(minutes=59)) == []
+        assert drop_expired_previous(connection, now + timedelta(minutes=61)) == [name]
+        assert drop_expired_previous(connection, now + timedelta(minutes=61)) == []
+    assert name not in changed.databases()
+
+
+def test_a_previous_database_that_somebody_took_back_is_never_dropped(changed) -> None:
+    name = changed.restore().summary["previousDatabase"]
+    far = datetime.now(UTC) + timedelta(days=999)
+    with changed.connect("postgres") as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+        assert drop_expired_previous(connection, far) == []
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        connection.execute(f'ALTER DATABASE "{name}" RENAME TO mine')
+        assert drop_expired_previous(connection, far) == []
+    assert "mine" in changed.databases()
+
+
+def test_comments_of_others_are_left_alone(changed) -> None:
+    with changed.connect("postgres") as connection:
+        for comment in ("text", "[]", '{"postgres-operator": 1}', '{"postgres-operator": {}}'):
+            connection.execute(
+                psycopg.sql.SQL("COMMENT ON DATABASE {} IS {}").format(
+                    psycopg.sql.Identifier(changed.database), psycopg.sql.Literal(comment)
+                )
+            )
+            connection.execute(f"ALTER DATABASE {changed.database} ALLOW_CONNECTIONS false")
+            assert drop_expired_previous(connection, datetime.now(UTC)) == []
+
+
+def test_nothing_is_kept_if_that_is_asked_for(changed) -> None:
+    before = changed.databases()
+    assert changed.restore(keep_previous=timedelta(0)).summary["previousDatabase"] is None
+    assert changed.databases() == before
+    assert changed.scalar("SELECT name FROM version") == "old"
+
+
+def test_a_name_that_is_taken_stops_the_swap(changed) -> None:
+    request = changed.restore_request()
+    taken = f"{changed.database}_before_{request.uid[:8]}"
+    changed.execute(f'CREATE DATABASE "{taken}"', "postgres")
+    with pytest.raises(errors.RestoreFailed, match=taken):
+        changed.restore(uid=request.uid)
+    assert changed.scalar("SELECT name FROM version") == "new"
+
+
+def test_rehearsal_writes_nothing(changed) -> None:
+    request = changed.restore_request()
+    before = changed.databases()
+    assert rehearse_restore(request) is True
+    assert changed.databases() == before
+    changed.restore(uid=request.uid)
+    assert rehearse_restore(request) is False

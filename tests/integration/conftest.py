@@ -1,0 +1,150 @@
+"""A private PostgreSQL server for the tests, made anew for each run of them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+# Quoting, escaping and encoding all have their say in this one.
+SUPERUSER_PASSWORD = "s3cret:\\'\" ünïcode"
+
+
+@dataclass
+class PostgresServer:
+    """A running server; `psycopg` is used directly so that tests do not rest on the code they test."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    host = "127.0.0.1"
+    user = "postgres"
+
+    @property
+    def password_file(self) -> Path:
+        return self.folder / "password"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def connect(self, dbname: str = "postgres", **options: object) -> psycopg.Connection:
+        settings = {"user": self.user, "password": SUPERUSER_PASSWORD} | options
+        return psycopg.connect(
+            host=self.host, port=self.port, dbname=dbname, autocommit=True, **settings
+        )
+
+    def run(self, program: str, *arguments: str, dbname: str) -> str:
+        """Run one of PostgreSQL's programs and return what it prints."""
+        environment = os.environ | {
+            "PGHOST": self.host,
+            "PGPORT": str(self.port),
+            "PGUSER": self.user,
+            "PGPASSWORD": SUPERUSER_PASSWORD,
+            "PGDATABASE": dbname,
+        }
+        done = subprocess.run(
+            [program, *arguments], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+
+def _find_programs() -> Path:
+    """The folder of a server's programs; Debian keeps it off PATH."""
+    on_path = shutil.which("initdb")
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if on_path:
+        candidates.append(Path(on_path))
+    if not candidates:
+        pytest.fail("no PostgreSQL server: apt-get install postgresql-15", pytrace=False)
+    return candidates[-1].parent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _unprivileged() -> dict[str, object]:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return {}
+    account = pwd.getpwnam("postgres")
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+def _start(programs: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": str(folder),
+        "fsync": "off",
+        "max_connections": "60",
+        "max_prepared_transactions": "2",
+        "log_statement": "all",
+        "wal_level": "replica",
+    }
+    options = [word for item in settings.items() for word in ("-c", "=".join(item))]
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [programs / "postgres", "-D", folder / "data", "-p", str(port), *options],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            **_unprivileged(),
+        )
+
+
+def _wait_until_ready(server: PostgresServer) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.connect().close()
+            return
+        except psycopg.OperationalError:
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL did not start:\n{server.log}", pytrace=False)
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server whose client programs come first on PATH."""
+    programs = _find_programs()
+    folder = Path(tempfile.mkdtemp(prefix="postgres-test-"))
+    (folder / "password").write_text(SUPERUSER_PASSWORD + "\n")
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+        shutil.chown(folder / "password", "postgres")
+    subprocess.run(
+        [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256"]
+        + [f"--pwfile={folder / 'password'}", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+        check=True,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        **_unprivileged(),
+    )
+    port = _free_port()
+    server = PostgresServer(folder, port, _start(programs, folder, port))
+    path = os.environ["PATH"]
+    os.environ["PATH"] = f"{programs}{os.pathsep}{path}"
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        os.environ["PATH"] = path
+        server.process.send_signal(signal.SIGINT)
+        server.process.wait(timeout=30)
+        shutil.rmtree(folder)

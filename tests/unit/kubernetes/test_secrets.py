@@ -1,0 +1,117 @@
+"""The Secrets of a Database, against a cluster that is a dict."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
+    SecretInvalid,
+    SecretMissing,
+    ensure_credentials,
+    ensure_internal,
+)
+
+
+class FakeCluster:
+    """Just enough of Cluster for Secrets."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, dict[str, Any]] = {}
+
+    def get(self, api_version: str, kind: str, namespace: str, name: str) -> Any:
+        return self.secrets.get(name)
+
+    def create(self, manifest: dict[str, Any]) -> None:
+        data = manifest.pop("stringData")
+        manifest["data"] = {key: encode(value) for key, value in data.items()}
+        self.secrets[manifest["metadata"]["name"]] = manifest
+
+    def merge(self, api_version: str, kind: str, namespace: str, name: str, patch: Any) -> None:
+        secret = self.secrets[name]
+        for key, value in patch.get("stringData", {}).items():
+            secret["data"][key] = encode(value)
+        secret["metadata"].update(patch.get("metadata", {}))
+
+
+def encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def database(policy: str = "Retain") -> dict[str, Any]:
+    return {
+        "kind": "Database",
+        "metadata": {"name": "app", "namespace": "shop", "uid": "u"},
+        "spec": {"databaseName": "appdb", "username": "owner", "reclaimPolicy": policy},
+    }
+
+
+def value(cluster: FakeCluster, name: str, key: str) -> str:
+    return base64.b64decode(cluster.secrets[name]["data"][key]).decode()
+
+
+def test_credentials_are_made_once_and_stay() -> None:
+    cluster: Any = FakeCluster()
+    assert ensure_credentials(cluster, database())
+    password = value(cluster, "app-credentials", "password")
+    assert len(password) >= 32
+    assert password in value(cluster, "app-credentials", "uri")
+    assert not ensure_credentials(cluster, database())
+    assert value(cluster, "app-credentials", "password") == password
+
+
+def test_a_given_secret_is_adopted_and_completed() -> None:
+    cluster: Any = FakeCluster()
+    cluster.secrets["app-credentials"] = {
+        "metadata": {"name": "app-credentials", "namespace": "shop"},
+        "data": {"password": encode("p@ss/word"), "host": encode("mine")},
+    }
+    assert ensure_credentials(cluster, database("Delete"))
+    assert value(cluster, "app-credentials", "password") == "p@ss/word"
+    assert value(cluster, "app-credentials", "host") == "mine"
+    assert "p%40ss%2Fword" in value(cluster, "app-credentials", "uri")
+    assert "ownerReferences" not in cluster.secrets["app-credentials"]["metadata"]
+
+
+def test_a_secret_without_a_password_is_refused() -> None:
+    cluster: Any = FakeCluster()
+    cluster.secrets["app-credentials"] = {"metadata": {"name": "app-credentials"}, "data": {}}
+    with pytest.raises(SecretInvalid, match="no key 'password'"):
+        ensure_credentials(cluster, database())
+
+
+def test_a_secret_for_another_user_is_refused() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    cluster.secrets["app-credentials"]["data"]["username"] = encode("other")
+    with pytest.raises(SecretInvalid, match="'other'"):
+        ensure_credentials(cluster, database())
+
+
+def test_the_servers_passwords_are_not_made_again_while_data_exists() -> None:
+    cluster: Any = FakeCluster()
+    with pytest.raises(SecretMissing, match="shop/app-internal"):
+        ensure_internal(cluster, database(), has_data=True)
+    assert ensure_internal(cluster, database(), has_data=False)
+    assert not ensure_internal(cluster, database(), has_data=True)
+    patroni = yaml.safe_load(value(cluster, "app-internal", "patroni.yml"))
+    roles = patroni["postgresql"]["authentication"]
+    assert set(roles) == {"superuser", "replication", "rewind"}
+    assert len({role["password"] for role in roles.values()}) == 3
+
+
+def test_the_owner_follows_the_reclaim_policy() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    assert cluster.secrets["app-credentials"]["metadata"]["ownerReferences"] == []
+    assert ensure_credentials(cluster, database("Delete"))
+    [owner] = cluster.secrets["app-credentials"]["metadata"]["ownerReferences"]
+    assert owner["uid"] == "u"
+
+
+def test_check_mode_writes_nothing() -> None:
+    cluster: Any = FakeCluster()
+    assert ensure_credentials(cluster, database(), dry_run=True)
+    assert cluster.secrets == {}

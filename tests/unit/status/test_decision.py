@@ -1,0 +1,71 @@
+"""The parts that all statuses share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
+    Condition,
+    Decision,
+    build_status,
+    format_duration,
+    format_size,
+    merge_patch,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
+    find_transitions,
+)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = datetime(2026, 1, 1, 13, tzinfo=UTC)
+
+
+def build(resource: dict[str, Any], status: str, reason: str, now: datetime) -> dict[str, Any]:
+    decision = Decision("InProgress", [Condition("BackupReady", status, reason, "m")])
+    return build_status(resource, decision, now)
+
+
+def test_a_conditions_time_changes_with_its_status_only() -> None:
+    resource: dict[str, Any] = {"metadata": {"generation": 4}}
+    first = build(resource, "False", "A", NOON)
+    resource["status"] = first
+    same = build(resource, "False", "B", LATER)
+    assert same["conditions"][0]["lastTransitionTime"] == "2026-01-01T12:00:00Z"
+    assert same["conditions"][0]["reason"] == "B"
+    changed = build(resource, "True", "B", LATER)
+    assert changed["conditions"][0]["lastTransitionTime"] == "2026-01-01T13:00:00Z"
+    assert changed["observedGeneration"] == 4
+
+
+def test_an_unchanged_status_needs_no_write() -> None:
+    resource: dict[str, Any] = {"metadata": {"generation": 1}}
+    resource["status"] = build(resource, "False", "A", NOON)
+    assert merge_patch(resource["status"], build(resource, "False", "A", LATER)) == {}
+
+
+def test_a_field_that_went_away_is_removed() -> None:
+    assert merge_patch({"a": 1, "b": 2}, {"a": 1}) == {"b": None}
+    assert merge_patch({"a": 1}, {"a": 2, "c": 3}) == {"a": 2, "c": 3}
+
+
+def test_a_new_phase_is_a_transition_and_the_same_one_is_not() -> None:
+    resource: dict[str, Any] = {"metadata": {}}
+    status = build(resource, "False", "BackupInProgress", NOON)
+    [transition] = find_transitions("Backup", {"phase": "Pending"}, status)
+    assert "Pending -> InProgress" in transition.log_line
+    assert not transition.warning
+    assert find_transitions("Backup", status, status) == []
+
+
+def test_a_failure_is_a_warning() -> None:
+    resource: dict[str, Any] = {"metadata": {}}
+    decision = Decision("Failed", [Condition("BackupReady", "False", "NoSpace", "disk full")])
+    [transition] = find_transitions("Backup", {}, build_status(resource, decision, NOON))
+    assert transition.warning
+    assert transition.reason == "NoSpace"
+
+
+def test_durations_and_sizes_read_like_kubernetes() -> None:
+    assert [format_duration(s) for s in (0.4, 59, 60, 3725)] == ["0s", "59s", "1m0s", "1h2m5s"]
+    assert [format_size(s) for s in (0, 1023, 1536, 5 << 30)] == ["0", "1023", "1.5Ki", "5.0Gi"]
