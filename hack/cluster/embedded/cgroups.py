@@ -21,16 +21,16 @@ END_SECONDS = 20.0
 
 
 def hierarchies() -> list[Path]:
-    """Find the mounted hierarchies: one per controller in version 1, a single one in version 2."""
+    """Find the mounted hierarchies: version 1 has one per controller, version 2 a single one.
+
+    Some machines have both, with no controller in version 2's: containers live in all of them.
+    """
     found: dict[str, Path] = {}
-    unified: list[Path] = []
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, target, kind, options, *_ = line.split(" ")
-        if kind == "cgroup":
-            found.setdefault(options, Path(target))
-        elif kind == "cgroup2":
-            unified.append(Path(target))
-    return list(found.values()) or unified[:1]
+        if kind in ("cgroup", "cgroup2"):
+            found.setdefault(f"{kind} {options}", Path(target))
+    return list(found.values())
 
 
 def is_version_2() -> bool:
@@ -87,6 +87,8 @@ def _delegate(folder: Path) -> None:
     if not available.exists():
         return
     wanted = " ".join(f"+{name}" for name in available.read_text().split())
+    if not wanted:
+        return
     try:
         (folder / "cgroup.subtree_control").write_text(wanted)
     except OSError as refused:

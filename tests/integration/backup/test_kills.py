@@ -132,7 +132,9 @@ def test_nothing_of_a_restore_is_in_the_next_backup(changed) -> None:
 
 
 def test_killed_pg_dump_is_a_failure_and_leaves_nothing(bench) -> None:
-    bench.execute("CREATE TABLE big AS SELECT repeat(md5(n::text), 40) FROM generate_series(1, 60000) n")
+    bench.execute(
+        "CREATE TABLE big AS SELECT repeat(md5(n::text), 40) FROM generate_series(1, 60000) n"
+    )
     import threading
 
     def kill_pg_dump() -> None:

@@ -1,0 +1,145 @@
+"""Artifacts in folders: durable in the right order, and nothing is followed out of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.store import filesystem
+from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
+    FilesystemStore,
+    store_errors,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+
+LOCATION = Location("ns", "app", "0f8fad5b")
+
+
+@pytest.fixture
+def store(tmp_path) -> FilesystemStore:
+    return FilesystemStore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "..", "a/b", "/", "A", "a..b", "-a", "a-", "ü", "a\n", "x" * 300]
+)
+def test_names_that_lead_elsewhere(bad: str) -> None:
+    for arguments in ((bad, "app", "u"), ("ns", bad, "u"), ("ns", "app", bad)):
+        with pytest.raises(errors.InvalidInput):
+            Location(*arguments)
+
+
+def test_a_manifest_makes_it_finished(store) -> None:
+    folder = store.begin(LOCATION)
+    (folder / "file").write_text("content")
+    assert not store.is_finished(LOCATION)
+    with pytest.raises(errors.BackupLocationMissing):
+        store.read_manifest(LOCATION, 100)
+    store.finish(LOCATION, b"{}")
+    assert store.is_finished(LOCATION)
+    assert store.read_manifest(LOCATION, 100) == b"{}"
+    assert store.file_names(LOCATION) == {"file"}
+
+
+def test_everything_is_on_the_disk_before_the_manifest_appears(store, monkeypatch) -> None:
+    events: list[str] = []
+    real_sync, real_replace = filesystem._sync, Path.replace
+
+    def sync(path: Path) -> None:
+        events.append(f"sync {path.name}")
+        real_sync(path)
+
+    def replace(self: Path, target: Path) -> Path:
+        events.append("rename")
+        return real_replace(self, target)
+
+    folder = store.begin(LOCATION)
+    (folder / "dump").mkdir()
+    (folder / "dump" / "a").write_text("a")
+    monkeypatch.setattr(filesystem, "_sync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    store.finish(LOCATION, b"{}")
+    at = events.index("rename")
+    assert {"sync a", "sync dump", "sync 0f8fad5b"} <= set(events[:at])
+    assert events[at + 1 :][:1] == ["sync 0f8fad5b"], "the rename itself is made durable"
+
+
+def test_a_crash_before_the_rename_leaves_no_manifest(store, monkeypatch) -> None:
+    store.begin(LOCATION)
+
+    def crash(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        store.finish(LOCATION, b"{}")
+    assert not store.is_finished(LOCATION)
+
+
+def test_begin_replaces_a_leftover(store) -> None:
+    folder = store.begin(LOCATION)
+    (folder / "dump").mkdir()
+    (folder / "dump" / "old").write_text("x")
+    assert list(store.begin(LOCATION).iterdir()) == []
+
+
+def test_a_removal_starts_with_the_manifest(store, monkeypatch) -> None:
+    folder = store.begin(LOCATION)
+    (folder / "file").write_text("x")
+    store.finish(LOCATION, b"{}")
+
+    def crash(path: Path) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(filesystem.shutil, "rmtree", crash)
+    with pytest.raises(errors.StoreUnreachable):
+        store.remove(LOCATION)
+    assert not store.is_finished(LOCATION)
+    monkeypatch.undo()
+    assert store.remove(LOCATION) is True
+    assert store.remove(LOCATION) is False
+
+
+def test_links_and_odd_files_are_not_followed(store, tmp_path) -> None:
+    folder = store.begin(LOCATION)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(errors.ChecksumMismatch), store.open(LOCATION, "link"):
+        pass
+    with pytest.raises(errors.ChecksumMismatch, match="link"):
+        store.file_names(LOCATION)
+    (folder / "link").unlink()
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(errors.ChecksumMismatch), store.open(LOCATION, "pipe"):
+        pass
+    with pytest.raises(errors.ChecksumMismatch), store.open(LOCATION, "missing"):
+        pass
+
+
+def test_a_manifest_without_end(store) -> None:
+    store.begin(LOCATION)
+    store.finish(LOCATION, b"x" * 101)
+    with pytest.raises(errors.ChecksumMismatch, match="exceeds"):
+        store.read_manifest(LOCATION, 100)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.ENOSPC, "NoSpace"),
+        (errno.EDQUOT, "NoSpace"),
+        (errno.EACCES, "StoreDenied"),
+        (errno.EROFS, "StoreDenied"),
+        (errno.EIO, "StoreUnreachable"),
+        (errno.ESTALE, "StoreUnreachable"),
+    ],
+)
+def test_reasons_of_system_errors(number: int, reason: str) -> None:
+    with pytest.raises(errors.OperatorError) as caught, store_errors("writing x"):
+        raise OSError(number, os.strerror(number))
+    assert caught.value.reason == reason
+    assert "writing x failed" in caught.value.message
