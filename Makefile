@@ -72,7 +72,8 @@ checks: venv ## Every linter
 
 .PHONY: audit
 audit: venv ## Look for known vulnerabilities in what is pinned
-	for file in requirements/*.txt; do $(BIN)/pip-audit --no-deps --disable-pip --requirement $$file; done
+	for file in requirements/*.txt; do \
+		$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement $$file; done
 
 .PHONY: generate
 generate: venv ## Write docs/reference from the CRDs and the modules

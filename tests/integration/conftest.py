@@ -23,7 +23,7 @@ SUPERUSER_PASSWORD = "s3cret:\\'\" ünïcode"
 
 @dataclass
 class PostgresServer:
-    """A running server; `psycopg` is used directly so that tests do not rest on the code they test."""
+    """A running server, reached by psycopg itself and not by the code under test."""
 
     folder: Path
     port: int
@@ -129,8 +129,16 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.chown(folder, "postgres")
         shutil.chown(folder / "password", "postgres")
     subprocess.run(
-        [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256"]
-        + [f"--pwfile={folder / 'password'}", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
+        [
+            programs / "initdb",
+            f"--pgdata={folder / 'data'}",
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            f"--pwfile={folder / 'password'}",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ],
         check=True,
         cwd=folder,
         stdout=subprocess.DEVNULL,

@@ -59,32 +59,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, progress: Progress) -> int:
     """Do what was asked."""
-    if options.command == "list":
-        for cluster in state.all_clusters():
-            print(cluster.name)
-        return 0
-    name = options.name
-    provider = kind if options.provider == "kind" else lifecycle
+    provider = kind if getattr(options, "provider", "") == "kind" else lifecycle
     match options.command:
         case "up":
-            provider.up(name, options.nodes, progress)
+            provider.up(options.name, options.nodes, progress)
         case "down":
-            provider.down(name, progress)
+            provider.down(options.name, progress)
         case "status":
-            text = provider.status(name)
+            text = provider.status(options.name)
             print(text)
             return 1 if lifecycle.unwell(text) else 0
         case "load":
-            provider.load(name, options.image, progress)
-        case "kubeconfig":
-            print(paths.kubeconfig_path(name))
-        case "kubectl":
-            kubectl = str(paths.kubectl_link())
-            words = [word for word in options.arguments if word != "--"][:]
-            os.execv(kubectl, [kubectl, f"--kubeconfig={paths.kubeconfig_path(name)}", *words])
+            provider.load(options.name, options.image, progress)
         case "node":
-            break_or_mend(name, options.action, options.machine)
+            break_or_mend(options.name, options.action, options.machine)
+        case _:
+            look(options)
     return 0
+
+
+def look(options: argparse.Namespace) -> None:
+    """Do what changes nothing."""
+    match options.command:
+        case "list":
+            print("\n".join(cluster.name for cluster in state.all_clusters()))
+        case "kubeconfig":
+            print(paths.kubeconfig_path(options.name))
+        case "kubectl":
+            kubectl, kubeconfig = paths.kubectl_link(), paths.kubeconfig_path(options.name)
+            words = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+            os.execv(kubectl, [str(kubectl), f"--kubeconfig={kubeconfig}", *words])
 
 
 def break_or_mend(name: str, action: str, machine_name: str) -> None:

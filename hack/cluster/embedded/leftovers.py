@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embedded import cgroups
+from embedded import cgroups, network
 from embedded.paths import STATE_ROOT
-from embedded.state import Cluster
 
 
-def find(name: str, cluster: Cluster | None) -> list[str]:
+def find(name: str) -> list[str]:
     """Name every process, control group, mount, device and folder that is left."""
     group = cgroups.group_name(name)
     folder = STATE_ROOT / name
     found = [f"process {pid}" for pid in sorted(cgroups.members(group))]
     found += [f"control group {path}" for path in cgroups.folders(group) if path.exists()]
     found += [f"mount {path}" for path in mounts_below(folder)]
-    if cluster is not None:
-        devices = sorted(Path("/sys/class/net").glob(f"{cluster.bridge}*"))
-        found += [f"network device {path.name}" for path in devices]
+    found += [f"network device {device}" for device in network.devices(name)]
     if folder.exists():
         found.append(f"folder {folder}")
     return found

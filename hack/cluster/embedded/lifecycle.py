@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,8 @@ def _start(
         if machine.init() is None:
             with progress.step(f"start machine {machine.name}"):
                 machine.start(binary(PAUSE))
+        else:
+            machine.connect()
     control_plane.start_api(control, pki)
     api = Api(pki)
     imports = [
@@ -206,8 +209,10 @@ def down(name: str, progress: Progress) -> None:
         _erase(name)
         kubeconfig = kubeconfig_path(name)
         kubeconfig.unlink(missing_ok=True)
-        if kubeconfig.parent != local_root() and kubeconfig.parent.exists():
-            kubeconfig.parent.rmdir()
+        if kubeconfig.parent != local_root():
+            # A folder that holds something else as well is its owner's.
+            with suppress(OSError):
+                kubeconfig.parent.rmdir()
 
 
 def _erase(name: str) -> None:
@@ -216,14 +221,12 @@ def _erase(name: str) -> None:
     cgroups.kill(group)
     cgroups.remove(group)
     cgroups.remove_root_if_empty()
-    cluster = state.load(name)
-    if cluster is not None:
-        network.remove_bridge(cluster)
+    network.remove_all(name)
     for target in leftovers.mounts_below(STATE_ROOT / name):
         run(["umount", "--lazy", target])
     if (STATE_ROOT / name).exists():
         shutil.rmtree(STATE_ROOT / name)
-    if left := leftovers.find(name, cluster):
+    if left := leftovers.find(name):
         raise ClusterError(f"cluster {name} left something behind: {'; '.join(left)}")
 
 

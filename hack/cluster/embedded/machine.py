@@ -142,7 +142,7 @@ class Machine:
             ["ip", "link", "add", self.link, "type", "veth",
              "peer", "name", "eth0", "netns", str(pid)]
         )  # fmt: skip
-        run(["ip", "link", "set", self.link, "master", self.cluster.bridge, "up"])
+        self.join()
         self.execute(
             ["sh", "-c", PREPARE_NETWORK],
             environment={
@@ -151,10 +151,7 @@ class Machine:
                 "GATEWAY": str(self.cluster.host_address),
             },
         )
-        for other in machines(self.cluster):
-            if other.is_node and other != self:
-                subnet = str(self.cluster.pod_subnet(other.number))
-                self.execute(["ip", "route", "replace", subnet, "via", str(other.address)])
+        self.connect()
         if self.is_node:
             # Pods keep their address inside the cluster and take the node's outside of it.
             pods = str(self.cluster.pod_network)
@@ -162,6 +159,14 @@ class Machine:
                 ["iptables", "-w", "-t", "nat", "-A", "POSTROUTING",
                  "-s", pods, "!", "-d", pods, "-j", "MASQUERADE"]
             )  # fmt: skip
+
+    def connect(self) -> None:
+        """Plug the cable in and learn the way to every other node's pods, new nodes' included."""
+        self.join()
+        for other in machines(self.cluster):
+            if other.is_node and other != self:
+                subnet = str(self.cluster.pod_subnet(other.number))
+                self.execute(["ip", "route", "replace", subnet, "via", str(other.address)])
 
     def stop(self) -> None:
         """Switch the machine off as a power cut does; its disk stays."""
@@ -174,8 +179,8 @@ class Machine:
         run(["ip", "link", "set", self.link, "down"])
 
     def join(self) -> None:
-        """Plug the network cable in again."""
-        run(["ip", "link", "set", self.link, "up"])
+        """Plug the network cable into the cluster's bridge."""
+        run(["ip", "link", "set", self.link, "master", self.cluster.bridge, "up"])
 
     def enter(self, command: Sequence[Argument]) -> list[str]:
         """Give the words that run a command inside the machine."""

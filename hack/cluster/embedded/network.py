@@ -8,26 +8,32 @@ from embedded.errors import ClusterError
 from embedded.shell import run
 from embedded.state import Cluster
 
+DEVICES = Path("/sys/class/net")
+
 
 def ensure_bridge(cluster: Cluster) -> None:
     """Make the cluster's bridge, with the host's address on it."""
     if not _exists(cluster.bridge):
         run(["ip", "link", "add", cluster.bridge, "type", "bridge"])
+    # The label tells whose bridge this is even when the cluster's record is lost.
+    run(["ip", "link", "set", cluster.bridge, "alias", _label(cluster.name)])
     address = f"{cluster.host_address}/{cluster.machine_network.prefixlen}"
     run(["ip", "address", "replace", address, "dev", cluster.bridge])
     run(["ip", "link", "set", cluster.bridge, "up"])
 
 
-def remove_bridge(cluster: Cluster) -> None:
-    """Remove the bridge and the host's ends of all cables."""
+def devices(name: str) -> list[str]:
+    """Find a cluster's bridge and the host's ends of its cables, the bridge last."""
+    bridges = [path.parent.name for path in DEVICES.glob("*/ifalias") if _has_label(path, name)]
+    cables = [path.name for bridge in bridges for path in DEVICES.glob(f"{bridge}n[0-9]")]
+    return [*sorted(cables), *bridges]
+
+
+def remove_all(name: str) -> None:
+    """Remove every device of a cluster."""
     # A dead machine's end goes with its namespace, but the kernel takes its time over that.
-    for link in sorted(Path("/sys/class/net").glob(f"{cluster.bridge}n[0-9]")):
-        remove(link.name)
-    remove(cluster.bridge)
-
-
-def _exists(name: str) -> bool:
-    return Path("/sys/class/net", name).exists()
+    for device in devices(name):
+        remove(device)
 
 
 def remove(name: str) -> None:
@@ -40,3 +46,18 @@ def remove(name: str) -> None:
         # It may have gone by itself meanwhile; only one that stays is an error.
         if _exists(name):
             raise
+
+
+def _exists(name: str) -> bool:
+    return (DEVICES / name).exists()
+
+
+def _label(name: str) -> str:
+    return f"postgres-operator-cluster {name}"
+
+
+def _has_label(path: Path, name: str) -> bool:
+    try:
+        return path.read_text().strip() == _label(name)
+    except OSError:
+        return False

@@ -30,7 +30,7 @@ class Member:
         ready: whether the kubelet calls the pod ready.
         revision: the StatefulSet revision that the pod was made from.
         role: `primary`, `replica`, or empty before the first report.
-        state: Patroni's word: `running`, `streaming`, `starting`, ... or empty.
+        state: Patroni's word: `running`, `streaming` (replicas), `starting`, ... or empty.
         timeline: 0 before the first report.
         lsn: the position written or replayed, in bytes from the start of WAL; 0 where unknown.
         problem: what keeps the pod from running.
@@ -67,7 +67,8 @@ def parse_member(pod: Object) -> Member:
         ready=is_ready(pod),
         revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
         role=str(report.get("role", "")),
-        state=str(report.get("state", "")),
+        # A replica runs even if it receives nothing; whether it streams is told apart.
+        state=str(report.get("replication_state") or report.get("state", "")),
         timeline=int(report.get("timeline") or 0),
         lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
         problem=find_problem(pod),

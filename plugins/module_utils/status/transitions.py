@@ -31,7 +31,9 @@ def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) 
     """Return what changed between two statuses; at most one transition."""
     before, after = _telling(kind, old), _telling(kind, new)
     old_phase, phase = old.get("phase", "Pending"), new["phase"]
-    if old_phase == phase and before.get("reason") == after["reason"]:
+    # Each step of a rolling update is told; other messages hold figures that change all the time.
+    same_step = after["reason"] != "RollingUpdate" or before.get("message") == after["message"]
+    if old_phase == phase and before.get("reason") == after["reason"] and same_step:
         return []
     warning = phase == "Failed" or after["reason"].endswith(("Failed", "NotFound"))
     line = f"STATE TRANSITION: {old_phase} -> {phase}"

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
-
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import Artifact
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
     BackupRequest,
@@ -30,6 +28,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
     FilesystemStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from psycopg import sql
 
 _numbers = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""Whenever a run is killed, there is the old state or the new one, and running again finishes it."""
+"""Whenever a run is killed there is the old state or the new one; running again finishes it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
     verify_artifact,
@@ -135,7 +135,6 @@ def test_killed_pg_dump_is_a_failure_and_leaves_nothing(bench) -> None:
     bench.execute(
         "CREATE TABLE big AS SELECT repeat(md5(n::text), 40) FROM generate_series(1, 60000) n"
     )
-    import threading
 
     def kill_pg_dump() -> None:
         deadline = time.monotonic() + 20

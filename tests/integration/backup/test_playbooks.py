@@ -12,7 +12,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-
 from collection_root import CHECKOUT, ensure_collection_root
 
 
@@ -42,8 +41,13 @@ def play(changed, tmp_path):
             "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
         }
         done = subprocess.run(
-            [Path(sys.executable).with_name("ansible-playbook"), "-v"]
-            + [CHECKOUT / "playbooks" / f"{name}.yml", "-e", f"@{tmp_path / 'vars.json'}"],
+            [
+                Path(sys.executable).with_name("ansible-playbook"),
+                CHECKOUT / "playbooks" / f"{name}.yml",
+                "-v",
+                f"--extra-vars=@{tmp_path / 'vars.json'}",
+            ],
+            check=False,
             env=environment,
             capture_output=True,
             text=True,

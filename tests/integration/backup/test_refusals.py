@@ -7,7 +7,6 @@ import shutil
 from dataclasses import replace
 
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
     verify_artifact,
@@ -97,7 +96,7 @@ def test_a_damaged_artifact_is_refused_before_any_write(bench, damage) -> None:
 def test_an_edited_count_is_found_by_the_comparison(changed) -> None:
     edit_manifest(changed.folder)
     before = changed.databases()
-    with pytest.raises(errors.RestoreFailed, match='"public"."numbers" has 20000 rows'):
+    with pytest.raises(errors.RestoreFailed, match=r'"public"\."numbers" has 20000 rows'):
         changed.restore()
     assert changed.databases() == before
     assert changed.scalar("SELECT name FROM version") == "new"
@@ -142,7 +141,7 @@ def test_missing_roles_are_named(bench, postgres_server) -> None:
     bench.execute("CREATE ROLE passing; GRANT SELECT ON numbers TO passing")
     bench.backup()
     bench.execute("DROP OWNED BY passing; DROP ROLE passing")
-    with pytest.raises(errors.RestoreFailed, match='roles .*"passing"'):
+    with pytest.raises(errors.RestoreFailed, match=r'roles .*"passing"'):
         bench.restore()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,10 @@ def schema(bench) -> str:
 def database_row(bench) -> list[object]:
     with bench.connect("postgres") as connection:
         return connection.execute(
-            "SELECT pg_get_userbyid(datdba), ARRAY(SELECT unnest(datacl)::text ORDER BY 1), datconnlimit, datcollate, datctype,"
-            "       pg_encoding_to_char(encoding), datallowconn, shobj_description(oid, 'pg_database'),"
+            "SELECT pg_get_userbyid(datdba), ARRAY(SELECT unnest(datacl)::text ORDER BY 1),"
+            "       datconnlimit, datcollate, datctype,"
+            "       pg_encoding_to_char(encoding), datallowconn,"
+            "       shobj_description(oid, 'pg_database'),"
             "       ARRAY(SELECT setrole::regrole || ' ' || unnest(setconfig)"
             "               FROM pg_db_role_setting WHERE setdatabase = d.oid ORDER BY 1)"
             "  FROM pg_database d WHERE datname = %s",
@@ -150,7 +153,7 @@ def test_into_another_database_of_another_encoding(make_bench) -> None:
 def test_the_summary_tells_what_is_there(bench) -> None:
     artifact = bench.backup()
     summary = artifact.summary()
-    files = [path for path in (bench.folder / "dump").iterdir()]
+    files = (bench.folder / "dump").iterdir()
     assert summary["sizeBytes"] == sum(path.stat().st_size for path in files)
     assert (summary["tables"], summary["rows"]) == (2, 20001)
     assert summary["serverVersion"] == bench.scalar("SHOW server_version").split()[0]
@@ -158,8 +161,6 @@ def test_the_summary_tells_what_is_there(bench) -> None:
 
 def test_dump_and_fingerprints_see_the_same_moment(bench) -> None:
     """Writers are busy all the time; the restored content still equals the manifest."""
-    import threading
-
     over = threading.Event()
 
     def write() -> None:

@@ -6,8 +6,6 @@ import uuid
 
 import psycopg
 import pytest
-from psycopg import sql
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
@@ -17,6 +15,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.provision import (
     ensure_role_and_database,
 )
+from psycopg import sql
 
 ROLE = 'rôle "x"; --'
 DATABASE = "dätabase 'x'"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils.backup.compare import (
     sequence_differences,
     table_differences,

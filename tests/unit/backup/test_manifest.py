@@ -6,9 +6,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.postgres.operator.plugins.module_utils.backup import manifest as manifests
 from ansible_collections.postgres.operator.plugins.module_utils.backup.manifest import (
     FileEntry,
@@ -25,6 +22,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     IncompatibleVersion,
     OperatorError,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 MANIFEST = Manifest(
     format_version=1,

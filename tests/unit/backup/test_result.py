@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.postgres.operator.plugins.module_utils.backup.result import (
     LIMIT_BYTES,
     encode_result,
     write_result,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.errors import StoreUnreachable
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @given(

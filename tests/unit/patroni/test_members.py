@@ -25,10 +25,21 @@ def pod(report: str = "{}", **metadata: Any) -> dict[str, Any]:
 
 
 def test_a_reporting_replica() -> None:
-    report = {"state": "streaming", "role": "replica", "timeline": 3, "xlog_location": 77}
+    report = {
+        "state": "running",
+        "replication_state": "streaming",
+        "role": "replica",
+        "timeline": 3,
+        "xlog_location": 77,
+    }
     member = parse_member(pod(json.dumps(report)))
     assert (member.ordinal, member.role, member.timeline, member.lsn) == (2, "replica", 3, 77)
     assert member.serving
+
+
+def test_a_replica_that_runs_and_receives_nothing_takes_no_part() -> None:
+    report = {"state": "running", "role": "replica", "timeline": 3, "xlog_location": 77}
+    assert not parse_member(pod(json.dumps(report))).serving
 
 
 def test_a_pod_without_a_report_takes_no_part() -> None:

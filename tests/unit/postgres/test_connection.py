@@ -6,13 +6,12 @@ import stat
 from pathlib import Path
 
 import pytest
-from psycopg import conninfo
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
     program_environment,
 )
+from psycopg import conninfo
 
 
 def parameters(path: Path | None) -> ConnectionParameters:

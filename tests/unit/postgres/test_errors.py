@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     BackupFailed,
     NoSpace,

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.cancellation import (
     Cancellation,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils.postgres import scram
 
 # PostgreSQL 15: ALTER ROLE x PASSWORD 'pencil'
-VERIFIER = "SCRAM-SHA-256$4096:BOAKCNS9AZFzxeRxpULJ1Q==$3/NjAaDEIRP7eRtGn8/43E+NUFq9bkuwMth+PRIcOkw=:4efDEPxAiQgZo8yVYj1Rx1cql7nu3qUSCb/UGc5sp04="
+VERIFIER = (
+    "SCRAM-SHA-256$4096:BOAKCNS9AZFzxeRxpULJ1Q=="
+    "$3/NjAaDEIRP7eRtGn8/43E+NUFq9bkuwMth+PRIcOkw=:4efDEPxAiQgZo8yVYj1Rx1cql7nu3qUSCb/UGc5sp04="
+)
 
 
 def test_the_right_password_and_others() -> None:

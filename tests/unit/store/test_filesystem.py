@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.store import filesystem
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
