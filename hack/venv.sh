@@ -15,6 +15,6 @@ rm -rf "$folder.new"
 "$python" -m venv "$folder.new"
 "$folder.new/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
 # It gets its name only when it is complete; its scripts name their folder in the first line.
-sed -i "1s#$folder.new#$folder#" "$folder.new"/bin/*
+find "$folder.new/bin" -type f ! -name '*.pyc' -exec sed -i "1s#$folder.new#$folder#" {} +
 rm -rf "$folder"
 mv "$folder.new" "$folder"

@@ -8,6 +8,8 @@ On any connection but a local one it leaves the module to the ordinary way.
 
 from __future__ import annotations
 
+import contextlib
+import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -18,6 +20,12 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
 
 _MODULES = "ansible_collections.postgres.operator.plugins.modules"
+
+# Ansible loads this file once and forks a worker for every task: what is imported here, each has.
+# The agent in a Job's pod lacks the Kubernetes client, and with it the modules that need it.
+for _found in pkgutil.iter_modules(import_module(_MODULES).__path__):
+    with contextlib.suppress(ImportError):
+        import_module(f"{_MODULES}.{_found.name}")
 
 
 class ActionModule(ActionBase):
@@ -32,7 +40,7 @@ class ActionModule(ActionBase):
         if self._connection.transport != "local":
             result.update(self._execute_module(task_vars=task_vars))
             return result
-        name = self._task.resolved_action.rpartition(".")[2]
+        name = self._task.action.rpartition(".")[2]
         module = import_module(f"{_MODULES}.{name}")
         arguments = ArgumentSpecValidator(module.ARGUMENT_SPEC).validate(_plain(self._task.args))
         if arguments.error_messages:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import platform
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,7 +69,7 @@ def write(path: Path, layer: Path, images: Sequence[Image]) -> None:
         for image in images:
             config = json.dumps(
                 {
-                    "architecture": "amd64",
+                    "architecture": architecture(),
                     "os": "linux",
                     "created": REPRODUCIBLE,
                     "config": image.config,
@@ -93,6 +94,12 @@ def names_in(path: Path) -> list[str]:
     except (tarfile.TarError, KeyError):
         return []
     return [normalised(name) for image in manifest for name in image.get("RepoTags") or []]
+
+
+def architecture() -> str:
+    """Name this machine's processor as images do."""
+    machine = platform.machine()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
