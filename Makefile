@@ -11,6 +11,7 @@ CLUSTER_PROVIDER ?= embedded
 IMG ?= postgres-operator:latest
 IMAGE ?= $(IMG)
 CONTAINER_TOOL ?=
+PYTEST_ARGS ?=
 PYTHON ?= python3
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
@@ -37,7 +38,7 @@ demo: ## From nothing: a cluster, the operator, a database, a backup, a disaster
 
 .PHONY: test
 test: ## All tests, from nothing: checks, unit, integration, and the scenarios on a cluster
-	@$(PYTHON) hack/test
+	@$(PYTHON) hack/test --provider $(CLUSTER_PROVIDER)
 
 ##@ At work
 
@@ -49,15 +50,19 @@ $(BIN)/python: requirements/dev.txt hack/venv.sh
 
 .PHONY: test-unit
 test-unit: venv ## Unit tests: seconds, no cluster
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q tests/unit $(PYTEST_ARGS)
 
 .PHONY: test-integration
 test-integration: venv ## Tests against a real PostgreSQL on this machine
-	$(BIN)/pytest -q tests/integration
+	$(BIN)/pytest -q tests/integration --ignore tests/integration/kubernetes $(PYTEST_ARGS)
+
+.PHONY: test-kubernetes
+test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CRDs installed
+	$(BIN)/pytest -q tests/integration/kubernetes $(PYTEST_ARGS)
 
 .PHONY: test-scenarios
 test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed
-	PATH=$(BIN):$$PATH $(BIN)/pytest -q tests/e2e
+	$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
 
 .PHONY: checks
 checks: venv ## Every linter
@@ -66,8 +71,10 @@ checks: venv ## Every linter
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
 	$(BIN)/mypy --config-file pyproject.toml hack/cluster/embedded hack/images/imagebuild hack/*.py
+	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd $(COLLECTION) && PYTHONPATH=$(COLLECTIONS) $(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
+	$(BIN)/python hack/reference.py --check
 	cd $(COLLECTION) && PATH=$(BIN):$$PATH $(ANSIBLE_ENV) $(BIN)/ansible-lint --offline
 
 .PHONY: audit

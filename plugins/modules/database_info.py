@@ -38,10 +38,13 @@ claims:
   type: list
   elements: str
   returned: success
-replicas:
-  description: How many instances the StatefulSet is to have now; a leader that is to go keeps its place until it
-    has handed over.
-  type: int
+primary:
+  description: The leader's name, once it has served; empty before, for then it may be one of an earlier Database.
+  type: str
+  returned: success
+ordinals:
+  description: The pods that the StatefulSet is to have now, C(replicas) of them from number C(start) on.
+  type: dict
   returned: success
 refused:
   description: A condition's reason and message where the spec cannot be followed; empty where it can.
@@ -50,6 +53,7 @@ refused:
   returned: success
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
@@ -57,9 +61,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     GROUP_VERSION,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
+    read_last_primary,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import parse_leader
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout import (
-    keep_leader,
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.start import (
+    choose_ordinals,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.image import (
     refuse_major_change,
@@ -77,16 +84,26 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     name, namespace = params["name"], params["namespace"]
     resource = cluster.get(GROUP_VERSION, "Database", namespace, name)
     if resource is None or resource["metadata"].get("deletionTimestamp"):
-        return {"changed": False, "resource": {}, "claims": [], "replicas": 0, "refused": []}
+        return {"changed": False, "resource": {}}
     selector = f"app=database,database={name}"
-    claims = cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
+    found = cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
+    claims = sorted(claim["metadata"]["name"] for claim in found)
     leader = parse_leader(cluster.get("v1", "Endpoints", namespace, name))
     version = resource.get("status", {}).get("version", "")
     return {
         "changed": False,
         "resource": resource,
-        "claims": sorted(claim["metadata"]["name"] for claim in claims),
-        "replicas": keep_leader(leader, resource["spec"]["replicas"]),
+        "claims": claims,
+        "primary": leader if version else "",
+        "ordinals": asdict(
+            choose_ordinals(
+                wanted=resource["spec"]["replicas"],
+                leader=leader,
+                last_primary=read_last_primary(cluster, resource),
+                claims=claims,
+                has_served=bool(version),
+            )
+        ),
         "refused": list(refuse_major_change(resource["spec"]["image"], version) or ()),
     }
 

@@ -13,6 +13,8 @@ from .objects import owner_reference
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
 _PASSWORD_BYTES = 24
+# On the Secret NAME-internal, which outlives the Database together with its volumes.
+_PRIMARY_ANNOTATION = "database.example.com/primary"
 
 
 class SecretInvalid(OperatorError):
@@ -67,12 +69,13 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
 
 
 def ensure_internal(
-    cluster: Cluster, database: Object, has_data: bool, dry_run: bool = False
+    cluster: Cluster, database: Object, has_data: bool, primary: str = "", dry_run: bool = False
 ) -> bool:
     """Make the Secret NAME-internal exist: the passwords of the server's own roles.
 
     Args:
         has_data: whether volumes exist, whose server knows the old passwords.
+        primary: the leader, which is remembered beside the passwords; empty where there is none.
 
     Returns:
         Whether anything was (or would be) written.
@@ -92,7 +95,23 @@ def ensure_internal(
         return _create(cluster, database, name, internal_secret(), dry_run)
     read_key(found, "superuser-password")
     read_key(found, "patroni.yml")
-    return _complete(cluster, database, found, {}, dry_run)
+    known = (found["metadata"].get("annotations") or {}).get(_PRIMARY_ANNOTATION, "")
+    changed = _complete(cluster, database, found, {}, dry_run)
+    if not primary or primary == known:
+        return changed
+    if not dry_run:
+        patch = {"metadata": {"annotations": {_PRIMARY_ANNOTATION: primary}}}
+        cluster.merge("v1", "Secret", namespace, name, patch)
+    return True
+
+
+def read_last_primary(cluster: Cluster, database: Object) -> str:
+    """Return the leader that was last remembered for a Database of this name; empty if none."""
+    metadata = database["metadata"]
+    found = cluster.get("v1", "Secret", metadata["namespace"], f"{metadata['name']}-internal")
+    annotations = (found or {"metadata": {}})["metadata"].get("annotations") or {}
+    primary: str = annotations.get(_PRIMARY_ANNOTATION, "")
+    return primary
 
 
 def internal_secret() -> dict[str, str]:

@@ -111,13 +111,3 @@ def _replace_leader(members: Sequence[Member], leader: str, replicas: int) -> St
         member=leader,
         candidate=candidate.name,
     )
-
-
-def keep_leader(leader: str, replicas: int) -> int:
-    """Return how many instances the StatefulSet must have so that it does not remove the leader.
-
-    A StatefulSet removes its highest ordinals first; the leader hands over before it goes.
-    """
-    if not leader:
-        return replicas
-    return max(replicas, int(leader.rpartition("-")[2]) + 1)

@@ -12,6 +12,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     SecretMissing,
     ensure_credentials,
     ensure_internal,
+    read_last_primary,
 )
 
 
@@ -115,3 +116,13 @@ def test_check_mode_writes_nothing() -> None:
     cluster: Any = FakeCluster()
     assert ensure_credentials(cluster, database(), dry_run=True)
     assert cluster.secrets == {}
+
+
+def test_the_primary_is_remembered_with_the_passwords() -> None:
+    cluster: Any = FakeCluster()
+    assert read_last_primary(cluster, database()) == ""
+    ensure_internal(cluster, database(), has_data=False)
+    assert ensure_internal(cluster, database(), has_data=True, primary="app-1")
+    assert not ensure_internal(cluster, database(), has_data=True, primary="app-1")
+    assert not ensure_internal(cluster, database(), has_data=True)
+    assert read_last_primary(cluster, database()) == "app-1"

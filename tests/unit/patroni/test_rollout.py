@@ -7,7 +7,6 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.pods 
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import Member
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout import (
     Action,
-    keep_leader,
     next_step,
 )
 
@@ -125,9 +124,3 @@ def test_a_leader_that_scaling_down_would_remove_hands_over_first() -> None:
     ]
     step = next_step(members, "app-2", NEW, 1)
     assert (step.action, step.candidate) == (Action.SWITCHOVER, "app-0")
-
-
-def test_the_statefulset_keeps_the_leader_until_it_has_handed_over() -> None:
-    assert keep_leader("app-2", 1) == 3
-    assert keep_leader("app-0", 3) == 3
-    assert keep_leader("", 2) == 2

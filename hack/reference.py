@@ -1,0 +1,151 @@
+"""Write docs/reference from the CRDs and the modules' documentation (make generate).
+
+With --check nothing is written, and the exit code is 1 where the files are not what they would be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+REFERENCE = CHECKOUT / "docs" / "reference"
+
+
+def resource_pages() -> Iterator[tuple[str, str]]:
+    """Yield file name and text of a page for each custom resource."""
+    for path in sorted((CHECKOUT / "crds").glob("database.example.com_*.yaml")):
+        crd = yaml.safe_load(path.read_text())
+        names = crd["spec"]["names"]
+        version = crd["spec"]["versions"][0]
+        schema = version["schema"]["openAPIV3Schema"]
+        lines = [
+            f"# {names['kind']}",
+            "",
+            one_line(schema["description"]),
+            "",
+            f"`apiVersion: {crd['spec']['group']}/{version['name']}`, short name"
+            f" `{names['shortNames'][0]}`. Made from `{path.relative_to(CHECKOUT)}`.",
+        ]
+        for part in ("spec", "status"):
+            properties = schema["properties"][part]
+            lines += ["", f"## {part}", "", one_line(properties["description"]), ""]
+            lines += ["| field | type | meaning |", "|---|---|---|"]
+            lines += list(field_rows(properties, ""))
+        lines += ["", "## What the API server refuses", ""]
+        lines += [f"- {message}" for message in rule_messages(schema)]
+        yield f"{names['singular']}.md", "\n".join(lines) + "\n"
+
+
+def field_rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
+    """Yield a table row for each field, nested ones with their path."""
+    required = schema.get("required", [])
+    for name, field in schema.get("properties", {}).items():
+        notes = [one_line(field.get("description", ""))]
+        if name in required and prefix.count(".") < 1:
+            notes.append("Required.")
+        if not isinstance(field.get("default", {}), dict):
+            notes.append(f"Default `{field['default']}`.")
+        if "enum" in field and field["type"] == "string" and "phase" not in name:
+            notes.append("One of " + ", ".join(f"`{value}`" for value in field["enum"]) + ".")
+        text = " ".join(note for note in notes if note).replace("|", "\\|")
+        yield f"| `{prefix}{name}` | {type_name(field)} | {text} |"
+        nested = field.get("items", field)
+        if name != "conditions":
+            yield from field_rows(nested, f"{prefix}{name}{'[]' if 'items' in field else ''}.")
+
+
+def type_name(field: dict[str, Any]) -> str:
+    """Return a field's type in words."""
+    if field["type"] == "array":
+        return f"list of {field['items']['type']}"
+    return str(field.get("format", field["type"]) if field["type"] == "string" else field["type"])
+
+
+def rule_messages(schema: dict[str, Any]) -> Iterator[str]:
+    """Yield the message of every CEL rule in the schema."""
+    for rule in schema.get("x-kubernetes-validations", []):
+        yield rule["message"]
+    for field in schema.get("properties", {}).values():
+        yield from rule_messages(field)
+
+
+def module_page() -> tuple[str, str]:
+    """Return file name and text of the page of all modules."""
+    lines = [
+        "# Modules",
+        "",
+        "The modules of the collection `postgres.operator`. Each runs inside the Ansible worker;"
+        " its work is in `plugins/module_utils`.",
+    ]
+    for path in sorted((CHECKOUT / "plugins" / "modules").glob("*.py")):
+        texts = module_texts(path)
+        documentation = yaml.safe_load(texts["DOCUMENTATION"])
+        lines += ["", f"## {documentation['module']}", ""]
+        lines += [f"{one_line(text)}" for text in documentation["description"]]
+        lines += ["", "| option | type | meaning |", "|---|---|---|"]
+        lines += list(option_rows(documentation.get("options") or {}))
+        lines += ["", "```yaml", texts["EXAMPLES"].strip(), "```", ""]
+        lines += ["| returns | type | meaning |", "|---|---|---|"]
+        lines += list(option_rows(yaml.safe_load(texts["RETURN"]) or {}))
+    return "modules.md", "\n".join(lines) + "\n"
+
+
+def option_rows(options: dict[str, Any]) -> Iterator[str]:
+    """Yield a table row for each option or returned value."""
+    for name, option in options.items():
+        description = option["description"]
+        words = description if isinstance(description, str) else " ".join(description)
+        notes = [one_line(words)]
+        if option.get("required"):
+            notes.append("Required.")
+        if "default" in option:
+            notes.append(f"Default `{option['default']}`.")
+        text = " ".join(notes).replace("|", "\\|")
+        yield f"| `{name}` | {option.get('type', 'str')} | {text} |"
+
+
+def module_texts(path: Path) -> dict[str, str]:
+    """Return the module's documentation blocks without importing it."""
+    tree = ast.parse(path.read_text())
+    return {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+    }
+
+
+def one_line(text: str) -> str:
+    """Return the text without line ends."""
+    return " ".join(text.split())
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, compare")
+    check = parser.parse_args().check
+    stale = []
+    for name, text in [*resource_pages(), module_page()]:
+        path = REFERENCE / name
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.append(str(path.relative_to(CHECKOUT)))
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    for name in stale:
+        print(f"{name}: {'out of date; run: make generate' if check else 'written'}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

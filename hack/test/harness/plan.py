@@ -1,0 +1,89 @@
+"""What is run, and what each step waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+IMAGE = "postgres-operator:test"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        name: what is shown, and the name of its log.
+        command: the argument list.
+        after: the names of the steps that must have succeeded before.
+        report: where its tests' results are written as JUnit XML; None where it runs no tests.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    report: Path | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """The cluster to test on, and where results go."""
+
+    cluster: str
+    provider: str
+    folder: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The cluster's kubeconfig; no other cluster may ever be touched."""
+        return CHECKOUT / ".cluster" / self.cluster / "kubeconfig"
+
+    def make(self, *words: str) -> tuple[str, ...]:
+        """Return the command for make targets and variables on this cluster."""
+        return (
+            "make",
+            f"CLUSTER={self.cluster}",
+            f"CLUSTER_PROVIDER={self.provider}",
+            f"KUBECONFIG={self.kubeconfig}",
+            f"IMG={IMAGE}",
+            *words,
+        )
+
+
+def build_plan(target: Target) -> list[Step]:
+    """Return the steps, each after those that it waits for.
+
+    Once the environment is there, two chains run side by side: the tests that need no cluster, and
+    the way to a cluster with the operator. What installs Debian packages is not run side by side.
+    """
+    return [
+        Step("packages", ("bash", "hack/test/packages.sh")),
+        _make(target, "environment", "venv", after="packages"),
+        _make(target, "checks", "checks", after="environment"),
+        _tests(target, "unit", "test-unit", after="checks"),
+        _tests(target, "integration", "test-integration", after="unit"),
+        _make(target, "leftovers", "cluster-down", after="environment"),
+        _make(target, "cluster", "cluster-up", after="leftovers"),
+        _make(target, "image", "docker-build", after="cluster"),
+        _make(target, "load", "cluster-load", after="image"),
+        _make(target, "deploy", "deploy", after="load"),
+        _tests(target, "kubernetes", "test-kubernetes", after="deploy"),
+        # Alone on the machine: what they wait for has deadlines.
+        _tests(target, "scenarios", "test-scenarios", after="kubernetes", also="integration"),
+    ]
+
+
+def end_step(target: Target) -> Step:
+    """Return what is done at the end, however it went."""
+    return _make(target, "cluster-down", "cluster-down")
+
+
+def _make(target: Target, name: str, goal: str, after: str = "") -> Step:
+    return Step(name, target.make(goal), (after,) if after else ())
+
+
+def _tests(target: Target, name: str, goal: str, after: str, also: str = "") -> Step:
+    report = target.folder / f"{name}.xml"
+    waits = tuple(step for step in (after, also) if step)
+    return Step(name, target.make(goal, f"PYTEST_ARGS=--junitxml={report}"), waits, report)

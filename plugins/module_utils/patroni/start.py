@@ -1,0 +1,44 @@
+"""Which instances a StatefulSet starts: over volumes that were kept, the last primary first.
+
+Patroni gives the lead to whoever comes up first and is not known to lag. When a Database is made
+anew over kept volumes nobody knows who lags: a replica that came up a second earlier would lead,
+and the old primary's last transactions would be rewound. So the last primary starts alone, and the
+others join it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ordinals:
+    """What a StatefulSet starts: `replicas` pods from number `start` on."""
+
+    start: int
+    replicas: int
+
+
+def choose_ordinals(
+    wanted: int, leader: str, last_primary: str, claims: Collection[str], has_served: bool
+) -> Ordinals:
+    """Return the pods that are to exist now.
+
+    Args:
+        wanted: how many instances the spec asks for.
+        leader: the present leader; empty where there is none.
+        last_primary: the leader of an earlier Database of this name; empty where none is known.
+        claims: the names of the volumes' claims.
+        has_served: whether this Database has had a running primary already.
+    """
+    if not has_served and len(claims) > 1 and f"data-{last_primary}" in claims:
+        return Ordinals(start=_ordinal(last_primary), replicas=1)
+    if not leader:
+        return Ordinals(start=0, replicas=wanted)
+    # A StatefulSet removes its highest ordinals first: a leader that is to go hands over before.
+    return Ordinals(start=0, replicas=max(wanted, _ordinal(leader) + 1))
+
+
+def _ordinal(member: str) -> int:
+    return int(member.rpartition("-")[2])
