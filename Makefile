@@ -6,7 +6,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 CLUSTER ?= demo
-NODES ?= 1
+NODES ?=
 CLUSTER_PROVIDER ?= embedded
 IMG ?= postgres-operator:latest
 IMAGE ?= $(IMG)
@@ -23,7 +23,7 @@ KUBECTL := $(or $(wildcard .cluster/bin/kubectl),kubectl)
 CLUSTER_KUBECONFIG := $(CURDIR)/.cluster/$(if $(filter demo,$(CLUSTER)),,$(CLUSTER)/)kubeconfig
 # The embedded cluster's, where there is one, else the current one.
 export KUBECONFIG ?= $(or $(wildcard $(CLUSTER_KUBECONFIG)),$(HOME)/.kube/config)
-ANSIBLE_ENV := ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_GATHERING=explicit LC_ALL=C.UTF-8
+ANSIBLE_ENV := ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_GATHERING=explicit LC_ALL=C.UTF-8 ANSIBLE_NOCOLOR=1
 
 .PHONY: help
 help: ## List the targets
@@ -130,8 +130,9 @@ undeploy: manifests ## Remove the operator, the CRDs and with them every Databas
 ##@ The cluster
 
 .PHONY: cluster-up
-cluster-up: ## Start a real Kubernetes on this machine (CLUSTER=demo NODES=1 CLUSTER_PROVIDER=embedded)
-	$(PYTHON) hack/cluster up --name $(CLUSTER) --nodes $(NODES) --provider $(CLUSTER_PROVIDER)
+cluster-up: ## Start a real Kubernetes on this machine (CLUSTER=demo NODES= CLUSTER_PROVIDER=embedded)
+	$(PYTHON) hack/cluster up --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) \
+		$(if $(NODES),--nodes $(NODES))
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster and everything in it
