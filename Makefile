@@ -92,6 +92,10 @@ manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
 	$(KUBECTL) kustomize config/default | sed 's#controller:latest#$(IMG)#' > dist/install.yaml
 	@echo "dist/install.yaml: CRDs and operator, image $(IMG)"
 
+.PHONY: bench-lifecycle
+bench-lifecycle: ## Time a Database, a Backup and a Restore on the current cluster (ARGS="--rounds 3")
+	$(PYTHON) bench/lifecycle.py $(ARGS)
+
 ##@ The operator
 
 .PHONY: build

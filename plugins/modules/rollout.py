@@ -90,7 +90,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         step = next_step(members, leader, revision, params["resource"]["spec"]["replicas"])
     changed = step.action in {Action.DELETE_POD, Action.SWITCHOVER}
     if changed and not check_mode:
-        _take(cluster, namespace, name, step, members)
+        _take(cluster, params["resource"], step, members)
     return {
         "changed": changed,
         "action": step.action.value,
@@ -110,12 +110,12 @@ def _newest_revision(cluster: Cluster, namespace: str, name: str) -> str:
     return revision
 
 
-def _take(cluster: Cluster, namespace: str, name: str, step: Step, members: list[Member]) -> None:
+def _take(cluster: Cluster, database: dict[str, Any], step: Step, members: list[Member]) -> None:
     if step.action is Action.SWITCHOVER:
-        request_switchover(cluster, namespace, name, step.member, step.candidate)
+        request_switchover(cluster, database, step.member, step.candidate)
         return
     uid = next(member.uid for member in members if member.name == step.member)
-    cluster.delete("v1", "Pod", namespace, step.member, uid)
+    cluster.delete("v1", "Pod", database["metadata"]["namespace"], step.member, uid)
 
 
 def _describe(member: Member) -> dict[str, Any]:

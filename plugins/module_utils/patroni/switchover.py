@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..kubernetes.client import Cluster
+from ..kubernetes.client import Cluster, Object
+from ..kubernetes.objects import owner_reference
 
 
-def request_switchover(
-    cluster: Cluster, namespace: str, scope: str, leader: str, candidate: str
-) -> None:
+def request_switchover(cluster: Cluster, database: Object, leader: str, candidate: str) -> None:
     """Write the request that patronictl writes: the annotations of Endpoints `SCOPE-failover`.
 
     Patroni's leader sees it in its next loop, checks the candidate itself and removes the request,
@@ -16,15 +15,16 @@ def request_switchover(
     Raises:
         ApiError: the request could not be written.
     """
-    name = f"{scope}-failover"
+    scope = database["metadata"]["name"]
     cluster.apply(
         {
             "apiVersion": "v1",
             "kind": "Endpoints",
             "metadata": {
-                "name": name,
-                "namespace": namespace,
+                "name": f"{scope}-failover",
+                "namespace": database["metadata"]["namespace"],
                 "labels": {"app": "database", "database": scope},
+                "ownerReferences": [owner_reference(database)],
                 "annotations": {"leader": leader, "member": candidate},
             },
         }
