@@ -1,7 +1,7 @@
 """make bench-lifecycle: how long a Database, a Backup and a Restore take on the current cluster.
 
 Prints a table of seconds, each figure's minimum, median and maximum over the rounds. Backup and
-Restore stand beside plain pg_dump and pg_restore of the same data in the same run, on the database's
+Prints a table of seconds: minimum, median and maximum of each figure over the rounds. Backup and
 own pod. Needs a cluster with the operator deployed, and nothing else running.
 """
 
@@ -16,6 +16,7 @@ import sys
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -37,7 +38,7 @@ class Namespace:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
         return done.stdout
 
-    def apply(self, kind: str, name: str, spec: dict[str, object]) -> None:
+    def apply(self, kind: str, name: str, spec: Mapping[str, object]) -> None:
         """Apply a resource of the operator."""
         manifest = {
             "apiVersion": "database.example.com/v1",
@@ -47,7 +48,7 @@ class Namespace:
         }
         self.kubectl("apply", "-f", "-", text=json.dumps(manifest))
 
-    def until(self, kind: str, name: str, phase: str, spec: dict[str, object]) -> float:
+    def until(self, kind: str, name: str, phase: str, spec: Mapping[str, object]) -> float:
         """Apply a resource and return the seconds until it has the phase."""
         start = time.monotonic()
         self.apply(kind, name, spec)
