@@ -77,6 +77,12 @@ COPY plugins/ /opt/ansible/collections/ansible_collections/postgres/operator/plu
 COPY roles/ /opt/ansible/collections/ansible_collections/postgres/operator/roles/
 COPY watches.yaml /opt/ansible/
 
+# The warm runner stands on PATH before the real ansible-runner (WARM_RUNNER=off switches it off).
+COPY src/warm_runner/ /opt/warm/warm_runner/
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm
+ENV PATH=/opt/warm/warm_runner/bin:$PATH \
+    WARM_RUNNER_COLLECTIONS=postgres.operator
+
 WORKDIR /opt/ansible
 USER 65532:65532
-ENTRYPOINT ["/usr/bin/tini", "--", "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml"]
+ENTRYPOINT ["/usr/bin/tini", "--", "with-warm-runner", "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml"]

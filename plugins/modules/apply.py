@@ -51,15 +51,22 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             definition["apiVersion"], definition["kind"], metadata["namespace"], metadata["name"]
         )
         applied = cluster.apply(definition, dry_run=check_mode)
-        if found is None or _version(found) != _version(applied):
+        if found is None or _differs(found, applied):
             written.append(f"{definition['kind']}/{metadata['name']}")
     return {"changed": bool(written), "written": written}
 
 
-def _version(found: dict[str, Any]) -> str:
-    """Return what the API server changes with every write that changes something."""
-    version: str = found["metadata"]["resourceVersion"]
-    return version
+def _differs(found: dict[str, Any], applied: dict[str, Any]) -> bool:
+    """Tell whether the apply changed the object, or would have: a dry run makes no new version."""
+    if found["metadata"]["resourceVersion"] != applied["metadata"]["resourceVersion"]:
+        return True
+    return _content(found) != _content(applied)
+
+
+def _content(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the object without the record of who set which field when."""
+    metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
+    return {**found, "metadata": metadata}
 
 
 def main() -> None:

@@ -65,12 +65,14 @@ def build_plan(target: Target) -> list[Step]:
         _tests(target, "integration", "test-integration", after="unit"),
         _make(target, "leftovers", "cluster-down", after="environment"),
         _make(target, "cluster", "cluster-up", after="leftovers"),
-        _make(target, "image", "docker-build", after="cluster"),
+        _make(target, "crds", "install", after="cluster"),
+        # Before the operator comes: these tests look at what the API server and the modules do.
+        _tests(target, "kubernetes", "test-kubernetes", after="crds"),
+        _make(target, "image", "docker-build", after="kubernetes"),
         _make(target, "load", "cluster-load", after="image"),
         _make(target, "deploy", "deploy", after="load"),
-        _tests(target, "kubernetes", "test-kubernetes", after="deploy"),
         # Alone on the machine: what they wait for has deadlines.
-        _tests(target, "scenarios", "test-scenarios", after="kubernetes", also="integration"),
+        _tests(target, "scenarios", "test-scenarios", after="deploy", also="integration"),
     ]
 
 

@@ -28,13 +28,13 @@ class Running:
     start: float
 
     def end(self) -> None:
-        """End the process and its children."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_SECONDS)
-                return
+        """End the process and its children, those that do not listen too."""
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(END_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Runner:
 
     logs: Path
     environment: Mapping[str, str]
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     _began: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:

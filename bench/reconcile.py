@@ -1,0 +1,360 @@
+"""What one reconcile costs: ansible-runner cold, with in-process modules, and warm.
+
+    python bench/reconcile.py [--runs 9] [--at-once 1 8]
+    python bench/reconcile.py --role database --roles-path roles --extra-vars @vars.json
+
+Without --role it measures a role of six tasks that each ask a small server of its own (as a task
+asks the API server). The same role runs with modules that start a process each, as ansible-operator
+does (cold); with the same modules run in the worker (in-process); and so behind the warm runner
+(warm). A role that is given runs as it is, cold and warm.
+
+Every run is `ansible-runner run` with ansible-operator's arguments, its events posted to a socket.
+The variants take turns, so that a busy moment hits all. It needs a Python environment with
+ansible-runner, ansible-core and ansible-runner-http: the Python that it runs in, or --bin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.server
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socketserver
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WARM_RUNNER = Path(__file__).resolve().parents[1] / "src" / "warm_runner"
+TASKS = 6
+TICKS = os.sysconf("SC_CLK_TCK")
+
+ASK = '''
+"""Ask the server, as a module that talks to an API does."""
+import urllib.request
+
+def ask(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+        return answer.read().decode()
+'''
+MODULE = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.bench.{name}.plugins.module_utils.ask import ask
+
+def main():
+    module = AnsibleModule(argument_spec={{"port": {{"type": "int"}}}})
+    module.exit_json(answer=ask(module.params["port"]))
+
+if __name__ == "__main__":
+    main()
+"""
+ACTION = """
+from ansible.plugins.action import ActionBase
+from ansible_collections.bench.{name}.plugins.module_utils.ask import ask
+
+class ActionModule(ActionBase):
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        result.update(changed=False, answer=ask(self._task.args["port"]))
+        return result
+"""
+
+
+@dataclass
+class Variant:
+    """A way to run the role, and what its runs took."""
+
+    name: str
+    role: str
+    roles_path: Path
+    warm: bool
+    walls: list[float] = field(default_factory=list)
+    batches: list[float] = field(default_factory=list)
+    cpu: float = 0.0
+    memory: int = 0
+
+
+@dataclass
+class Bench:
+    """The folder of a measurement and the environment of its runs."""
+
+    folder: Path
+    programs: Path
+    environment: dict[str, str]
+    extra_vars: str
+    settings: str
+
+    @property
+    def parent(self) -> int:
+        """The warm parent's pid, 0 where there is none."""
+        log = self.folder / "run" / "log"
+        found = re.findall(r"\[(\d+)\] ready after", log.read_text()) if log.exists() else []
+        return int(found[-1]) if found and Path(f"/proc/{found[-1]}").exists() else 0
+
+    def start(self, variant: Variant, slot: int) -> subprocess.Popen[bytes]:
+        """Start one run as ansible-operator does."""
+        folder = self.folder / f"{variant.name}-{slot}"
+        files = {
+            "inventory/hosts": "localhost ansible_connection=local"
+            ' ansible_python_interpreter="{{ansible_playbook_python}}"\n',
+            "env/extravars": self.extra_vars,
+            "env/settings": self.settings,
+            "project/.keep": "",
+        }
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        ahead = [str(WARM_RUNNER / "bin")] if variant.warm else []
+        path = os.pathsep.join([*ahead, str(self.programs), "/usr/local/bin:/usr/bin:/bin"])
+        arguments = ["run", str(folder), "--rotate-artifacts", "20", "--role", variant.role]
+        arguments += ["--roles-path", f"{variant.roles_path}/", "--hosts", "localhost"]
+        arguments += ["-i", str(time.monotonic_ns()), "--role-skip-facts"]
+        program = WARM_RUNNER / "bin" if variant.warm else self.programs
+        return subprocess.Popen(
+            [program / "ansible-runner", *arguments],
+            env=self.environment | {"PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def batch(self, variant: Variant, at_once: int) -> None:
+        """Run so many at once and keep what they took."""
+        cpu = self._cpu()
+        begun = time.monotonic()
+        running = [self.start(variant, slot) for slot in range(at_once)]
+        threads = [
+            threading.Thread(target=self._finish, args=(variant, process, begun))
+            for process in running
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        variant.batches.append(time.monotonic() - begun)
+        variant.cpu += self._cpu() - cpu
+
+    def _finish(self, variant: Variant, process: subprocess.Popen[bytes], begun: float) -> None:
+        output, _ = process.communicate()
+        variant.walls.append(time.monotonic() - begun)
+        if process.returncode:
+            print(output.decode(errors="replace"), file=sys.stderr)
+            print(f"{variant.name}: ansible-runner ended with {process.returncode}", file=sys.stderr)
+            os._exit(1)
+
+    def _cpu(self) -> float:
+        """CPU seconds so far of all runs and of the warm parent."""
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = used.ru_utime + used.ru_stime
+        if self.parent:
+            seconds += sum(map(int, _stat(self.parent)[11:15])) / TICKS
+        return seconds
+
+    def measure_memory(self, variant: Variant) -> None:
+        """Run once more and look how much memory its processes have at most."""
+        process = self.start(variant, 0)
+        while process.poll() is None:
+            tree = [process.pid, *_descendants(process.pid)]
+            if variant.warm:
+                tree += _descendants(self.parent)
+            variant.memory = max(variant.memory, sum(map(_memory, tree)))
+            time.sleep(0.005)
+        process.communicate()
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [found for child in children for found in (int(child), *_descendants(int(child)))]
+
+
+def _memory(pid: int) -> int:
+    """The kilobytes of a process, shared ones by its share."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def address_string(self) -> str:
+        return ""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+class _UnixServer(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+@contextlib.contextmanager
+def _serving(server: socketserver.BaseServer) -> Iterator[None]:
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _write_own_role(folder: Path, port: int) -> list[Variant]:
+    """Write two collections that differ in the action only, and a role for each."""
+    for name in ("ordinary", "inprocess"):
+        collection = folder / "collections" / "ansible_collections" / "bench" / name
+        files = {
+            "galaxy.yml": f"namespace: bench\nname: {name}\nversion: 1.0.0\n",
+            "plugins/modules/ask.py": MODULE.format(name=name),
+            "plugins/module_utils/ask.py": ASK,
+            f"roles/{name}/tasks/main.yml": "".join(
+                f"- {{name: Ask {number}, bench.{name}.ask: {{port: {port}}}}}\n"
+                for number in range(TASKS)
+            ),
+        }
+        if name == "inprocess":
+            files["plugins/action/ask.py"] = ACTION.format(name=name)
+        for path, text in files.items():
+            (collection / path).parent.mkdir(parents=True, exist_ok=True)
+            (collection / path).write_text(text)
+    base = folder / "collections" / "ansible_collections" / "bench"
+    return [
+        Variant("cold", "ordinary", base / "ordinary" / "roles", warm=False),
+        Variant("in-process", "inprocess", base / "inprocess" / "roles", warm=False),
+        Variant("warm", "inprocess", base / "inprocess" / "roles", warm=True),
+    ]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=int, default=9, help="rounds for each number at once")
+    parser.add_argument("--at-once", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--role", help="a role of yours; it runs with this environment")
+    parser.add_argument("--roles-path", type=Path, default=Path("roles"))
+    parser.add_argument("--extra-vars", default="{}", help="JSON, or @FILE")
+    parser.add_argument("--bin", type=Path, default=Path(sys.executable).parent)
+    return parser.parse_args()
+
+
+def _environment(folder: Path, own: bool) -> dict[str, str]:
+    environment = dict(os.environ) | {
+        "ANSIBLE_GATHERING": "explicit",
+        "WARM_RUNNER": "on",
+        "WARM_RUNNER_FOLDER": str(folder / "run"),
+        "WARM_RUNNER_WAIT_SECONDS": "60",
+    }
+    environment.setdefault("LC_ALL", "C.UTF-8")
+    if own:
+        environment["ANSIBLE_COLLECTIONS_PATH"] = str(folder / "collections")
+        environment["WARM_RUNNER_COLLECTIONS"] = "bench.inprocess"
+    return environment
+
+
+def _table(variants: list[Variant], bench: Bench, print_line: Callable[[str], None]) -> None:
+    best = statistics.median(variants[0].walls)
+    for variant in variants:
+        walls = sorted(variant.walls)
+        median = statistics.median(walls)
+        last = walls[min(len(walls) - 1, round(0.95 * len(walls)))]
+        at_once = len(walls) // len(variant.batches)
+        memory = f"{variant.memory / 1024:.0f}" if variant.memory else "-"
+        print_line(
+            f"| {variant.name} | {at_once} | {median * 1000:.0f} | {last * 1000:.0f}"
+            f" | {variant.cpu / len(walls) * 1000:.0f} | {len(walls) / sum(variant.batches):.1f}"
+            f" | {memory} | {best / median:.1f}x |"
+        )
+    if bench.parent:
+        print_line(f"\nThe warm parent at rest: {_memory(bench.parent) / 1024:.0f} MB.\n")
+
+
+def main() -> int:
+    """Measure and print."""
+    options = _parse()
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
+    extra_vars = options.extra_vars
+    if extra_vars.startswith("@"):
+        extra_vars = Path(extra_vars[1:]).read_text()
+    socket = folder / "events"
+    settings = {"runner_http_url": str(socket), "runner_http_path": "/events/"}
+    bench = Bench(
+        folder=folder,
+        programs=options.bin,
+        environment=_environment(folder, own=not options.role),
+        extra_vars=extra_vars,
+        settings=json.dumps(settings),
+    )
+    tcp = _TcpServer(("127.0.0.1", 0), _Answer)
+    try:
+        with _serving(tcp), _serving(_UnixServer(str(socket), _Answer)):
+            for at_once in options.at_once:
+                if options.role:
+                    path = options.roles_path.absolute()
+                    variants = [
+                        Variant("cold", options.role, path, warm=False),
+                        Variant("warm", options.role, path, warm=True),
+                    ]
+                else:
+                    variants = _write_own_role(folder, tcp.server_address[1])
+                for variant in variants:
+                    bench.start(variant, 0).communicate()
+                for _ in range(options.runs):
+                    for variant in variants:
+                        bench.batch(variant, at_once)
+                if at_once == 1:
+                    for variant in variants:
+                        bench.measure_memory(variant)
+                if at_once == options.at_once[0]:
+                    print("| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | vs first |")
+                    print("|---|---|---|---|---|---|---|---|")
+                _table(variants, bench, lambda line: print(line, flush=True))
+    finally:
+        if bench.parent:
+            os.kill(bench.parent, signal.SIGTERM)
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

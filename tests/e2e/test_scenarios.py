@@ -1,0 +1,101 @@
+"""Each molecule scenario is one test, on the cluster of $KUBECONFIG with the operator deployed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from collection_root import ensure_collection_root
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCENARIOS = sorted(path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml"))
+MOLECULE = ("molecule", "--base-config", "molecule/config.yml")
+TIMEOUT_SECONDS = 900
+# It makes a cluster of its own, builds the image and loads it.
+TIMEOUT_KIND_SECONDS = 2400
+OPERATOR = (
+    "--namespace=postgres-operator-system",
+    "deployment/postgres-operator-controller-manager",
+)
+
+Environment = dict[str, str]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """What molecule sees: this Python's programs, the cluster's kubectl, a folder of its own."""
+    programs = [Path(sys.executable).parent, CHECKOUT / ".cluster" / "bin"]
+    return os.environ | {
+        "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path / "molecule"),
+        "MOLECULE_COMMAND_BORDERS": "0",
+        "ANSIBLE_COLLECTIONS_PATH": str(ensure_collection_root()),
+        "NO_COLOR": "1",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, environment: Environment, tmp_path: Path) -> None:
+    skip_what_cannot_run(scenario)
+    log = tmp_path / "log"
+    timeout = TIMEOUT_KIND_SECONDS if scenario == "kind" else TIMEOUT_SECONDS
+    arguments = ("test", "--destroy", "never", "--scenario-name", scenario)
+    problem = run([*MOLECULE, *arguments], environment, log, timeout)
+    if problem:
+        # What went wrong is still there to be looked at.
+        show_cluster(f"scenario-{scenario}", environment, log)
+    run([*MOLECULE, "destroy", "--scenario-name", scenario], environment, log, TIMEOUT_SECONDS)
+    told = log.read_text(errors="replace")
+    if not problem and "Missing playbook" in told:
+        # To molecule that is a success.
+        problem = "a playbook is missing"
+    if problem:
+        print(told)
+        pytest.fail(f"scenario {scenario}: {problem}", pytrace=False)
+
+
+def skip_what_cannot_run(scenario: str) -> None:
+    missing = [program for program in ("docker", "kind") if shutil.which(program) is None]
+    if scenario == "kind" and missing:
+        pytest.skip(f"not on this machine: {', '.join(missing)}")
+
+
+def run(command: list[str], environment: Environment, log: Path, timeout: float) -> str:
+    """Run a command to the end of the log; return what went wrong, empty if nothing."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=CHECKOUT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            exit_code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return f"it was not done after {timeout:g} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return f"exit code {exit_code}" if exit_code else ""
+
+
+def show_cluster(namespace: str, environment: Environment, log: Path) -> None:
+    """Add to the log what is in the namespace, and what the operator did last."""
+    for arguments in (
+        ("get", "postgres,pods,jobs,pvc", "--output=wide", f"--namespace={namespace}"),
+        ("describe", "postgres", f"--namespace={namespace}"),
+        ("get", "events", "--sort-by=.metadata.creationTimestamp", f"--namespace={namespace}"),
+        ("logs", "--tail=100", *OPERATOR),
+    ):
+        run(["kubectl", *arguments], environment, log, 60)

@@ -1,0 +1,236 @@
+"""The CRDs' rules, one by one: what is refused, with which words, and what is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from custom_resources import Create, patch
+from kubernetes.client.exceptions import ApiException
+
+DATABASE: dict[str, Any] = {"databaseName": "app", "username": "app", "storage": {"size": "1Gi"}}
+BACKUP: dict[str, Any] = {"databaseRef": {"name": "app"}}
+RESTORE: dict[str, Any] = {"databaseRef": {"name": "app"}, "backupRef": {"name": "nightly"}}
+SPECS = {"Database": DATABASE, "Backup": BACKUP, "Restore": RESTORE}
+
+REPLICAS = "replicas counts the primary; write a number from 1 to 10"
+SIZE = "size is a whole number with Gi or Mi, such as 10Gi or 500Mi"
+SIZE_ZERO = "size is zero; write one that holds the data, such as 10Gi"
+IMAGE = "image is not an image reference; write it like postgres:17"
+DATABASE_NAME = "databaseName starts with a letter or '_' and has letters, digits, '_' and '-'"
+DATABASE_TAKEN = (
+    "databaseName is one that every PostgreSQL server has for itself; write another name"
+)
+USERNAME = "username starts with a letter or '_' and has letters, digits, '_' and '-'"
+USERNAME_TAKEN = "username is kept for the server and the operator; write another"
+NAME_LONG = "the name is too long; use at most 50 characters"
+NAME_SERVICE = "use lower-case letters, digits and '-', starting with a letter, without dots"
+KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
+
+
+def refusal(error: ApiException) -> str:
+    assert error.status in {400, 422}, error
+    return str(json.loads(error.body)["message"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(({"replicas": count}, REPLICAS) for count in (-1, 0, 11, 1000)),
+        ({"replicas": "3"}, "must be of type integer"),
+        ({"replicas": 1.5}, "must be of type integer"),
+        *(
+            ({"storage": {"size": size}}, SIZE)
+            for size in ("10GB", "10", "Gi", "1.5Gi", "-1Gi", "10G", "10gi", "1 Gi", "1Ti", "")
+        ),
+        *(({"storage": {"size": size}}, SIZE_ZERO) for size in ("0Gi", "0Mi", "000Gi")),
+        ({"storage": {"size": 10}}, "must be of type string"),
+        ({"storage": {}}, "spec.storage.size: Required value"),
+        ({"storage": None}, "spec.storage"),
+        ({"storage": {"size": "1Gi", "storageClass": ""}}, "should be at least 1 chars long"),
+        *(
+            ({"image": image}, IMAGE)
+            for image in ("a postgres", "-postgres", ":17", "a;ls", "postgres\n", "$(x)", "é")
+        ),
+        ({"image": ""}, "should be at least 1 chars long"),
+        ({"image": "p" * 501}, "may not be more than 500"),
+        *(
+            ({"databaseName": name}, DATABASE_NAME)
+            for name in ("1app", "-app", "my app", 'a"b', "a'b", "a;b", "a.b", "ä", "a\n")
+        ),
+        *(({"databaseName": n}, DATABASE_TAKEN) for n in ("postgres", "template0", "template1")),
+        ({"databaseName": ""}, "should be at least 1 chars long"),
+        ({"databaseName": "a" * 64}, "may not be more than 63"),
+        ({"databaseName": None}, "spec.databaseName"),
+        *(({"username": name}, USERNAME) for name in ("1app", "-app", "a b", 'a"b', "a'b", "a\n")),
+        *(
+            ({"username": name}, USERNAME_TAKEN)
+            for name in ("postgres", "standby", "rewind", "public", "none", "pg_monitor", "pg_")
+        ),
+        ({"username": ""}, "should be at least 1 chars long"),
+        ({"username": "a" * 64}, "may not be more than 63"),
+        ({"username": None}, "spec.username"),
+        ({"reclaimPolicy": "retain"}, 'supported values: "Retain", "Delete"'),
+        ({"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
+    ],
+)  # fmt: skip
+def test_a_database_is_refused(
+    create: Create, name: str, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ApiException) as caught:
+        create("Database", name, DATABASE | change, dry_run="All")
+    assert message in refusal(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"replicas": 1},
+        {"replicas": 10},
+        {"storage": {"size": "1Mi"}},
+        {"storage": {"size": "010Gi"}},
+        {"storage": {"size": "1Gi", "storageClass": "standard"}},
+        {"image": "registry.example.com:5000/a/postgres:17.2-alpine3.20"},
+        {"image": "postgres@sha256:" + "0" * 64},
+        {"databaseName": "_a-B_9"},
+        {"databaseName": "a" * 63},
+        {"databaseName": "select"},
+        {"username": "_a-B_9"},
+        {"username": "a" * 63},
+        {"username": "pgbouncer"},
+        {"reclaimPolicy": "Delete"},
+        {"resources": {"requests": {"cpu": 1, "memory": "256Mi"}, "limits": {"memory": "1G"}}},
+    ],
+)
+def test_a_database_is_accepted(create: Create, name: str, change: dict[str, Any]) -> None:
+    assert (
+        create("Database", name, DATABASE | change, dry_run="All")["spec"].items() >= change.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("Database", "a" * 51, NAME_LONG),
+        ("Database", "my.database", NAME_SERVICE),
+        ("Database", "1database", NAME_SERVICE),
+        ("Database", "My-database", "a lowercase RFC 1123 subdomain"),
+        ("Backup", "a" * 201, "the name is too long; use at most 200 characters"),
+        ("Restore", "a" * 201, "the name is too long; use at most 200 characters"),
+    ],
+)
+def test_a_name_is_refused(create: Create, kind: str, name: str, message: str) -> None:
+    with pytest.raises(ApiException) as caught:
+        create(kind, name, SPECS[kind], dry_run="All")
+    assert message in refusal(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("Database", "a" * 50), ("Database", "a-1"), ("Backup", "a" * 200), ("Restore", "1.of-2")],
+)
+def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
+    assert create(kind, name, SPECS[kind], dry_run="All")["metadata"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("Backup", {}, "spec.databaseRef: Required value"),
+        ("Backup", {"databaseRef": {}}, "spec.databaseRef.name: Required value"),
+        ("Backup", {"databaseRef": {"name": ""}}, "should be at least 1 chars long"),
+        ("Backup", {"databaseRef": "app"}, "must be of type object"),
+        ("Backup", None, "spec"),
+        ("Restore", BACKUP, "spec.backupRef: Required value"),
+        ("Restore", {"backupRef": {"name": "b"}}, "spec.databaseRef: Required value"),
+        *(
+            ("Restore", RESTORE | {"keepPrevious": keep}, KEEP)
+            for keep in ("1d", "24", "h", "-1h", "1.5h", "1h30m", "", "1234567s")
+        ),
+    ],
+)
+def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, message: str) -> None:
+    with pytest.raises(ApiException) as caught:
+        create(kind, name, spec, dry_run="All")
+    assert message in refusal(caught.value)
+
+
+@pytest.mark.parametrize("keep", ["0s", "30m", "24h", "999999h"])
+def test_keep_previous_is_accepted(create: Create, name: str, keep: str) -> None:
+    spec = RESTORE | {"keepPrevious": keep}
+    assert create("Restore", name, spec, dry_run="All")["spec"]["keepPrevious"] == keep
+
+
+@pytest.mark.parametrize(
+    ("kind", "defaults"),
+    [
+        ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
+        ("Backup", {}),
+        ("Restore", {"keepPrevious": "24h"}),
+    ],
+)
+def test_what_is_not_given_has_a_default_and_the_phase_is_pending(
+    create: Create, name: str, kind: str, defaults: dict[str, Any]
+) -> None:
+    created = create(kind, name, SPECS[kind], dry_run="All")
+    assert created["spec"] == SPECS[kind] | defaults
+    assert created["status"] == {"phase": "Pending"}
+
+
+@pytest.mark.parametrize("kind", SPECS)
+def test_an_unknown_field_is_refused(create: Create, name: str, kind: str) -> None:
+    with pytest.raises(ApiException) as caught:
+        create(kind, name, SPECS[kind] | {"databaseNmae": "app"}, dry_run="All")
+    assert 'unknown field "spec.databaseNmae"' in refusal(caught.value)
+
+
+def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
+    create: Create, name: str
+) -> None:
+    spec = DATABASE | {"databaseNmae": "app"}
+    created = create("Database", name, spec, field_validation="Ignore", dry_run="All")
+    assert "databaseNmae" not in created["spec"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        (
+            "Database",
+            {"storage": {"size": "2Gi"}},
+            "storage cannot be changed; create another Database with the storage you want",
+        ),
+        ("Database", {"storage": {"storageClass": "other"}}, "storage cannot be changed"),
+        ("Database", {"databaseName": "other"}, "databaseName cannot be changed"),
+        ("Database", {"username": "other"}, "username cannot be changed"),
+        ("Backup", {"databaseRef": {"name": "other"}}, "a Backup cannot be changed; make another"),
+        ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
+        ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
+    ],
+)
+def test_a_change_is_refused(
+    create: Create, name: str, kind: str, change: dict[str, Any], message: str
+) -> None:
+    created = create(kind, name, SPECS[kind])
+    with pytest.raises(ApiException) as caught:
+        patch(created, change)
+    assert message in refusal(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"replicas": 3},
+        {"image": "postgres:16"},
+        {"reclaimPolicy": "Delete"},
+        {"resources": {"limits": {"memory": "1Gi"}}},
+        {"storage": {"size": "1Gi"}},
+    ],
+)
+def test_a_change_of_a_database_is_accepted(
+    create: Create, name: str, change: dict[str, Any]
+) -> None:
+    created = create("Database", name, DATABASE)
+    assert patch(created, change)["spec"].items() >= change.items()

@@ -1,0 +1,92 @@
+"""The module status: it writes what changed, once, and tells it by an Event."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.postgres.operator.plugins.modules import status
+from custom_resources import Create, Resource, delete, patch, read_again, run_module
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+BLOCKED = {
+    "claim": "app-backups",
+    "blocked": ["DatabaseNotFound", "there is no Database app"],
+    "job": None,
+}
+WAITING = BLOCKED | {"blocked": ["DatabaseNotReady", "waiting for Database app"]}
+
+
+@pytest.fixture
+def backup(create: Create, name: str) -> Resource:
+    return create("Backup", name, {"databaseRef": {"name": "app"}})
+
+
+def events(backup: Resource) -> list[tuple[str, str, str]]:
+    found = client.EventsV1Api().list_namespaced_event(backup["metadata"]["namespace"])
+    ours = [e for e in found.items if e.regarding.uid == backup["metadata"]["uid"]]
+    ours.sort(key=lambda event: event.event_time)
+    return [(event.type, event.reason, event.note) for event in ours]
+
+
+def run(backup: Resource, observation: Resource, check_mode: bool = False) -> Resource:
+    return run_module(status, check_mode, resource=backup, observation=observation)
+
+
+def test_the_status_is_written_once(backup: Resource) -> None:
+    first = run(backup, BLOCKED)
+    assert (first["changed"], first["phase"], first["requeue_after"]) == (True, "Pending", "10s")
+    written = read_again(backup)
+    condition = written["status"]["conditions"][0]
+    assert (condition["type"], condition["status"]) == ("BackupReady", "False")
+    assert (condition["reason"], condition["message"]) == tuple(BLOCKED["blocked"])
+    assert written["status"]["observedGeneration"] == written["metadata"]["generation"]
+
+    second = run(written, BLOCKED)
+    assert (second["changed"], second["log"]) == (False, [])
+    assert second["requeue_after"] == "10s"
+    assert (
+        read_again(backup)["metadata"]["resourceVersion"] == written["metadata"]["resourceVersion"]
+    )
+    assert events(backup) == [("Warning", "DatabaseNotFound", "there is no Database app")]
+
+
+def test_every_change_is_an_event(backup: Resource) -> None:
+    run(backup, BLOCKED)
+    run(read_again(backup), WAITING)
+    assert [(kind, note) for kind, _, note in events(backup)] == [
+        ("Warning", "there is no Database app"),
+        ("Normal", "waiting for Database app"),
+    ]
+
+
+def test_the_spec_is_not_touched(backup: Resource) -> None:
+    run(backup, BLOCKED)
+    written = read_again(backup)
+    assert written["spec"] == backup["spec"]
+    assert written["metadata"]["generation"] == backup["metadata"]["generation"]
+
+
+def test_the_time_of_a_condition_is_that_of_its_status(backup: Resource) -> None:
+    run(backup, BLOCKED)
+    since = read_again(backup)["status"]["conditions"][0]["lastTransitionTime"]
+    run(read_again(backup), WAITING)
+    condition = read_again(backup)["status"]["conditions"][0]
+    assert (condition["reason"], condition["lastTransitionTime"]) == ("DatabaseNotReady", since)
+
+
+def test_check_mode_writes_nothing(backup: Resource) -> None:
+    assert run(backup, BLOCKED, check_mode=True)["changed"]
+    assert read_again(backup) == backup
+    assert events(backup) == []
+
+
+def test_a_resource_that_is_gone_needs_no_status(backup: Resource) -> None:
+    delete(backup)
+    assert run(backup, BLOCKED)["phase"] == "Pending"
+    assert events(backup) == []
+
+
+def test_a_phase_that_the_api_does_not_know_is_refused(backup: Resource) -> None:
+    with pytest.raises(ApiException) as caught:
+        patch(backup, {"phase": "Done"}, status=True)
+    assert caught.value.status == 422

@@ -1,0 +1,183 @@
+"""A warm run leaves behind what a cold one does."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import dataclass, field
+
+import pytest
+from warm_box import Outcome, WarmBox, assert_alike, event_receiver, wait_until
+
+
+@dataclass
+class Case:
+    tasks: str
+    status: str
+    code: int
+    arguments: tuple[str, ...] = ()
+    role: str = "case"
+    files: dict[str, str] = field(default_factory=dict)
+
+
+RESCUED = """
+- block:
+    - {name: It fails, ansible.builtin.fail: {msg: no}}
+  rescue:
+    - {name: It is rescued, ansible.builtin.set_fact: {saved: true}}
+"""
+VARIETY = """
+- {name: Loop, ansible.builtin.debug: {msg: "{{ item }} ünï"}, loop: [1, 2]}
+- {name: Secret, ansible.builtin.set_fact: {password: x}, no_log: true}
+- {name: Skipped, ansible.builtin.debug: {msg: a}, when: false}
+- {name: Ignored, ansible.builtin.fail: {msg: b}, ignore_errors: true}
+- {name: A process of its own, ansible.builtin.command: echo hi}
+- {name: Undefined, ansible.builtin.debug: {msg: "{{ missing }}"}}
+"""
+PLAY = [{"hosts": "localhost", "gather_facts": False, "roles": ["case"]}]
+CASES = {
+    "ok": Case("- {ansible.builtin.set_fact: {a: 1}}", "successful", 0),
+    "failed": Case("- {name: No, ansible.builtin.fail: {msg: no}}", "failed", 2),
+    "unreachable": Case(
+        "- {ansible.builtin.ping: }",
+        "failed",
+        4,
+        files={
+            "inventory__hosts": "localhost ansible_connection=ssh ansible_port=1"
+            " ansible_ssh_executable=/bin/false\n"
+        },
+    ),
+    "syntax error": Case("- {name: [", "failed", 4),
+    "unknown module": Case("- {no.such.module: }", "failed", 4),
+    "rescued": Case(RESCUED, "successful", 0),
+    "variety": Case(VARIETY, "failed", 2),
+    "requeue_after": Case("- {requeue_after: {period: 7s}}", "successful", 0),
+    "no task": Case("[]", "successful", 0),
+    "verbose": Case("- {ansible.builtin.command: echo hi}", "successful", 0, ("-vvv",)),
+    "very verbose": Case("- {requeue_after: }", "successful", 0, ("-vvvv",)),
+    "missing role": Case("[]", "failed", 1, role="nowhere"),
+    "command line": Case(
+        "- {ansible.builtin.debug: {msg: '{{ given }}'}}",
+        "successful",
+        0,
+        ("--cmdline", "-e given=1 --check"),
+    ),
+    "quiet": Case("- {ansible.builtin.debug: {msg: a}}", "successful", 0, ("-q",)),
+    "playbook": Case("- {ansible.builtin.debug: {msg: a}}", "successful", 0, role=""),
+}
+
+
+def _run_both(box: WarmBox, case: Case) -> tuple[Outcome, Outcome]:
+    folders = {
+        warm: box.private_folder(case.tasks, name="warm" if warm else "cold", **case.files)
+        for warm in (True, False)
+    }
+    processes = {}
+    for warm, folder in folders.items():
+        arguments = box.arguments(folder, *case.arguments, role=case.role)
+        if not case.role:
+            (folder / "project" / "play.yml").write_text(json.dumps(PLAY))
+            arguments = ["run", str(folder), "-p", "play.yml", "-i", "1"]
+        environment = {"ANSIBLE_ROLES_PATH": str(folder / "roles")}
+        processes[warm] = box.start(arguments, warm, **environment)
+    outputs = {warm: process.communicate(timeout=120)[0] for warm, process in processes.items()}
+    warm, cold = (
+        Outcome(folders[which], processes[which].returncode, outputs[which])
+        for which in (True, False)
+    )
+    return warm, cold
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_warm_is_as_cold(shared_box: WarmBox, name: str) -> None:
+    case = CASES[name]
+    cold_before = shared_box.cold_runs
+
+    warm, cold = _run_both(shared_box, case)
+
+    assert cold.read("status") == case.status, cold.output
+    assert cold.code == case.code
+    assert_alike(warm, cold)
+    expected_cold = 1 if "-vvvv" in case.arguments else 0
+    assert shared_box.cold_runs - cold_before == expected_cold, shared_box.log
+
+
+def test_posted_events_are_the_same(shared_box: WarmBox) -> None:
+    outcomes = []
+    for warm in (True, False):
+        socket = shared_box.folder / f"events-{warm}"
+        folder = shared_box.private_folder(
+            VARIETY,
+            env__settings=json.dumps(
+                {"runner_http_url": str(socket), "runner_http_path": "/events/"}
+            ),
+        )
+        with event_receiver(socket) as received:
+            process = shared_box.start(shared_box.arguments(folder), warm)
+            output, _ = process.communicate(timeout=120)
+        outcomes.append(Outcome(folder, process.returncode, output, received))
+
+    warm, cold = outcomes
+    assert warm.posted[0]["status"] == "starting"
+    assert warm.posted[-1]["status"] == "failed"
+    warm_posted, cold_posted = (
+        [event.get("event", event.get("status")) for event in outcome.posted]
+        for outcome in (warm, cold)
+    )
+    assert warm_posted == cold_posted
+    assert warm.comparable()["events"] == cold.comparable()["events"]
+
+
+def test_each_run_has_its_own_environment(shared_box: WarmBox) -> None:
+    """KUBECONFIG names another file in every run of ansible-operator."""
+    temporary = shared_box.folder / "home" / ".ansible" / "tmp"
+    before = set(temporary.glob("*"))
+
+    outcomes = [
+        shared_box.run("- {requeue_after: }", KUBECONFIG=value, ANSIBLE_ROLES_PATH=value)
+        for value in ("/tmp/one", "/tmp/two")
+    ]
+
+    assert [outcome.results[0]["kubeconfig"] for outcome in outcomes] == ["/tmp/one", "/tmp/two"]
+    uuids = [{event["uuid"] for event in outcome.events} for outcome in outcomes]
+    assert uuids[0].isdisjoint(uuids[1])
+    assert set(temporary.glob("*")) == before
+
+
+def test_old_artifacts_are_rotated(shared_box: WarmBox) -> None:
+    folder = shared_box.private_folder("[]")
+    for number in range(4):
+        arguments = shared_box.arguments(folder)
+        arguments[arguments.index("-i") + 1] = str(number)
+        arguments[arguments.index("--rotate-artifacts") + 1] = "2"
+        assert shared_box.start(arguments).wait(timeout=60) == 0
+        time.sleep(0.01)
+
+    assert sorted(path.name for path in (folder / "artifacts").iterdir()) == ["2", "3"]
+
+
+def test_a_timeout_ends_a_run(shared_box: WarmBox) -> None:
+    folder = shared_box.private_folder(
+        "- {slow: {seconds: 60}}", env__settings='{"job_timeout": 1, "pexpect_timeout": 1}'
+    )
+
+    process = shared_box.start(shared_box.arguments(folder))
+
+    assert process.wait(timeout=20) == 254
+    assert (folder / "artifacts" / "1" / "status").read_text() == "timeout"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_cancels(shared_box: WarmBox, number: signal.Signals) -> None:
+    folder = shared_box.private_folder(
+        "- {slow: {seconds: 60}}", env__settings='{"pexpect_timeout": 1}'
+    )
+    process = shared_box.start(shared_box.arguments(folder))
+    events = folder / "artifacts" / "1" / "job_events"
+    wait_until(lambda: list(events.glob("*task*")) or len(list(events.glob("*.json"))) > 2)
+
+    process.send_signal(number)
+
+    assert process.wait(timeout=20) == 254
+    assert (folder / "artifacts" / "1" / "status").read_text() == "canceled"
