@@ -84,7 +84,7 @@ def _proven_result(
     """
     for pod in pods:
         documents = _documents(pod)
-        proof = documents.pop(PROOF_CONTAINER, None)
+        proof: Mapping[str, Any] | None = documents.pop(PROOF_CONTAINER, None)
         for result in documents.values():
             if not result["ok"]:
                 return result, None
