@@ -169,7 +169,7 @@ def _explain(
     if server and server.crashed:
         return VerificationFailed(
             f"backup {request.location} is not proven, the scratch server crashed: {detail};"
-            " give it more memory if that was short, and prove the backup again"
+            " give it more memory if that was short, and verify the backup again"
         )
     if isinstance(error, _FAILURES):
         return VerificationFailed(

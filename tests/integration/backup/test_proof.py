@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.backup import prove as proving
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
     verify_artifact,
 )
@@ -202,11 +203,16 @@ def test_what_the_programs_lack_is_named(bench, prove) -> None:
     edit_source(bench, extensions=["plpgsql", "postgis"])
     with pytest.raises(errors.VerificationFailed, match=r'extensions .* lacks: "postgis"; use an'):
         prove()
-    edit_source(bench, extensions=["pgaudit"])
-    with pytest.raises(errors.VerificationFailed, match=r'did not start.*"pgaudit"'):
-        prove()
     edit_source(bench, extensions=[], serverVersionNum=990001)
     with pytest.raises(errors.IncompatibleVersion, match=r"99\.1"):
+        prove()
+
+
+def test_a_library_that_the_image_lacks_is_named(bench, prove, monkeypatch) -> None:
+    bench.backup()
+    edit_source(bench, extensions=["no_such_library"])
+    monkeypatch.setattr(proving, "_PRELOADED", ("no_such_library",))
+    with pytest.raises(errors.VerificationFailed, match=r'did not start.*"no_such_library"'):
         prove()
 
 
