@@ -89,3 +89,7 @@ class StoreUnreachable(OperatorError):
 
 class Timeout(OperatorError):
     """Something that had to happen within a limit did not."""
+
+
+class VerificationFailed(OperatorError):
+    """A backup that was read back could not be restored and compared, or differs when it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ..errors import RestoreFailed
+from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection
 from .fingerprint import (
@@ -29,15 +29,20 @@ _NAMED_DIFFERENCES = 10
 
 
 def compare_content(
-    open_session: OpenSession, manifest: Manifest, workers: int, cancellation: Cancellation
+    open_session: OpenSession,
+    manifest: Manifest,
+    workers: int,
+    cancellation: Cancellation,
+    failure: type[OperatorError],
 ) -> None:
     """Read a database and refuse it if it is not what was dumped.
 
     Args:
         open_session: makes a session in the database, which nobody else changes.
+        failure: the error if it differs.
 
     Raises:
-        RestoreFailed: it names the first differences.
+        OperatorError: ``failure``; it names the first differences.
     """
 
     @contextmanager
@@ -56,7 +61,7 @@ def compare_content(
     if large_objects != manifest.large_objects:
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
     if differences:
-        raise RestoreFailed(_describe(differences))
+        raise failure(_describe(differences))
 
 
 def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry]) -> list[str]:

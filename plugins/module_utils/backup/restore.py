@@ -17,7 +17,6 @@ import psycopg
 
 from ..errors import (
     DatabaseNotReady,
-    IncompatibleVersion,
     InvalidInput,
     OperatorError,
     RestoreFailed,
@@ -28,29 +27,20 @@ from ..postgres.connection import (
     Connection,
     ConnectionParameters,
     connect,
-    program_environment,
 )
 from ..postgres.databases import (
     Properties,
     create_database,
     drop_database,
-    knows_encoding,
+    plain_properties,
     read_properties,
 )
 from ..postgres.errors import database_errors
-from ..postgres.programs import (
-    Version,
-    program_version,
-    require_client_not_older,
-    require_injection_fixes,
-    require_not_newer,
-    run_program,
-)
 from ..store.filesystem import FilesystemStore
 from ..store.location import Location
 from .artifact import Artifact, verify_artifact
 from .compare import compare_content
-from .manifest import DUMP_FOLDER
+from .load import check_extensions, check_roles, check_versions, run_pg_restore
 from .previous import drop_expired_previous
 from .progress import Progress, now_text
 from .swap import Swap, database_lock, find_outcome, swap
@@ -190,48 +180,10 @@ def check_restore(request: RestoreRequest, connection: Connection, progress: Pro
         artifact = verify_artifact(
             request.store, request.location, request.expected_sha256, request.jobs
         )
-    _check_versions(artifact, connection)
-    _check_requirements(artifact, connection)
+    check_versions(artifact, connection)
+    check_roles(artifact, connection)
+    check_extensions(artifact, connection, RestoreFailed)
     return artifact
-
-
-def _check_versions(artifact: Artifact, connection: Connection) -> None:
-    source = artifact.manifest.source
-    server = Version.from_number(connection.info.server_version)
-    client = program_version("pg_restore")
-    require_not_newer(Version.from_number(source.server_version_num), server)
-    require_client_not_older("pg_restore", client, server)
-    require_injection_fixes("pg_restore", client)
-    if not knows_encoding(connection, source.locale.encoding):
-        raise IncompatibleVersion(
-            f"backup {artifact.location} is encoded in {source.locale.encoding!r},"
-            " which the server does not know"
-        )
-
-
-def _check_requirements(artifact: Artifact, connection: Connection) -> None:
-    source = artifact.manifest.source
-    available = "SELECT {} FROM pg_catalog.{}"
-    for what, needed, statement, remedy in (
-        (
-            "roles",
-            {source.owner, *source.roles},
-            available.format("rolname", "pg_roles"),
-            "create them",
-        ),
-        (
-            "extensions",
-            set(source.extensions),
-            available.format("name", "pg_available_extensions"),
-            "use an image that has them",
-        ),
-    ):
-        present = {name for (name,) in connection.execute(statement.encode())}
-        if missing := sorted(needed - present):
-            names = ", ".join(f'"{name}"' for name in missing)
-            raise RestoreFailed(
-                f"backup {artifact.location} needs {what} that the server lacks: {names}; {remedy}"
-            )
 
 
 def _replace(
@@ -246,7 +198,8 @@ def _replace(
         drop_database(connection, request.scratch)
         create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
     with progress.step("Restoring into it"):
-        _run_pg_restore(request)
+        scratch = replace(request.parameters, dbname=request.scratch)
+        run_pg_restore(scratch, request.store, artifact, request.jobs, RestoreFailed)
     with progress.step("Comparing it with the manifest"):
         _compare(request, artifact)
     with progress.step(f'Replacing database "{request.database}"'):
@@ -269,30 +222,7 @@ def _properties_for(
 ) -> Properties:
     """Those of the live database, or plain ones if there is none."""
     live = read_properties(connection, request.database)
-    return live or Properties(
-        owner=artifact.manifest.source.owner,
-        tablespace="pg_default",
-        connection_limit=-1,
-        comment=None,
-        grants=None,
-        settings=(),
-    )
-
-
-def _run_pg_restore(request: RestoreRequest) -> None:
-    with program_environment(request.parameters) as environment:
-        run_program(
-            [
-                "pg_restore",
-                f"--jobs={request.jobs}",
-                "--exit-on-error",
-                "--no-password",
-                f"--dbname={request.parameters.conninfo(request.scratch)}",
-                str(request.store.folder(request.location) / DUMP_FOLDER),
-            ],
-            environment,
-            RestoreFailed,
-        )
+    return live or plain_properties(artifact.manifest.source.owner)
 
 
 def _compare(request: RestoreRequest, artifact: Artifact) -> None:
@@ -309,7 +239,7 @@ def _compare(request: RestoreRequest, artifact: Artifact) -> None:
             connection.execute("ANALYZE")
 
     def compare() -> None:
-        compare_content(session, artifact.manifest, request.jobs, cancellation)
+        compare_content(session, artifact.manifest, request.jobs, cancellation, RestoreFailed)
 
     run_together(cancellation, [compare, analyze])
 

@@ -9,7 +9,10 @@ from typing import Any
 from ..status.job import JobState
 from .client import GROUP_VERSION, Cluster, Object
 from .objects import is_condition_true
-from .pods import find_problem
+from .pods import describe_end, find_problem
+
+PROOF_CONTAINER = "verify"
+"""It restores and compares what the container before it has made: a backup."""
 
 
 def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) -> JobState | None:
@@ -45,6 +48,9 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
     )
     complete = is_condition_true(job, "Complete")
     if complete or is_condition_true(job, "Failed"):
+        if _proves(job):
+            result, proof = _proven_result(job, newest_first, complete, failed_reason)
+            return JobState(name, result=result, proof=proof)
         result = _final_result(job, newest_first, complete, failed_reason)
         return JobState(name, result=result)
     for pod in newest_first:
@@ -57,11 +63,58 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
 def _final_result(
     job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
 ) -> Mapping[str, Any]:
-    name = job["metadata"]["name"]
     for pod in pods:
-        result = _termination_message(pod)
-        if result is not None and bool(result.get("ok")) == complete:
-            return result
+        for result in _documents(pod).values():
+            if result["ok"] == complete:
+                return result
+    return _lost_result(job, complete, failed_reason)
+
+
+def _proves(job: Object) -> bool:
+    containers = job["spec"]["template"]["spec"]["containers"]
+    return any(container["name"] == PROOF_CONTAINER for container in containers)
+
+
+def _proven_result(
+    job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return the results of a backup and of its proof.
+
+    The Job fails with the proof; the backup was read back before, so it counts all the same.
+    """
+    for pod in pods:
+        documents = _documents(pod)
+        proof: Mapping[str, Any] | None = documents.pop(PROOF_CONTAINER, None)
+        for result in documents.values():
+            if not result["ok"]:
+                return result, None
+            if proof is None or proof["ok"] != complete:
+                proof = _interrupted_proof(job, pod)
+            return result, proof
+    return _lost_result(job, complete, failed_reason), None
+
+
+def _interrupted_proof(job: Object, pod: Object) -> Mapping[str, Any]:
+    """Return the result of a proof whose container was ended before it could leave one."""
+    told = describe_end(pod, PROOF_CONTAINER)
+    name, pod_name = job["metadata"]["name"], pod["metadata"]["name"]
+    # The kubelet's words, when a volume outgrows its limit or the node's disk is short.
+    if "EmptyDir" in told or "ephemeral-storage" in told:
+        return _failure(
+            "NoSpace",
+            f"pod {pod_name} was ended: {told}; verifying takes the size of the whole database on"
+            " the node's disk: let spec.storage.size of the Database have room for it, or the node",
+        )
+    return _failure(
+        "VerificationFailed",
+        f"pod {pod_name} was ended before it had verified the backup: {told};"
+        f" see: kubectl logs job/{name}, then make another Backup",
+    )
+
+
+def _lost_result(job: Object, complete: bool, failed_reason: str) -> Mapping[str, Any]:
+    """Return a result for a Job that has left none that can be believed."""
+    name = job["metadata"]["name"]
     if complete:
         return _failure(
             failed_reason, f"Job {name} ended without the result that it must leave; make another"
@@ -76,14 +129,16 @@ def _failure(reason: str, message: str) -> Mapping[str, Any]:
     return {"ok": False, "reason": reason, "message": message}
 
 
-def _termination_message(pod: Object) -> dict[str, Any] | None:
-    """Return the JSON document that the pod's main container left, if it is one of ours."""
-    for container in pod.get("status", {}).get("containerStatuses", []):
+def _documents(pod: Object) -> dict[str, dict[str, Any]]:
+    """Return the JSON documents that the pod's containers left, if they are ours, by container."""
+    status = pod.get("status", {})
+    documents = {}
+    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
         terminated = container.get("state", {}).get("terminated") or {}
         try:
             document = json.loads(terminated.get("message", ""))
         except ValueError:
             continue
         if isinstance(document, dict) and isinstance(document.get("ok"), bool):
-            return document
-    return None
+            documents[container["name"]] = document
+    return documents

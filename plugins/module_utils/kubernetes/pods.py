@@ -54,6 +54,18 @@ def find_problem(pod: Object) -> Problem | None:
     return None
 
 
+def describe_end(pod: Object, container_name: str) -> str:
+    """Return why a container ended, as the kubelet tells it of the pod or of the container."""
+    status = pod.get("status", {})
+    if status.get("reason"):
+        return f"{status['reason']}: {' '.join(status.get('message', '').split())}"
+    for container in status.get("containerStatuses", []):
+        terminated = container.get("state", {}).get("terminated")
+        if container["name"] == container_name and terminated:
+            return f"{terminated.get('reason', 'Error')}, exit code {terminated['exitCode']}"
+    return "it is not known why"
+
+
 def _waiting_problem(pod: str, container: Object, waiting: Object) -> Problem | None:
     reason = waiting.get("reason", "")
     detail = " ".join(waiting.get("message", "").split())

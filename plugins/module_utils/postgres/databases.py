@@ -75,6 +75,18 @@ class Properties:
     settings: tuple[Setting, ...]
 
 
+def plain_properties(owner: str) -> Properties:
+    """Those of a database of which nothing but the owner was ever set."""
+    return Properties(
+        owner=owner,
+        tablespace="pg_default",
+        connection_limit=-1,
+        comment=None,
+        grants=None,
+        settings=(),
+    )
+
+
 def database_exists(connection: Connection, name: str) -> bool:
     """Whether the server has a database of that name."""
     row = connection.execute(

@@ -69,7 +69,8 @@ def find_program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise ServerVersionUnsupported(
-            f"{name} is not on PATH: use an image that has PostgreSQL's client programs"
+            f"{name} is not on PATH: use an image that has PostgreSQL's programs,"
+            " or put their folder on PATH"
         )
     return path
 
@@ -191,6 +192,16 @@ def _program_error(
     name: str, status: int, tail: Sequence[str], failure: type[OperatorError]
 ) -> OperatorError:
     text = "".join(tail).strip()
-    ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
     detail = " ".join(text.split())[-_MESSAGE_LENGTH:]
-    return classify_text(text, failure)(f"{name} {ended}: {detail or 'it wrote no message'}")
+    return classify_text(text, failure)(
+        f"{name} {describe_ending(status)}: {detail or 'it wrote no message'}"
+    )
+
+
+def describe_ending(status: int) -> str:
+    """How a process ended, from its exit status as subprocess tells it.
+
+    >>> describe_ending(-9)
+    'was killed by signal 9'
+    """
+    return f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

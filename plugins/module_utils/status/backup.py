@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from .decision import Condition, Decision
-from .job import JobState, decide_unfinished, result_fields
+from .decision import Condition, Decision, plural
+from .job import JobState, decide_unfinished, elapsed, result_fields
 
 CONDITION = "BackupReady"
+VERIFIED = "Verified"
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,39 @@ def decide(observation: Observation) -> Decision:
     fields = result_fields(observation.job)
     fields["backupTime"] = result["completionTime"]
     fields["backupLocation"] = f"pvc://{observation.claim}/{result['location']}"
-    return Decision(
-        phase="Completed",
-        conditions=[
-            Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
-        ],
-        fields=fields,
+    completed = Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
+    verified = _judge(result, observation.job.proof)
+    if verified.status != "Unknown":
+        fields["verified"] = verified.status == "True"
+    if observation.job.proof and fields["verified"]:
+        fields["verifyDuration"] = elapsed(observation.job.proof)
+    return Decision(phase="Completed", conditions=[completed, verified], fields=fields)
+
+
+def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condition:
+    """Return the condition that says whether the backup was restored and compared."""
+    if proof is None:
+        return Condition(
+            VERIFIED,
+            "Unknown",
+            "NotAsked",
+            "the files were read back, not restored; make Backups with verify: restore to have"
+            " them restored and compared",
+        )
+    if not proof["ok"]:
+        return Condition(VERIFIED, "False", proof["reason"], proof["message"])
+    if proof.get("sha256") != result["sha256"]:
+        return Condition(
+            VERIFIED,
+            "False",
+            "ChecksumMismatch",
+            f"the manifest that was written has SHA-256 {result['sha256']}, the one that was"
+            f" restored {proof.get('sha256')}: it was exchanged in between; make another Backup",
+        )
+    tables, rows = plural(result["tables"], "table"), plural(result["rows"], "row")
+    return Condition(
+        VERIFIED,
+        "True",
+        "RestoreCompared",
+        f"restored into a scratch server and compared: {tables}, {rows}",
     )

@@ -72,6 +72,7 @@ def _job(job: Mapping[str, Any] | None) -> JobState | None:
         problem=_pair(job.get("problem")),
         needs_user=bool(job.get("needs_user")),
         result=job.get("result"),
+        proof=job.get("proof"),
     )
 
 

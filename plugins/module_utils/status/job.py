@@ -37,12 +37,15 @@ class JobState:
         needs_user: whether only a change by a person can end the problem.
         result: the JSON document of the pod's termination message, or one made up from the Job's
             own failure: `ok`, and `reason` and `message` where it is false. None while it runs.
+        proof: the same of the container that restored and compared what the first one made; None
+            where there is none, or nothing was made.
     """
 
     name: str
     problem: tuple[str, str] | None = None
     needs_user: bool = False
     result: Mapping[str, Any] | None = None
+    proof: Mapping[str, Any] | None = None
 
 
 def decide_unfinished(
@@ -77,8 +80,13 @@ def result_fields(job: JobState) -> dict[str, Any]:
     for key in _RESULT_KEYS:
         fields[key] = result.get(key)
     if result.get("startTime") and result.get("completionTime"):
-        elapsed = parse_time(result["completionTime"]) - parse_time(result["startTime"])
-        fields["duration"] = format_duration(elapsed.total_seconds())
+        fields["duration"] = elapsed(result)
     if result.get("sizeBytes") is not None:
         fields["size"] = format_size(result["sizeBytes"])
     return fields
+
+
+def elapsed(result: Mapping[str, Any]) -> str:
+    """Return how long the work took that ended with this result, such as 2m5s."""
+    taken = parse_time(result["completionTime"]) - parse_time(result["startTime"])
+    return format_duration(taken.total_seconds())

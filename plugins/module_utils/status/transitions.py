@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .backup import VERIFIED
 
 # The condition whose reason and message explain the phase.
 _TELLING = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
@@ -28,27 +30,53 @@ class Transition:
 
 
 def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Transition]:
-    """Return what changed between two statuses; at most one transition."""
+    """Return what changed between two statuses."""
+    return [*_phase_transition(kind, old, new), *_verification(kind, old, new)]
+
+
+def _phase_transition(
+    kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Transition]:
+    """Yield the change of phase, or of what explains it, if there is one."""
     before, after = _telling(kind, old), _telling(kind, new)
     old_phase, phase = old.get("phase", "Pending"), new["phase"]
     # Each step of a rolling update is told; other messages hold figures that change all the time.
     same_step = after["reason"] != "RollingUpdate" or before.get("message") == after["message"]
     if old_phase == phase and before.get("reason") == after["reason"] and same_step:
-        return []
+        return
     warning = phase == "Failed" or after["reason"].endswith(("Failed", "NotFound"))
     line = f"STATE TRANSITION: {old_phase} -> {phase}"
     if old_phase == phase:
         line = f"{kind} is {phase}: {after['reason']}"
-    return [
-        Transition(
-            log_line=f"{line} ({after['message']})",
-            warning=warning,
-            reason=after["reason"] if warning else phase,
-            message=after["message"],
-        )
-    ]
+    yield Transition(
+        log_line=f"{line} ({after['message']})",
+        warning=warning,
+        reason=after["reason"] if warning else phase,
+        message=after["message"],
+    )
+
+
+def _verification(
+    kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Transition]:
+    """Yield that something was verified, or that it could not be; nothing where nobody asked."""
+    before, after = _condition(old, VERIFIED), _condition(new, VERIFIED)
+    verdict = after.get("status")
+    if verdict not in {"True", "False"} or verdict == before.get("status"):
+        return
+    told = f"{kind} is verified" if verdict == "True" else f"{kind} is not verified"
+    yield Transition(
+        log_line=f"{told}: {after['reason']} ({after['message']})",
+        warning=verdict == "False",
+        reason=after["reason"],
+        message=f"{told}: {after['message']}",
+    )
 
 
 def _telling(kind: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _condition(status, _TELLING[kind])
+
+
+def _condition(status: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:
     conditions = status.get("conditions", [])
-    return next((c for c in conditions if c["type"] == _TELLING[kind]), {})
+    return next((c for c in conditions if c["type"] == wanted), {})

@@ -136,3 +136,20 @@ def test_failures_are_told(changed, play, tmp_path) -> None:
     assert status != 0
     assert result["reason"] == "InvalidInput"
     assert "jobs" in result["message"]
+
+
+def test_a_backup_is_proven_without_its_server(changed, play, tmp_path) -> None:
+    status, proven, output = play("verify", postgres_host="nowhere")
+    assert (status, proven["ok"]) == (0, True), output
+    assert (proven["tables"], proven["rows"]) == (2, 20001)
+    assert "Comparing it with the manifest: done" in (tmp_path / "progress").read_text()
+
+
+def test_a_backup_that_cannot_be_proven_is_told(changed, play) -> None:
+    status, result, _ = play("verify", artifact_sha256="0" * 64)
+    assert status == 2, "the exit code that keeps a Job from trying again"
+    assert (result["ok"], result["reason"]) == (False, "ChecksumMismatch")
+    status, result, _ = play("verify", scratch_folder="/no/such/folder")
+    assert status == 2
+    assert (result["ok"], result["reason"]) == (False, "InvalidInput")
+    assert "/no/such/folder" in result["message"]

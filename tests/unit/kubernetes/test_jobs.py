@@ -11,9 +11,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objec
 OK = {"ok": True, "location": "a/b/c"}
 
 
-def job(*conditions: str) -> dict[str, Any]:
+def job(*conditions: str, containers: tuple[str, ...] = ("backup",)) -> dict[str, Any]:
     return {
         "metadata": {"name": "b-backup-1"},
+        "spec": {"template": {"spec": {"containers": [{"name": name} for name in containers]}}},
         "status": {
             "conditions": [{"type": c, "status": "True", "message": "gave up"} for c in conditions]
         },
@@ -71,3 +72,81 @@ def test_job_names_are_short_and_differ_by_uid() -> None:
     first, second = (job_name("backup", resource(u * 8)) for u in "ab")
     assert first != second
     assert len(first) <= 50
+
+
+PROVEN = {"ok": True, "sha256": "ab"}
+UNPROVEN = {"ok": False, "reason": "VerificationFailed", "message": "table t is missing"}
+
+
+def verifying_job(*conditions: str) -> dict[str, Any]:
+    return job(*conditions, containers=("verify",))
+
+
+def verifying_pod(
+    backup: dict[str, Any], proof: dict[str, Any] | None, created: str = "2026-01-01T00:00:00Z"
+) -> dict[str, Any]:
+    """A pod that backs up first; without a proof its second container was killed."""
+    terminated: dict[str, Any] = {"exitCode": 137, "reason": "OOMKilled"}
+    if proof:
+        terminated = {"exitCode": 0 if proof["ok"] else 2, "message": json.dumps(proof)}
+    return {
+        "metadata": {"name": "p", "creationTimestamp": created},
+        "status": {
+            "initContainerStatuses": [
+                {"name": "agent", "state": {"terminated": {"exitCode": 0}}},
+                {"name": "backup", "state": {"terminated": {"message": json.dumps(backup)}}},
+            ],
+            "containerStatuses": [{"name": "verify", "state": {"terminated": terminated}}],
+        },
+    }
+
+
+def test_a_verified_backup_has_both_results() -> None:
+    state = job_state(verifying_job("Complete"), [verifying_pod(OK, PROVEN)], "BackupFailed")
+    assert (state.result, state.proof) == (OK, PROVEN)
+
+
+def test_a_backup_counts_when_its_verification_fails() -> None:
+    state = job_state(verifying_job("Failed"), [verifying_pod(OK, UNPROVEN)], "BackupFailed")
+    assert (state.result, state.proof) == (OK, UNPROVEN)
+
+
+def test_a_failed_job_never_verifies() -> None:
+    state = job_state(verifying_job("Failed"), [verifying_pod(OK, PROVEN)], "BackupFailed")
+    assert state.result == OK
+    assert state.proof is not None
+    assert state.proof["ok"] is False
+
+
+def test_a_backup_that_failed_has_no_proof() -> None:
+    failure = {"ok": False, "reason": "NoSpace", "message": "full"}
+    newest = verifying_pod(failure, None, "2026-01-01T00:00:01Z")
+    pods = [verifying_pod(OK, PROVEN), newest]
+    state = job_state(verifying_job("Failed"), pods, "BackupFailed")
+    assert (state.result, state.proof) == (failure, None)
+
+
+def test_a_verification_that_was_killed_is_told_and_leaves_the_backup() -> None:
+    state = job_state(verifying_job("Failed"), [verifying_pod(OK, None)], "BackupFailed")
+    assert state.result == OK
+    assert state.proof is not None
+    assert state.proof["reason"] == "VerificationFailed"
+    assert "OOMKilled, exit code 137" in state.proof["message"]
+
+
+def test_a_verification_that_outgrows_its_volume_is_told() -> None:
+    evicted = verifying_pod(OK, None)
+    limit = 'Usage of EmptyDir volume "scratch" exceeds the limit "64Mi". '
+    evicted["status"] |= {"reason": "Evicted", "message": limit}
+    state = job_state(verifying_job("Failed"), [evicted], "BackupFailed")
+    assert state.result == OK
+    assert state.proof is not None
+    assert state.proof["reason"] == "NoSpace"
+    assert 'exceeds the limit "64Mi"' in state.proof["message"]
+
+
+def test_a_verifying_job_whose_pods_are_gone_is_a_failure() -> None:
+    for condition in ("Complete", "Failed"):
+        state = job_state(verifying_job(condition), [], "BackupFailed")
+        assert state.result is not None
+        assert (state.result["ok"], state.proof) == (False, None)

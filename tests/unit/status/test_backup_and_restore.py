@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import yaml
 from ansible_collections.postgres.operator.plugins.module_utils.status import backup, restore
 from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_backup_block,
     find_database_block,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
+    find_transitions,
+)
+from collection_root import CHECKOUT
 
 RESULT: dict[str, Any] = {
     "ok": True,
@@ -22,6 +28,7 @@ RESULT: dict[str, Any] = {
     "startTime": "2026-01-01T12:00:00Z",
     "completionTime": "2026-01-01T12:00:07Z",
 }
+PROOF = RESULT | {"completionTime": "2026-01-01T12:02:05Z"}
 FAILURE = {"ok": False, "reason": "NoSpace", "message": "the volume is full"}
 
 
@@ -48,6 +55,70 @@ def test_a_backup_is_completed_by_its_result_only() -> None:
     assert decision.fields["duration"] == "7s"
     assert decision.fields["size"] == "2.0Ki"
     assert decision.requeue_after is None
+
+
+def completed(proof: dict[str, Any] | None):
+    return backup.decide(backup.Observation("c", job=JobState("j", result=RESULT, proof=proof)))
+
+
+def test_a_backup_that_was_only_read_back_is_not_called_verified() -> None:
+    decision = completed(None)
+    verified = decision.conditions[1]
+    assert (verified.type, verified.status, verified.reason) == ("Verified", "Unknown", "NotAsked")
+    assert "verify: restore" in verified.message
+    assert "verified" not in decision.fields
+
+
+def test_a_backup_that_was_restored_and_compared_is_verified() -> None:
+    decision = completed(PROOF)
+    verified = decision.conditions[1]
+    assert (verified.status, verified.reason) == ("True", "RestoreCompared")
+    assert "4 tables, 9 rows" in verified.message
+    assert decision.fields["verified"] is True
+    assert (decision.fields["duration"], decision.fields["verifyDuration"]) == ("7s", "2m5s")
+
+
+@pytest.mark.parametrize(
+    ("proof", "reason"),
+    [
+        ({"ok": False, "reason": "VerificationFailed", "message": "m"}, "VerificationFailed"),
+        (FAILURE, "NoSpace"),
+        (PROOF | {"sha256": "cd"}, "ChecksumMismatch"),
+    ],
+)
+def test_a_backup_whose_verification_failed_is_completed_and_not_verified(proof, reason) -> None:
+    decision = completed(proof)
+    ready, verified = decision.conditions
+    assert (decision.phase, ready.status) == ("Completed", "True")
+    assert (verified.status, verified.reason) == ("False", reason)
+    assert decision.fields["verified"] is False
+    assert "verifyDuration" not in decision.fields
+
+
+def test_a_failed_verification_warns_once() -> None:
+    def status(proof: dict[str, Any] | None) -> dict[str, Any]:
+        decision = completed(proof)
+        conditions = [vars(condition) for condition in decision.conditions]
+        return {"phase": decision.phase, "conditions": conditions}
+
+    running = {"phase": "InProgress", "conditions": []}
+    failed = status({"ok": False, "reason": "VerificationFailed", "message": "table t is missing"})
+    done, warning = find_transitions("Backup", running, failed)
+    assert (done.warning, done.reason) == (False, "Completed")
+    assert (warning.warning, warning.reason) == (True, "VerificationFailed")
+    assert "table t is missing" in warning.message
+    assert find_transitions("Backup", failed, failed) == []
+    assert [t.warning for t in find_transitions("Backup", running, status(PROOF))] == [False] * 2
+    assert len(find_transitions("Backup", running, status(None))) == 1
+
+
+def test_the_backups_crd_asks_for_checksums_unless_told_otherwise() -> None:
+    crd = yaml.safe_load((CHECKOUT / "crds/database.example.com_backups.yaml").read_text())
+    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    verify = schema["properties"]["spec"]["properties"]["verify"]
+    assert (verify["default"], verify["enum"]) == ("checksum", ["checksum", "restore"])
+    role = yaml.safe_load((CHECKOUT / "roles/job/defaults/main.yml").read_text())
+    assert role["job_verify"] is False
 
 
 def test_a_failed_job_fails_the_backup_with_its_own_reason() -> None:

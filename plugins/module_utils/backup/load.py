@@ -1,0 +1,109 @@
+"""What loading an artifact into a server takes: that they fit together, and pg_restore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import IncompatibleVersion, OperatorError, RestoreFailed
+from ..postgres.connection import Connection, ConnectionParameters, program_environment
+from ..postgres.databases import knows_encoding
+from ..postgres.programs import (
+    Version,
+    program_version,
+    require_client_not_older,
+    require_injection_fixes,
+    require_not_newer,
+    run_program,
+)
+from ..store.filesystem import FilesystemStore
+from .artifact import Artifact
+from .manifest import DUMP_FOLDER
+
+
+def check_versions(artifact: Artifact, connection: Connection) -> None:
+    """Refuse a server or a pg_restore that cannot load the artifact.
+
+    Raises:
+        IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
+        ServerVersionUnsupported: pg_restore is too old.
+    """
+    source = artifact.manifest.source
+    server = Version.from_number(connection.info.server_version)
+    client = program_version("pg_restore")
+    require_not_newer(Version.from_number(source.server_version_num), server)
+    require_client_not_older("pg_restore", client, server)
+    require_injection_fixes("pg_restore", client)
+    if not knows_encoding(connection, source.locale.encoding):
+        raise IncompatibleVersion(
+            f"backup {artifact.location} is encoded in {source.locale.encoding!r},"
+            " which the server does not know"
+        )
+
+
+def check_roles(artifact: Artifact, connection: Connection) -> None:
+    """Refuse a server without the roles that own or were granted something.
+
+    Raises:
+        RestoreFailed
+    """
+    source = artifact.manifest.source
+    present = connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
+    missing = {source.owner, *source.roles} - {str(name) for (name,) in present}
+    if missing:
+        raise RestoreFailed(
+            f"backup {artifact.location} needs roles that the server lacks: {_names(missing)};"
+            " create them"
+        )
+
+
+def check_extensions(
+    artifact: Artifact, connection: Connection, failure: type[OperatorError]
+) -> None:
+    """Refuse a server whose image lacks extensions.
+
+    Raises:
+        OperatorError: ``failure``.
+    """
+    present = connection.execute("SELECT name FROM pg_catalog.pg_available_extensions")
+    missing = set(artifact.manifest.source.extensions) - {str(name) for (name,) in present}
+    if missing:
+        raise failure(
+            f"backup {artifact.location} needs extensions that the server lacks:"
+            f" {_names(missing)}; use an image that has them"
+        )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(names))
+
+
+def run_pg_restore(
+    parameters: ConnectionParameters,
+    store: FilesystemStore,
+    artifact: Artifact,
+    jobs: int,
+    failure: type[OperatorError],
+    *options: str,
+) -> None:
+    """Load the dump into an empty database.
+
+    Args:
+        parameters: the server, a superuser, and the database as ``dbname``.
+        jobs: processes that pg_restore works with.
+        failure: the error if the reason is not recognised.
+        options: further ones for pg_restore.
+    """
+    with program_environment(parameters) as environment:
+        run_program(
+            [
+                "pg_restore",
+                f"--jobs={jobs}",
+                "--exit-on-error",
+                "--no-password",
+                *options,
+                f"--dbname={parameters.conninfo()}",
+                str(store.folder(artifact.location) / DUMP_FOLDER),
+            ],
+            environment,
+            failure,
+        )

@@ -1,0 +1,178 @@
+"""Proves an artifact: restores it into a scratch server and compares that with the manifest.
+
+Only a restore shows that a backup restores. No other server is needed and none is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+
+from ..errors import (
+    AuthFailed,
+    DatabaseNotFound,
+    DatabaseNotReady,
+    InvalidInput,
+    NoSpace,
+    OperatorError,
+    Timeout,
+    VerificationFailed,
+)
+from ..postgres.cancellation import Cancellation
+from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.databases import create_database, plain_properties
+from ..postgres.errors import classify_text, database_errors
+from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
+from ..store.filesystem import FilesystemStore
+from ..store.location import Location
+from .artifact import Artifact, verify_artifact
+from .compare import compare_content
+from .load import check_extensions, check_versions, run_pg_restore
+from .progress import Progress, now_text
+
+# Not the source's name, which may be one that a new server has already.
+_DATABASE = "proof"
+
+# Extensions that cannot be created, or not be used by a view, unless the server has loaded them.
+_PRELOADED = ("pg_stat_statements", "pgaudit")
+
+# Each session of pg_restore and of the comparison, and some for the rest.
+_SPARE_CONNECTIONS = 10
+_LOCKS_PER_TRANSACTION = 1024
+
+# What a server refuses concerns its owner; this one is the proof's own.
+_FAILURES = (AuthFailed, DatabaseNotFound, DatabaseNotReady, Timeout, VerificationFailed)
+
+
+@dataclass(frozen=True)
+class ProofRequest:
+    """What to prove and where.
+
+    Attributes:
+        scratch: a folder that exists and has room for the whole database.
+        jobs: processes that pg_restore works with, and tables that are compared at a time.
+        expected_sha256: of the manifest, as the Backup recorded it; None if not known.
+    """
+
+    store: FilesystemStore
+    location: Location
+    scratch: Path
+    jobs: int = 1
+    expected_sha256: str | None = None
+
+
+def prove_artifact(request: ProofRequest, progress: Progress | None = None) -> dict[str, Any]:
+    """Check every file, restore everything, compare it, and leave nothing behind.
+
+    Returns:
+        ``Artifact.summary()`` with the proof's own times.
+
+    Raises:
+        BackupLocationMissing, ChecksumMismatch: see ``verify_artifact``.
+        IncompatibleVersion, ServerVersionUnsupported: PostgreSQL on PATH is not the right one.
+        NoSpace: the scratch folder's disk is full.
+        VerificationFailed: it does not restore, or not to what was backed up.
+    """
+    progress = progress or Progress()
+    if request.jobs < 1:
+        raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
+    started = now_text()
+    with progress.step(f"Checking every file of backup {request.location}"):
+        artifact = verify_artifact(
+            request.store, request.location, request.expected_sha256, request.jobs
+        )
+    with ExitStack() as stack:
+        with progress.step("Starting a scratch server"), _explained(request, None):
+            settings = _settings(artifact, request.jobs)
+            server = stack.enter_context(
+                scratch_server(request.scratch, settings, VerificationFailed)
+            )
+        with _explained(request, server):
+            _restore_and_compare(request, artifact, server, progress)
+    return artifact.summary() | {"startTime": started, "completionTime": now_text()}
+
+
+def _settings(artifact: Artifact, jobs: int) -> dict[str, str]:
+    """What the server needs for this database, beyond what every scratch server has."""
+    manifest = artifact.manifest
+    # A foreign key between partitioned tables locks all partitions at once.
+    locks = max(_LOCKS_PER_TRANSACTION, len(manifest.tables))
+    return {
+        "max_connections": str(2 * jobs + _SPARE_CONNECTIONS),
+        "max_locks_per_transaction": str(locks),
+        # From a list of our own and not by name: what it names is run, and manifests are input.
+        "shared_preload_libraries": ",".join(
+            name for name in _PRELOADED if name in manifest.source.extensions
+        ),
+    }
+
+
+def _restore_and_compare(
+    request: ProofRequest, artifact: Artifact, server: ScratchServer, progress: Progress
+) -> None:
+    database = replace(server.parameters, dbname=_DATABASE)
+    with connect(server.parameters) as connection:
+        check_versions(artifact, connection)
+        check_extensions(artifact, connection, VerificationFailed)
+        _create_roles(artifact, connection)
+        source = artifact.manifest.source
+        create_database(connection, _DATABASE, source.locale, plain_properties(source.owner))
+    with progress.step("Restoring into it"):
+        # The rows are what is proven, not which disk they were on.
+        run_pg_restore(
+            database, request.store, artifact, request.jobs, VerificationFailed, "--no-tablespaces"
+        )
+    with progress.step("Comparing it with the manifest"):
+        _compare(database, artifact, request.jobs)
+
+
+def _create_roles(artifact: Artifact, connection: Connection) -> None:
+    """Roles to own and to be granted things; their attributes and members are not in a backup."""
+    source = artifact.manifest.source
+    for role in sorted({source.owner, *source.roles} - {SUPERUSER}):
+        connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+
+
+def _compare(database: ConnectionParameters, artifact: Artifact, jobs: int) -> None:
+    @contextmanager
+    def session() -> Iterator[Connection]:
+        with connect(database) as connection:
+            yield connection
+
+    compare_content(session, artifact.manifest, jobs, Cancellation(), VerificationFailed)
+
+
+@contextmanager
+def _explained(request: ProofRequest, server: ScratchServer | None) -> Iterator[None]:
+    """Say of what fails in the block what it means for the artifact, and what to do."""
+    try:
+        with database_errors("using the scratch server", VerificationFailed):
+            yield
+    except OperatorError as error:
+        raise _explain(error, request, server) from error
+
+
+def _explain(
+    error: OperatorError, request: ProofRequest, server: ScratchServer | None
+) -> OperatorError:
+    detail = server.explain(error.message) if server else error.message
+    if classify_text(detail, type(error)) is NoSpace:
+        return NoSpace(
+            f"{detail}; to prove backup {request.location} its whole database is restored below"
+            f" {request.scratch}: make room there"
+        )
+    if server and server.crashed:
+        return VerificationFailed(
+            f"backup {request.location} is not proven, the scratch server crashed: {detail};"
+            " give it more memory if that was short, and verify the backup again"
+        )
+    if isinstance(error, _FAILURES):
+        return VerificationFailed(
+            f"backup {request.location} is not proven: {detail}; until it is, rely on another one"
+        )
+    return error

@@ -1,0 +1,98 @@
+"""Prove an artifact by restoring it into a scratch server."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: artifact_prove
+short_description: Prove an artifact by restoring it into a scratch server
+description:
+  - Checks every file as M(postgres.operator.artifact_verify) does, starts a PostgreSQL server of its own, restores the
+    artifact into it, and compares row count and fingerprint of every table, sequences and large objects with the
+    manifest.
+  - The server has the encoding, the locale and the locale provider of the source, listens on a Unix socket in a private
+    folder only, and is removed with all its data in the end. No other server is needed or touched.
+  - Roles are made by name, to own things; their attributes and memberships are in no backup.
+  - Changes nothing that lasts, so it does the same in check mode.
+  - As root it runs the server as the user C(postgres), since PostgreSQL refuses to be root.
+requirements:
+  - psycopg
+  - initdb, postgres and pg_restore on PATH, not older than the server that was backed up
+  - pg_restore with the fixes of CVE-2025-8714 and CVE-2025-8715
+  - about the size of the database on the disk of O(scratch)
+extends_documentation_fragment:
+  - postgres.operator.backup.artifact
+  - postgres.operator.backup.run
+options:
+  scratch:
+    description: Folder that the server's data is put below while it runs; it must exist.
+    type: path
+    required: true
+  sha256:
+    description: SHA-256 that the manifest must have, as the Backup's status recorded it.
+    type: str
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The backup restores to what was backed up
+  postgres.operator.artifact_prove:
+    root: /backups
+    namespace: default
+    resource: app
+    uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+    scratch: /var/tmp
+    jobs: 2
+"""
+
+RETURN = r"""
+proof:
+  description: What was proven, as M(postgres.operator.artifact_create) returns it, with the times of the proof.
+  type: dict
+  returned: success
+steps:
+  description: Name and duration of each step.
+  type: list
+  elements: dict
+  returned: success
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import (
+    ProofRequest,
+    prove_artifact,
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **options.ARTIFACT_OPTIONS,
+    **options.RUN_OPTIONS,
+    "scratch": {"type": "path", "required": True},
+    "sha256": {"type": "str"},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Prove; nothing of it lasts, so check mode is no different."""
+    request = ProofRequest(
+        store=options.store(params),
+        location=options.location(params),
+        scratch=Path(params["scratch"]),
+        jobs=params["jobs"],
+        expected_sha256=params["sha256"] or None,
+    )
+    progress = options.progress(params)
+    proof = prove_artifact(request, progress)
+    return {"changed": False, "proof": proof, "steps": options.steps(progress)}
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
