@@ -9,6 +9,8 @@ short_description: Do what a Backup with a schedule asks for at this moment
 description:
   - Makes the Backup of the slot that is due. After a downtime that is the newest slot only.
   - Its name derives from the slot, so that there is never a second one, whoever tries.
+  - Deletes the Backups that retention does not keep, and with them their files.
+  - Gives all of them the plan's deletionPolicy.
 options:
   resource:
     description: The Backup with a schedule.
@@ -29,12 +31,18 @@ observation:
   description: What the plan's status rests on.
   type: dict
   returned: success
+removed:
+  description: The Backups that were deleted.
+  type: list
+  elements: str
+  returned: success
 started:
   description: The Backup that was made; empty where none was due.
   type: str
   returned: success
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,10 +53,14 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     TimeZoneUnknown,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    GROUP_VERSION,
     ApiError,
     Cluster,
     Object,
     connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+    set_deletion_policy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import (
     list_runs,
@@ -64,6 +76,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.schedule.look im
     Look,
     find_awaited,
     look,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.schedule.retention import (
+    DEFAULT_COUNT,
+    Retention,
+    Run,
+    choose_prunable,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
     format_time,
@@ -87,7 +105,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         suspended=spec.get("suspend", False),
         started=_newest_started(plan, runs),
     )
-    started = ""
+    started, removed = "", []
     try:
         schedule = parse_schedule(spec["schedule"], spec.get("timeZone", "UTC"))
         if not observation.suspended:
@@ -95,6 +113,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             if found.start:
                 started = _start(cluster, plan, found.start, check_mode)
             observation = _after(cluster, plan, observation, found, now)
+        removed = _prune(cluster, plan, schedule, observation.runs, check_mode)
+        observation = _without(observation, removed)
     except (ScheduleInvalid, TimeZoneUnknown) as error:
         observation = replace(observation, refused=(error.reason, error.message))
     except ApiError as error:
@@ -104,7 +124,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             awaited=plan.get("status", {}).get("nextScheduleTime"),
             wake_seconds=_RETRY,
         )
-    return {"changed": bool(started), "started": started, "observation": asdict(observation)}
+    return {
+        "changed": bool(started or removed),
+        "started": started,
+        "removed": removed,
+        "observation": asdict(observation),
+    }
 
 
 def _look(plan: Object, schedule: Schedule, runs: list[Object], now: datetime) -> Look:
@@ -152,6 +177,59 @@ def _after(
         awaited=format_time(found.awaited),
         wake_seconds=max((found.wake - now).total_seconds(), 1.0),
         log=log,
+    )
+
+
+def _prune(
+    cluster: Cluster, plan: Object, schedule: Schedule, runs: Sequence[Object], check_mode: bool
+) -> list[str]:
+    """Delete the runs that are not kept, with their files; the others follow the plan's policy."""
+    prunable = choose_prunable(
+        [_as_run(run) for run in runs], _retention(plan["spec"]), schedule.zone
+    )
+    if check_mode:
+        return prunable
+    removed = []
+    for run in runs:
+        metadata = run["metadata"]
+        if metadata["name"] not in prunable:
+            set_deletion_policy(cluster, run, plan["spec"]["deletionPolicy"])
+        # One that was changed since it was read is left to the next look.
+        elif set_deletion_policy(cluster, run, "Delete"):
+            name, namespace = metadata["name"], metadata["namespace"]
+            cluster.delete(GROUP_VERSION, "Backup", namespace, name, uid=metadata["uid"])
+            removed.append(name)
+    return removed
+
+
+def _as_run(run: Object) -> Run:
+    status = run.get("status", {})
+    return Run(
+        run["metadata"]["name"],
+        slot_of(run),
+        status.get("phase", "Pending"),
+        bool(status.get("verified")),
+    )
+
+
+def _retention(spec: Object) -> Retention:
+    tiers = spec.get("retentionPolicy", {})
+    return Retention(
+        spec.get("retention", DEFAULT_COUNT),
+        tiers.get("keepDaily", 0),
+        tiers.get("keepWeekly", 0),
+        tiers.get("keepMonthly", 0),
+    )
+
+
+def _without(observation: Observation, removed: list[str]) -> Observation:
+    """Return the observation without the runs that were deleted."""
+    if not removed:
+        return observation
+    return replace(
+        observation,
+        runs=[run for run in observation.runs if run["metadata"]["name"] not in removed],
+        log=[*observation.log, f"Retention: deleted {', '.join(removed)}"],
     )
 
 
