@@ -26,7 +26,7 @@ EXAMPLES = r"""
   postgres.operator.backup_removal:
     name: nightly-20260101030000
     namespace: shop
-  register: backup_removal
+  register: backup_removal_step
 """
 
 RETURN = r"""
