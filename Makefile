@@ -128,7 +128,7 @@ deploy: manifests ## Deploy the operator with the image IMG
 		deployment/postgres-operator-controller-manager
 
 .PHONY: undeploy
-undeploy: manifests ## Remove the operator, the CRDs and with them every Database, Backup and Restore
+undeploy: manifests uninstall ## Remove the operator, the CRDs and with them every Database, Backup and Restore
 	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
 
 ##@ The cluster

@@ -71,6 +71,10 @@ class RestoreFailed(OperatorError):
     """A restore failed for a reason that has no name of its own; the live database is untouched."""
 
 
+class ScheduleInvalid(OperatorError):
+    """A cron expression that is not one, or never comes true."""
+
+
 class SecretMissing(OperatorError):
     """A file that a Secret should have provided is missing or unusable."""
 
@@ -85,6 +89,10 @@ class StoreDenied(OperatorError):
 
 class StoreUnreachable(OperatorError):
     """The store cannot be reached or fails."""
+
+
+class TimeZoneUnknown(OperatorError):
+    """There is no time zone of that name."""
 
 
 class Timeout(OperatorError):

@@ -36,11 +36,11 @@ resource:
 database:
   description: Its Database; empty where it does not exist.
   type: dict
-  returned: success
+  returned: where the Backup has no schedule
 job_name:
   description: The name of the Backup's Job.
   type: str
-  returned: success
+  returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
   type: bool
@@ -48,7 +48,7 @@ start:
 observation:
   description: What the status rests on.
   type: dict
-  returned: success
+  returned: where the Backup has no schedule
 """
 
 from dataclasses import asdict
@@ -84,6 +84,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     resource = read_unfinished(cluster, "Backup", namespace, params["name"])
     if resource is None:
         return {"changed": False, "resource": {}}
+    if "schedule" in resource["spec"]:
+        return {"changed": False, "resource": resource, "start": False}
     database_name = resource["spec"]["databaseRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     name = job_name("backup", resource)

@@ -47,6 +47,7 @@ requeue_after:
   returned: success
 """
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -92,7 +93,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "phase": decision.phase,
         # The same line is not repeated for every look at an unchanged state.
         "log": [*decision.log, *(t.log_line for t in transitions)] if patch else [],
-        "requeue_after": f"{requeue:g}s" if requeue is not None else "",
+        "requeue_after": f"{math.ceil(requeue)}s" if requeue is not None else "",
     }
 
 

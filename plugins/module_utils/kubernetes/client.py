@@ -170,9 +170,22 @@ class Cluster:
             )
         )
 
-    def delete(self, api_version: str, kind: str, namespace: str, name: str, uid: str = "") -> bool:
-        """Delete the object (only the one with that UID, where given); False where it is gone."""
-        body = {"preconditions": {"uid": uid}} if uid else {}
+    def delete(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        name: str,
+        uid: str = "",
+        propagation: str = "Background",
+    ) -> bool:
+        """Delete the object (only the one with that UID, where given); False where it is gone.
+
+        With the propagation `Foreground` it is gone only after all that it owns.
+        """
+        body: Object = {"propagationPolicy": propagation}
+        if uid:
+            body["preconditions"] = {"uid": uid}
         with _api_errors(f"delete {kind} {namespace}/{name}"):
             try:
                 self._resource(api_version, kind).delete(

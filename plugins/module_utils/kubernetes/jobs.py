@@ -29,11 +29,15 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
 
 
 def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> Object | None:
-    """Return a Backup or a Restore that still needs work; None where it is done or going away."""
+    """Return a Backup or a Restore that still needs work; None where it is done or going away.
+
+    A Backup with a schedule is never done.
+    """
     resource = cluster.get(GROUP_VERSION, kind, namespace, name)
     if resource is None or resource["metadata"].get("deletionTimestamp"):
         return None
-    return None if resource.get("status", {}).get("phase") in {"Completed", "Failed"} else resource
+    done = resource.get("status", {}).get("phase") in {"Completed", "Failed"}
+    return None if done and "schedule" not in resource["spec"] else resource
 
 
 def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobState:

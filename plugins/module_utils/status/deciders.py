@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import backup, database, restore
+from . import backup, database, plan, restore
 from .decision import Decision
 from .job import JobState
 
@@ -15,11 +15,18 @@ def decide(resource: Mapping[str, Any], observation: Mapping[str, Any]) -> Decis
     kind = resource["kind"]
     if kind == "Database":
         return database.decide(resource, _database(observation))
+    if kind == "Backup" and "schedule" in resource["spec"]:
+        return plan.decide(resource, _plan(observation))
     blocked = _pair(observation.get("blocked"))
     job = _job(observation.get("job"))
     if kind == "Backup":
         return backup.decide(backup.Observation(observation.get("claim", ""), blocked, job))
     return restore.decide(restore.Observation(blocked, job))
+
+
+def _plan(observation: Mapping[str, Any]) -> plan.Observation:
+    pairs = {key: _pair(observation[key]) for key in ("refused", "problem")}
+    return plan.Observation(**{**observation, **pairs})
 
 
 def _database(observation: Mapping[str, Any]) -> database.Observation:

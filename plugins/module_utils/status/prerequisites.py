@@ -29,6 +29,12 @@ def find_backup_block(name: str, backup: Mapping[str, Any] | None) -> tuple[str,
             "BackupNotFound",
             f"there is no Backup {name} in this namespace; create it, or correct backupRef",
         )
+    if "schedule" in backup.get("spec", {}):
+        return (
+            "BackupNotCompleted",
+            f"Backup {name} is a schedule; make another Restore that names one of its backups:"
+            f" kubectl get backups -l database.example.com/plan={name}",
+        )
     status = backup.get("status", {})
     phase = status.get("phase", "Pending")
     if phase == "Failed":

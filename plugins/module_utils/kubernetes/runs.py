@@ -1,0 +1,81 @@
+"""The runs of a plan: the Backups that a Backup with a schedule makes, one for each slot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from .client import GROUP_VERSION, ApiError, Cluster, Object
+from .objects import owner_reference
+
+PLAN_LABEL = "database.example.com/plan"
+# What a plan is told about its runs; each other field of its spec is theirs too.
+_PLAN_FIELDS = frozenset(
+    {
+        "schedule",
+        "timeZone",
+        "retention",
+        "retentionPolicy",
+        "suspend",
+        "concurrencyPolicy",
+        "startingDeadlineSeconds",
+    }
+)
+_SLOT_FORMAT = "%Y%m%d%H%M%S"
+
+
+def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
+    """Return the Backups that the plan owns and that are not being deleted, oldest slot first."""
+    metadata = plan["metadata"]
+    labelled = cluster.list(
+        GROUP_VERSION, "Backup", metadata["namespace"], f"{PLAN_LABEL}={metadata['name']}"
+    )
+    runs = [
+        run
+        for run in labelled
+        if plan_of(run).get("uid") == metadata["uid"]
+        and not run["metadata"].get("deletionTimestamp")
+    ]
+    return sorted(runs, key=slot_of)
+
+
+def plan_of(backup: Object) -> Object:
+    """Return the reference to the plan that made a Backup; empty where a person made it."""
+    owners: list[Object] = backup["metadata"].get("ownerReferences") or []
+    return next((owner for owner in owners if owner["kind"] == "Backup"), {})
+
+
+def slot_of(run: Object) -> datetime:
+    """Return the slot that a run was made for, which its name ends with."""
+    text = run["metadata"]["name"].rpartition("-")[2]
+    return datetime.strptime(text, _SLOT_FORMAT).replace(tzinfo=UTC)
+
+
+def run_manifest(plan: Object, slot: datetime) -> Object:
+    """Return the run of a slot. Its name derives from the slot: there is never a second one."""
+    metadata = plan["metadata"]
+    return {
+        "apiVersion": GROUP_VERSION,
+        "kind": "Backup",
+        "metadata": {
+            "name": f"{metadata['name']}-{slot.astimezone(UTC).strftime(_SLOT_FORMAT)}",
+            "namespace": metadata["namespace"],
+            "labels": {PLAN_LABEL: metadata["name"]},
+            "ownerReferences": [owner_reference(plan)],
+        },
+        "spec": {key: value for key, value in plan["spec"].items() if key not in _PLAN_FIELDS},
+    }
+
+
+def start_run(cluster: Cluster, plan: Object, slot: datetime) -> bool:
+    """Make the run of a slot; False where it exists already.
+
+    Raises:
+        ApiError: it could not be made.
+    """
+    try:
+        cluster.create(run_manifest(plan, slot))
+    except ApiError as error:
+        if error.status == 409:
+            return False
+        raise
+    return True

@@ -1,0 +1,1 @@
+"""When scheduled backups are due and which of them are kept: pure functions of time."""

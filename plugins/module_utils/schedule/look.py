@@ -1,0 +1,96 @@
+"""One look at a schedule: which slot is to be started now, and when to look again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from .cron import Schedule, newest_slot, next_slot
+
+JITTER_LIMIT = timedelta(minutes=10)
+_JITTER_SHARE = 20
+"""A start is put off by at most one part in so many of the time to the next slot."""
+_FREQUENT = timedelta(hours=1)
+"""Schedules with a slot more often than this start on time."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a schedule has found.
+
+    Attributes:
+        awaited: the slot that is waited for after this look.
+        wake: when to look again.
+        start: the slot to start now.
+        missed: the slot that is given up because its starting deadline is over.
+    """
+
+    awaited: datetime
+    wake: datetime
+    start: datetime | None = None
+    missed: datetime | None = None
+
+
+def find_awaited(
+    schedule: Schedule, recorded: datetime | None, since: datetime, now: datetime
+) -> datetime:
+    """Return the slot that a schedule waits for; it may be over.
+
+    Args:
+        recorded: what the last look has written down. It does not count where the schedule was
+            changed since, or the clock was put back.
+        since: where nothing was written down, the moment after which slots count.
+    """
+    if recorded is None:
+        return next_slot(schedule, since)
+    upcoming = next_slot(schedule, now)
+    still_slot = next_slot(schedule, recorded - timedelta(seconds=1)) == recorded
+    return recorded if still_slot and recorded <= upcoming else upcoming
+
+
+def look(
+    schedule: Schedule,
+    awaited: datetime,
+    now: datetime,
+    uid: str,
+    deadline: timedelta | None = None,
+    busy: bool = False,
+) -> Look:
+    """Decide what is to be done at this moment.
+
+    After a downtime only the newest of the slots that were missed is started.
+
+    Args:
+        awaited: the slot that is waited for, from `find_awaited`.
+        uid: what the jitter derives from.
+        deadline: how late a slot may be started; None where that does not matter.
+        busy: whether an earlier run must end first.
+    """
+    if awaited > now:
+        return Look(awaited, wake=awaited + jitter(schedule, awaited, uid))
+    newest = newest_slot(schedule, now) or awaited
+    due = newest + jitter(schedule, newest, uid)
+    if due > now:
+        return Look(newest, wake=due)
+    following = next_slot(schedule, now)
+    wake = following + jitter(schedule, following, uid)
+    if deadline is not None and now > due + deadline:
+        return Look(following, wake, missed=newest)
+    if busy:
+        return Look(newest, wake)
+    return Look(following, wake, start=newest)
+
+
+def jitter(schedule: Schedule, slot: datetime, uid: str) -> timedelta:
+    """Return by how much the start of a slot is put off, so that plans do not start all at once.
+
+    It is always the same for the same plan and slot: at most ten minutes, at most a twentieth of
+    the time to the next slot, and nothing where slots are less than an hour apart.
+    """
+    gap = next_slot(schedule, slot) - slot
+    if gap < _FREQUENT:
+        return timedelta(0)
+    share = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) / 2**64
+    bound = min(JITTER_LIMIT, gap / _JITTER_SHARE)
+    return timedelta(seconds=int(bound.total_seconds() * share))

@@ -1,0 +1,93 @@
+"""Which runs of a plan are kept and which are removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+DEFAULT_COUNT = 5
+FAILED_KEPT = 3
+"""So many failed runs stay, for people to read why."""
+
+Period = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a plan, as far as retention is concerned.
+
+    Attributes:
+        slot: the slot that it was made for.
+        phase: the phase of the Backup.
+        verified: whether it was restored and compared.
+    """
+
+    name: str
+    slot: datetime
+    phase: str
+    verified: bool = False
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How many are kept: the newest ones, and the newest of each day, ISO week and month."""
+
+    count: int = DEFAULT_COUNT
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+
+def choose_prunable(runs: Sequence[Run], retention: Retention, zone: tzinfo) -> list[str]:
+    """Return the names of the runs to remove, oldest first.
+
+    Runs that have not ended stay. Completed ones are removed only while the newest run that has
+    ended is a success. Failed ones hold nothing and never count.
+    """
+    ended = sorted(
+        (run for run in runs if run.phase in {"Completed", "Failed"}), key=lambda run: run.slot
+    )
+    failed = [run for run in ended if run.phase == "Failed"]
+    prunable = failed[:-FAILED_KEPT]
+    if ended and ended[-1].phase == "Completed":
+        good = [run for run in ended if run.phase == "Completed"]
+        kept = find_kept(good, retention, zone)
+        prunable += [run for run in good if run.name not in kept]
+    return [run.name for run in sorted(prunable, key=lambda run: run.slot)]
+
+
+def find_kept(good: Sequence[Run], retention: Retention, zone: tzinfo) -> set[str]:
+    """Return the names of the completed runs that are kept.
+
+    A verified run is preferred to any that is not, then the newer one. The newest run stays in any
+    case: its proof may still be under way.
+    """
+    best_first = sorted(good, key=lambda run: (run.verified, run.slot), reverse=True)
+    kept = {run.name for run in best_first[: retention.count]}
+    newest = max(good, key=lambda run: run.slot, default=None)
+    if newest:
+        kept.add(newest.name)
+    for count, period in (
+        (retention.daily, _day),
+        (retention.weekly, _week),
+        (retention.monthly, _month),
+    ):
+        best: dict[Period, str] = {}
+        for run in best_first:
+            best.setdefault(period(run.slot.astimezone(zone)), run.name)
+        kept |= {best[key] for key in sorted(best, reverse=True)[:count]}
+    return kept
+
+
+def _day(local: datetime) -> Period:
+    return (local.year, local.month, local.day)
+
+
+def _week(local: datetime) -> Period:
+    """The ISO week, whose year is not always the calendar's."""
+    return tuple(local.isocalendar()[:2])
+
+
+def _month(local: datetime) -> Period:
+    return (local.year, local.month)

@@ -1,0 +1,86 @@
+"""The status of a Backup with a schedule, a plan: a pure function of what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .backup import CONDITION
+from .decision import Condition, Decision
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that the status of a plan rests on.
+
+    Attributes:
+        runs: the Backups that were made for it, oldest slot first.
+        suspended: whether no more are to be started.
+        refused: (reason, message) of what is wrong with the schedule.
+        problem: (reason, message) of a step that failed and is tried again.
+        awaited: the slot that is waited for, as the API writes times.
+        started: the slot of the newest run that was ever started.
+        wake_seconds: how long until the next look; None leaves it to the reconcile period.
+        log: lines for the operator's log.
+    """
+
+    runs: Sequence[Mapping[str, Any]] = ()
+    suspended: bool = False
+    refused: tuple[str, str] | None = None
+    problem: tuple[str, str] | None = None
+    awaited: str | None = None
+    started: str | None = None
+    wake_seconds: float | None = None
+    log: Sequence[str] = field(default_factory=tuple)
+
+
+def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
+    """Decide phase, condition and the other fields of the status."""
+    old = resource.get("status", {})
+    successes = [
+        run["status"]["completionTime"] for run in observation.runs if _phase(run) == "Completed"
+    ]
+    # Times of this format sort like text.
+    last_success = max([*successes, old.get("lastSuccessfulTime", "")]) or None
+    return Decision(
+        phase=_plan_phase(observation),
+        conditions=[_condition(observation)],
+        fields={
+            "lastScheduleTime": observation.started,
+            "nextScheduleTime": observation.awaited,
+            "lastSuccessfulTime": last_success,
+            "active": [
+                run["metadata"]["name"]
+                for run in observation.runs
+                if _phase(run) in {"Pending", "InProgress"}
+            ],
+        },
+        requeue_after=observation.wake_seconds,
+        log=observation.log,
+    )
+
+
+def _plan_phase(observation: Observation) -> str:
+    if observation.refused:
+        return "Failed"
+    return "Suspended" if observation.suspended else "Scheduled"
+
+
+def _condition(observation: Observation) -> Condition:
+    """Tell what is wrong with the plan, else how its newest run went that can be told of."""
+    wrong = observation.refused or observation.problem
+    if wrong:
+        return Condition(CONDITION, "False", *wrong)
+    for run in reversed(observation.runs):
+        told = [c for c in run.get("status", {}).get("conditions", []) if c["type"] == CONDITION]
+        # One that is being done tells nothing yet, one that waits for something does.
+        if told and _phase(run) != "InProgress":
+            message = f"{run['metadata']['name']}: {told[0]['message']}"
+            return Condition(CONDITION, told[0]["status"], told[0]["reason"], message)
+    return Condition(CONDITION, "False", "BackupScheduled", "no scheduled backup has ended yet")
+
+
+def _phase(run: Mapping[str, Any]) -> str:
+    phase: str = run.get("status", {}).get("phase", "Pending")
+    return phase

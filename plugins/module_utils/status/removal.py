@@ -1,0 +1,86 @@
+"""What the deletion of a Backup still has to do: a pure function of what was observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .job import JobState
+
+GIVE_UP_SECONDS = 300.0
+"""A deletion waits no longer than this for the artifact to be gone."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that the step rests on.
+
+    Attributes:
+        location: the artifact, for people.
+        claim: the PersistentVolumeClaim that it is in.
+        wanted: whether the artifact is to be removed, and there can be one.
+        claim_stays: whether the claim exists, and neither it nor its namespace is being deleted.
+        backup_runs: whether the Job that makes the backup is still there and has not ended.
+        job: the Job that removes the artifact; None where it was not made.
+        waited: seconds since the deletion was asked for.
+    """
+
+    location: str
+    claim: str
+    wanted: bool
+    claim_stays: bool
+    backup_runs: bool
+    job: JobState | None
+    waited: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """What people are told."""
+
+    warning: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next step.
+
+    Attributes:
+        action: `done` lets the Backup go; `cancel` ends the Job that makes it; `start` makes
+            the one that removes the artifact; `wait` looks again soon.
+        event: what people are told, if anything.
+    """
+
+    action: str
+    event: Event | None = None
+
+
+def next_step(observation: Observation) -> Step:
+    """Decide what comes next. Whatever happens, the answer is `done` after GIVE_UP_SECONDS."""
+    if not observation.wanted or not observation.claim_stays:
+        return Step("done")
+    result = observation.job.result if observation.job else None
+    if result is not None and result["ok"]:
+        message = f"the files at {observation.location} were removed"
+        return Step("done", Event(False, "ArtifactRemoved", message))
+    if result is not None:
+        return _give_up(observation, f"{result['reason']}: {result['message']}")
+    if observation.waited > GIVE_UP_SECONDS:
+        problem = observation.job.problem if observation.job else None
+        return _give_up(observation, problem[1] if problem else "it took too long")
+    if observation.backup_runs:
+        return Step("cancel")
+    return Step("wait" if observation.job else "start")
+
+
+def _give_up(observation: Observation, why: str) -> Step:
+    return Step(
+        "done",
+        Event(
+            True,
+            "ArtifactNotRemoved",
+            f"the Backup is gone but its files at {observation.location} may not be: {why};"
+            f" remove them from PersistentVolumeClaim {observation.claim} by hand",
+        ),
+    )

@@ -1,0 +1,248 @@
+"""Do what a Backup with a schedule asks for at this moment."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: backup_plan
+short_description: Do what a Backup with a schedule asks for at this moment
+description:
+  - Makes the Backup of the slot that is due. After a downtime that is the newest slot only.
+  - Its name derives from the slot, so that there is never a second one, whoever tries.
+  - Deletes the Backups that retention does not keep, and with them their files.
+  - Gives all of them the plan's deletionPolicy.
+options:
+  resource:
+    description: The Backup with a schedule.
+    type: dict
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The slot that is due has its Backup
+  postgres.operator.backup_plan:
+    resource: "{{ backup_info.resource }}"
+  register: backup_plan
+"""
+
+RETURN = r"""
+observation:
+  description: What the plan's status rests on.
+  type: dict
+  returned: success
+removed:
+  description: The Backups that were deleted.
+  type: list
+  elements: str
+  returned: success
+started:
+  description: The Backup that was made; empty where none was due.
+  type: str
+  returned: success
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.errors import (
+    ScheduleInvalid,
+    TimeZoneUnknown,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    GROUP_VERSION,
+    ApiError,
+    Cluster,
+    Object,
+    connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+    set_deletion_policy,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import (
+    list_runs,
+    run_manifest,
+    slot_of,
+    start_run,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.schedule.cron import (
+    Schedule,
+    parse_schedule,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.schedule.look import (
+    Look,
+    find_awaited,
+    look,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.schedule.retention import (
+    DEFAULT_COUNT,
+    Retention,
+    Run,
+    choose_prunable,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
+    format_time,
+    parse_time,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.plan import Observation
+
+ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
+# A step that the API server refused is tried again after so many seconds.
+_RETRY = 60.0
+_ENDED = frozenset({"Completed", "Failed"})
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Look at the schedule, do what is due."""
+    cluster, plan, now = connect(), params["resource"], datetime.now(UTC)
+    spec = plan["spec"]
+    runs = list_runs(cluster, plan)
+    observation = Observation(
+        runs=runs,
+        suspended=spec.get("suspend", False),
+        started=_newest_started(plan, runs),
+    )
+    started, removed = "", []
+    try:
+        schedule = parse_schedule(spec["schedule"], spec.get("timeZone", "UTC"))
+        if not observation.suspended:
+            found = _look(plan, schedule, runs, now)
+            if found.start:
+                started = _start(cluster, plan, found.start, check_mode)
+            observation = _after(cluster, plan, observation, found, now)
+        removed = _prune(cluster, plan, schedule, observation.runs, check_mode)
+        observation = _without(observation, removed)
+    except (ScheduleInvalid, TimeZoneUnknown) as error:
+        observation = replace(observation, refused=(error.reason, error.message))
+    except ApiError as error:
+        observation = replace(
+            observation,
+            problem=("ScheduleStepFailed", error.message),
+            awaited=plan.get("status", {}).get("nextScheduleTime"),
+            wake_seconds=_RETRY,
+        )
+    return {
+        "changed": bool(started or removed),
+        "started": started,
+        "removed": removed,
+        "observation": asdict(observation),
+    }
+
+
+def _look(plan: Object, schedule: Schedule, runs: list[Object], now: datetime) -> Look:
+    """Find out which slot is due."""
+    spec, status = plan["spec"], plan.get("status", {})
+    recorded = status.get("nextScheduleTime")
+    # What passed while the plan was suspended or invalid is not made up for.
+    looked_at_before = "observedGeneration" in status
+    since = now if looked_at_before else parse_time(plan["metadata"]["creationTimestamp"])
+    deadline = spec.get("startingDeadlineSeconds")
+    return look(
+        schedule,
+        find_awaited(schedule, parse_time(recorded) if recorded else None, since, now),
+        now,
+        plan["metadata"]["uid"],
+        deadline=None if deadline is None else timedelta(seconds=deadline),
+        busy=spec.get("concurrencyPolicy", "Forbid") == "Forbid"
+        and any(run.get("status", {}).get("phase") not in _ENDED for run in runs),
+    )
+
+
+def _start(cluster: Cluster, plan: Object, slot: datetime, check_mode: bool) -> str:
+    """Make the slot's Backup; return its name, empty where it existed already."""
+    name: str = run_manifest(plan, slot)["metadata"]["name"]
+    return name if check_mode or start_run(cluster, plan, slot) else ""
+
+
+def _after(
+    cluster: Cluster, plan: Object, observation: Observation, found: Look, now: datetime
+) -> Observation:
+    """Return what there is to tell once the slot has its Backup."""
+    log = []
+    runs = observation.runs
+    started = observation.started
+    if found.start:
+        runs = list_runs(cluster, plan)
+        started = max(started or "", format_time(found.start))
+        log.append(f"Schedule: the backup of {format_time(found.start)} is started")
+    if found.missed:
+        log.append(f"Schedule: the backup of {format_time(found.missed)} was missed by too much")
+    return replace(
+        observation,
+        runs=runs,
+        started=started,
+        awaited=format_time(found.awaited),
+        wake_seconds=max((found.wake - now).total_seconds(), 1.0),
+        log=log,
+    )
+
+
+def _prune(
+    cluster: Cluster, plan: Object, schedule: Schedule, runs: Sequence[Object], check_mode: bool
+) -> list[str]:
+    """Delete the runs that are not kept, with their files; the others follow the plan's policy."""
+    prunable = choose_prunable(
+        [_as_run(run) for run in runs], _retention(plan["spec"]), schedule.zone
+    )
+    if check_mode:
+        return prunable
+    removed = []
+    for run in runs:
+        metadata = run["metadata"]
+        if metadata["name"] not in prunable:
+            set_deletion_policy(cluster, run, plan["spec"]["deletionPolicy"])
+        # One that was changed since it was read is left to the next look.
+        elif set_deletion_policy(cluster, run, "Delete"):
+            name, namespace = metadata["name"], metadata["namespace"]
+            cluster.delete(GROUP_VERSION, "Backup", namespace, name, uid=metadata["uid"])
+            removed.append(name)
+    return removed
+
+
+def _as_run(run: Object) -> Run:
+    status = run.get("status", {})
+    return Run(
+        run["metadata"]["name"],
+        slot_of(run),
+        status.get("phase", "Pending"),
+        bool(status.get("verified")),
+    )
+
+
+def _retention(spec: Object) -> Retention:
+    tiers = spec.get("retentionPolicy", {})
+    return Retention(
+        spec.get("retention", DEFAULT_COUNT),
+        tiers.get("keepDaily", 0),
+        tiers.get("keepWeekly", 0),
+        tiers.get("keepMonthly", 0),
+    )
+
+
+def _without(observation: Observation, removed: list[str]) -> Observation:
+    """Return the observation without the runs that were deleted."""
+    if not removed:
+        return observation
+    return replace(
+        observation,
+        runs=[run for run in observation.runs if run["metadata"]["name"] not in removed],
+        log=[*observation.log, f"Retention: deleted {', '.join(removed)}"],
+    )
+
+
+def _newest_started(plan: Object, runs: list[Object]) -> str | None:
+    """Return the newest slot that was started, also when its Backup is gone."""
+    slots = [format_time(slot_of(run)) for run in runs]
+    return max([*slots, plan.get("status", {}).get("lastScheduleTime", "")]) or None
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Let a Backup be deleted without the operator where there is nothing to remove."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: backup_release
+short_description: Let a Backup be deleted without the operator where there is nothing to remove
+description:
+  - Takes the operator's finalizer off a Backup whose deletionPolicy is Retain and that has ended, and off one with a
+    schedule, which has no files of its own.
+options:
+  name:
+    description: The Backup's name.
+    type: str
+    required: true
+  namespace:
+    description: Its namespace.
+    type: str
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: A Backup whose files stay can be deleted at once
+  postgres.operator.backup_release:
+    name: before-the-release
+    namespace: shop
+"""
+
+RETURN = r""" # """
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    GROUP_VERSION,
+    Object,
+    connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+    FINALIZER,
+    release,
+)
+
+ARGUMENT_SPEC = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Read the Backup and release it where that is right."""
+    cluster = connect()
+    backup = cluster.get(GROUP_VERSION, "Backup", params["namespace"], params["name"])
+    if backup is None or not _holds_nothing_to_remove(backup):
+        return {"changed": False}
+    if check_mode:
+        return {"changed": FINALIZER in (backup["metadata"].get("finalizers") or [])}
+    return {"changed": release(cluster, backup)}
+
+
+def _holds_nothing_to_remove(backup: Object) -> bool:
+    if "schedule" in backup["spec"]:
+        return True
+    ended = backup.get("status", {}).get("phase") in {"Completed", "Failed"}
+    return ended and backup["spec"]["deletionPolicy"] == "Retain"
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

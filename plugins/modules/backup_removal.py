@@ -1,0 +1,142 @@
+"""Find out what the deletion of a Backup still has to do."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: backup_removal
+short_description: Find out what the deletion of a Backup still has to do
+description:
+  - Reads the Backup that is being deleted, its claim and its Jobs.
+  - Ends the Job that is still making the backup, and tells by an Event how the removal of the files went.
+options:
+  name:
+    description: The Backup's name.
+    type: str
+    required: true
+  namespace:
+    description: Its namespace.
+    type: str
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The next step of the deletion is known
+  postgres.operator.backup_removal:
+    name: nightly-20260101030000
+    namespace: shop
+  register: backup_removal_step
+"""
+
+RETURN = r"""
+action:
+  description: C(start) where the Job is to be made, C(wait) where it is waited for, C(done) where the Backup may go.
+  type: str
+  returned: success
+resource:
+  description: The Backup.
+  type: dict
+  returned: where the Backup exists
+claim:
+  description: The PersistentVolumeClaim with the files; empty where it does not exist.
+  type: dict
+  returned: where the Backup exists
+job_name:
+  description: The name of the Job that removes the files.
+  type: str
+  returned: where the Backup exists
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes import events
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+    GROUP_VERSION,
+    Cluster,
+    Object,
+    connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import read_job
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
+    backup_claim,
+    job_name,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import parse_time
+from ansible_collections.postgres.operator.plugins.module_utils.status.removal import (
+    Observation,
+    next_step,
+)
+
+ARGUMENT_SPEC = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Read, decide, end the Job that makes the backup, tell."""
+    cluster, now = connect(), datetime.now(UTC)
+    backup = cluster.get(GROUP_VERSION, "Backup", params["namespace"], params["name"])
+    if backup is None:
+        return {"changed": False, "action": "done"}
+    namespace = params["namespace"]
+    claim_name = backup_claim(backup["spec"]["databaseRef"]["name"])
+    claim = cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name)
+    backup_job = job_name("backup", backup)
+    removal_job = job_name("remove", backup)
+    made = read_job(cluster, namespace, backup_job, "BackupFailed")
+    step = next_step(
+        Observation(
+            location=_location(backup, claim_name),
+            claim=claim_name,
+            wanted=_is_wanted(backup) and bool(made or backup.get("status", {}).get("job")),
+            claim_stays=claim is not None
+            and not claim["metadata"].get("deletionTimestamp")
+            and not _is_terminating(cluster, namespace),
+            backup_runs=made is not None and made.result is None,
+            job=read_job(cluster, namespace, removal_job, "RemovalFailed"),
+            waited=(now - parse_time(backup["metadata"]["deletionTimestamp"])).total_seconds(),
+        )
+    )
+    if not check_mode:
+        if step.action == "cancel":
+            cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
+        if step.event:
+            event = step.event
+            events.record(cluster, backup, event.warning, event.reason, event.message, now)
+    return {
+        "changed": step.action == "cancel",
+        "action": "wait" if step.action == "cancel" else step.action,
+        "resource": backup,
+        "claim": claim or {},
+        "job_name": removal_job,
+    }
+
+
+def _is_wanted(backup: Object) -> bool:
+    """Tell whether the files are to go; a Backup with a schedule has none of its own."""
+    return backup["spec"]["deletionPolicy"] == "Delete" and "schedule" not in backup["spec"]
+
+
+def _location(backup: Object, claim: str) -> str:
+    metadata = backup["metadata"]
+    database = backup["spec"]["databaseRef"]["name"]
+    return f"pvc://{claim}/{metadata['namespace']}/{database}/{metadata['uid']}"
+
+
+def _is_terminating(cluster: Cluster, namespace: str) -> bool:
+    """Tell whether the namespace is going, and every claim in it: then nothing can be made."""
+    found = cluster.get("v1", "Namespace", "", namespace)
+    return found is None or bool(found["metadata"].get("deletionTimestamp"))
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()

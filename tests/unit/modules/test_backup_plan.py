@@ -1,0 +1,169 @@
+"""What a plan does at one look, with an API server of a few lines."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+    FINALIZER,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import run_manifest
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
+from ansible_collections.postgres.operator.plugins.modules import backup_plan
+
+THIS_MINUTE = datetime.now(UTC).replace(second=0, microsecond=0)
+
+
+class FakeCluster:
+    """Backups by name; `refuse` is the message with which the API server refuses new ones."""
+
+    def __init__(self) -> None:
+        self.backups: dict[str, Any] = {}
+        self.deleted: list[str] = []
+        self.refuse = ""
+
+    def list(self, *_: Any) -> list[Any]:
+        return copy.deepcopy(list(self.backups.values()))
+
+    def create(self, manifest: dict[str, Any]) -> None:
+        name = manifest["metadata"]["name"]
+        if self.refuse or name in self.backups:
+            raise ApiError(self.refuse or "exists", 403 if self.refuse else 409)
+        manifest = copy.deepcopy(manifest)
+        manifest["metadata"].update(uid=f"uid-{name}", resourceVersion="1")
+        self.backups[name] = manifest
+
+    def merge(self, _version: str, _kind: str, _namespace: str, name: str, patch: Any) -> None:
+        self.backups[name]["spec"].update(patch.get("spec", {}))
+        self.backups[name]["metadata"].update(patch["metadata"])
+
+    def delete(self, _version: str, _kind: str, _namespace: str, name: str, uid: str) -> None:
+        assert self.backups[name]["metadata"]["uid"] == uid
+        assert FINALIZER in self.backups[name]["metadata"]["finalizers"]
+        self.deleted.append(name)
+        del self.backups[name]
+
+    def add(self, plan: Any, minutes_ago: int, phase: str) -> str:
+        run = run_manifest(plan, THIS_MINUTE - timedelta(minutes=minutes_ago))
+        self.create(run)
+        name: str = run["metadata"]["name"]
+        ended = {"completionTime": format_time(THIS_MINUTE)} if phase == "Completed" else {}
+        self.backups[name]["status"] = {"phase": phase, **ended}
+        return name
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake = FakeCluster()
+    monkeypatch.setattr(backup_plan, "connect", lambda: fake)
+    return fake
+
+
+def plan(missed_minutes: int = 0, **spec: Any) -> dict[str, Any]:
+    """A plan of every minute that waits for the slot of so many minutes ago."""
+    return {
+        "kind": "Backup",
+        "metadata": {
+            "name": "often",
+            "namespace": "shop",
+            "uid": "u1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {
+            "databaseRef": {"name": "app"},
+            "schedule": "* * * * *",
+            "deletionPolicy": "Retain",
+            **spec,
+        },
+        "status": {
+            "phase": "Scheduled",
+            "observedGeneration": 1,
+            "nextScheduleTime": format_time(THIS_MINUTE - timedelta(minutes=missed_minutes)),
+        },
+    }
+
+
+def look(resource: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
+    return backup_plan.run({"resource": resource}, check_mode)
+
+
+def test_a_downtime_of_many_slots_ends_with_one_run(cluster: FakeCluster) -> None:
+    result = look(plan(missed_minutes=90))
+    assert list(cluster.backups) == [result["started"]]
+    assert result["observation"]["started"] >= format_time(THIS_MINUTE)
+    again = look(plan(missed_minutes=0))
+    assert not again["changed"] or again["started"] != result["started"]
+
+
+def test_a_run_is_waited_for_or_not_as_the_plan_says(cluster: FakeCluster) -> None:
+    cluster.add(plan(), 1, "InProgress")
+    assert look(plan())["started"] == ""
+    assert look(plan(concurrencyPolicy="Allow"))["started"] != ""
+
+
+def test_a_suspended_plan_starts_nothing(cluster: FakeCluster) -> None:
+    result = look(plan(suspend=True))
+    assert (result["started"], cluster.backups) == ("", {})
+    assert result["observation"]["awaited"] is None
+
+
+def test_what_passed_while_it_was_suspended_is_not_made_up_for(cluster: FakeCluster) -> None:
+    resumed = plan()
+    del resumed["status"]["nextScheduleTime"]
+    assert look(resumed)["started"] == ""
+
+
+def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> None:
+    resource = plan(retention=2, suspend=True)
+    names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8, 7)]
+    result = look(resource)
+    assert result["removed"] == cluster.deleted == names[:1]
+    assert [run["metadata"]["name"] for run in result["observation"]["runs"]] == names[1:]
+
+
+def test_the_runs_follow_the_plans_deletion_policy(cluster: FakeCluster) -> None:
+    name = cluster.add(plan(), 9, "Completed")
+    look(plan(suspend=True, deletionPolicy="Delete"))
+    assert cluster.backups[name]["spec"]["deletionPolicy"] == "Delete"
+    assert cluster.backups[name]["metadata"]["finalizers"] == [FINALIZER]
+
+
+def test_check_mode_writes_nothing(cluster: FakeCluster) -> None:
+    resource = plan(retention=1)
+    names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8)]
+    result = look(resource, check_mode=True)
+    assert result["changed"]
+    assert result["removed"] == names[:1]
+    assert list(cluster.backups) == names
+
+
+def test_a_refused_run_is_told_and_tried_again_but_not_hot(cluster: FakeCluster) -> None:
+    cluster.refuse = "exceeded quota"
+    observation = look(plan())["observation"]
+    assert observation["problem"] == ("ScheduleStepFailed", "exceeded quota")
+    assert observation["wake_seconds"] == 60
+    assert observation["awaited"] == format_time(THIS_MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"schedule": "61 * * * *"}, "ScheduleInvalid"),
+        ({"schedule": "0 0 */31 2 mon#2"}, "ScheduleInvalid"),
+        ({"timeZone": "Mars/Olympus"}, "TimeZoneUnknown"),
+    ],
+)
+def test_a_bad_schedule_is_told_and_removes_nothing(
+    cluster: FakeCluster, spec: dict[str, Any], reason: str
+) -> None:
+    resource = plan(retention=1, **spec)
+    for minutes in (9, 8):
+        cluster.add(resource, minutes, "Completed")
+    result = look(resource)
+    assert result["observation"]["refused"][0] == reason
+    assert result["observation"]["wake_seconds"] is None
+    assert cluster.deleted == []
