@@ -152,7 +152,9 @@ class Bench:
         variant.walls.append(time.monotonic() - begun)
         if process.returncode:
             print(output.decode(errors="replace"), file=sys.stderr)
-            print(f"{variant.name}: ansible-runner ended with {process.returncode}", file=sys.stderr)
+            print(
+                f"{variant.name}: ansible-runner ended with {process.returncode}", file=sys.stderr
+            )
             os._exit(1)
 
     def _cpu(self) -> float:
@@ -346,7 +348,9 @@ def main() -> int:
                     for variant in variants:
                         bench.measure_memory(variant)
                 if at_once == options.at_once[0]:
-                    print("| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | vs first |")
+                    print(
+                        "| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | vs first |"
+                    )
                     print("|---|---|---|---|---|---|---|---|")
                 _table(variants, bench, lambda line: print(line, flush=True))
     finally:

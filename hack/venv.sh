@@ -5,6 +5,12 @@ set -euo pipefail
 folder=$1 requirements=$2
 python=${PYTHON:-python3}
 
+# Checkouts share the environment: one makes it, the others wait and find it made.
+mkdir -p "$(dirname "$folder")"
+exec 9>"$folder.lock"
+flock 9
+[ ! -x "$folder/bin/pip" ] || exit 0
+
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     echo "installing python3-venv"
     apt-get update -qq

@@ -78,9 +78,7 @@ def _enter(
     connection = _connect(folder, name, runner, environment, time.monotonic() + wait)
     connection.settimeout(wait)
     descriptors = protocol.encode_descriptors(range(protocol.DESCRIPTORS))
-    sent = connection.sendmsg(
-        [request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)]
-    )
+    sent = connection.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
     connection.sendall(request[sent:])
     if connection.recv(1) != protocol.ACCEPTED:
         raise NotWarmError("the parent refused it: see its own line")

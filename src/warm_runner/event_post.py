@@ -46,12 +46,11 @@ class Poster:
         """Post the data as JSON."""
         if headers or not os.path.exists(url):
             return self._ordinary(url, data=data, headers=headers, urlpath=urlpath)
-        connection = self._connections.get(url) or _UnixConnection(url)
+        kept = self._connections.get(url)
+        connection = kept or _UnixConnection(url)
         try:
             body = json.dumps(data, allow_nan=False).encode()
-            connection.request(
-                "POST", urlpath or "/", body, {"Content-Type": "application/json"}
-            )
+            connection.request("POST", urlpath or "/", body, {"Content-Type": "application/json"})
         except (OSError, http.client.HTTPException, ValueError):
             self._drop(url, connection)
             return self._ordinary(url, data=data, headers=headers, urlpath=urlpath)
@@ -60,6 +59,9 @@ class Poster:
             answer.read()
         except (OSError, http.client.HTTPException) as error:
             self._drop(url, connection)
+            if kept and isinstance(error, http.client.RemoteDisconnected):
+                # It was closed while it was idle: this request was not read.
+                return self._ordinary(url, data=data, headers=headers, urlpath=urlpath)
             # What ansible-runner expects of a post that went wrong.
             requests = importlib.import_module("requests")
             raise requests.exceptions.ConnectionError(str(error)) from error

@@ -210,7 +210,9 @@ def _remember_no_options(kind: str, name: str) -> None:
     """Of a plugin without options Ansible remembers nothing and parses its documentation anew."""
     constants = importlib.import_module("ansible.constants")
     config = constants.config
-    if kind in constants.CONFIGURABLE_PLUGINS and not config.has_configuration_definition(kind, name):
+    if kind in constants.CONFIGURABLE_PLUGINS and not config.has_configuration_definition(
+        kind, name
+    ):
         config.initialize_plugin_configuration_definitions(kind, name, {})
 
 
@@ -222,7 +224,10 @@ def _load_options_of_awx_display(loaders: ModuleType) -> None:
     utils = importlib.import_module("ansible_runner.utils")
     path = Path(utils.get_callback_dir()) / "awx_display.py"
     for statement in ast.parse(path.read_text()).body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "DOCUMENTATION":
+        if (
+            isinstance(statement, ast.Assign)
+            and ast.unparse(statement.targets[0]) == "DOCUMENTATION"
+        ):
             documented = SimpleNamespace(DOCUMENTATION=ast.literal_eval(statement.value))
             loaders.callback_loader._load_config_defs("awx_display", documented, str(path))
 
