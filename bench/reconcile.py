@@ -31,7 +31,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,9 +114,8 @@ class Bench:
             "project/.keep": "",
         }
         for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
         ahead = [str(WARM_RUNNER / "bin")] if variant.warm else []
         path = os.pathsep.join([*ahead, str(self.programs), "/usr/local/bin:/usr/bin:/bin"])
         arguments = ["run", str(folder), "--rotate-artifacts", "20", "--role", variant.role]
@@ -294,23 +293,6 @@ def _environment(folder: Path, own: bool) -> dict[str, str]:
     return environment
 
 
-def _table(variants: list[Variant], bench: Bench, print_line: Callable[[str], None]) -> None:
-    best = statistics.median(variants[0].walls)
-    for variant in variants:
-        walls = sorted(variant.walls)
-        median = statistics.median(walls)
-        last = walls[min(len(walls) - 1, round(0.95 * len(walls)))]
-        at_once = len(walls) // len(variant.batches)
-        memory = f"{variant.memory / 1024:.0f}" if variant.memory else "-"
-        print_line(
-            f"| {variant.name} | {at_once} | {median * 1000:.0f} | {last * 1000:.0f}"
-            f" | {variant.cpu / len(walls) * 1000:.0f} | {len(walls) / sum(variant.batches):.1f}"
-            f" | {memory} | {best / median:.1f}x |"
-        )
-    if bench.parent:
-        print_line(f"\nThe warm parent at rest: {_memory(bench.parent) / 1024:.0f} MB.\n")
-
-
 def main() -> int:
     """Measure and print."""
     options = _parse()
@@ -330,34 +312,55 @@ def main() -> int:
     tcp = _TcpServer(("127.0.0.1", 0), _Answer)
     try:
         with _serving(tcp), _serving(_UnixServer(str(socket), _Answer)):
+            print("| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | speed |")
+            print("|---|---|---|---|---|---|---|---|", flush=True)
             for at_once in options.at_once:
-                if options.role:
-                    path = options.roles_path.absolute()
-                    variants = [
-                        Variant("cold", options.role, path, warm=False),
-                        Variant("warm", options.role, path, warm=True),
-                    ]
-                else:
-                    variants = _write_own_role(folder, tcp.server_address[1])
-                for variant in variants:
-                    bench.start(variant, 0).communicate()
-                for _ in range(options.runs):
-                    for variant in variants:
-                        bench.batch(variant, at_once)
-                if at_once == 1:
-                    for variant in variants:
-                        bench.measure_memory(variant)
-                if at_once == options.at_once[0]:
-                    print(
-                        "| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | vs first |"
-                    )
-                    print("|---|---|---|---|---|---|---|---|")
-                _table(variants, bench, lambda line: print(line, flush=True))
+                variants = _variants(options, folder, tcp.server_address[1])
+                _measure(bench, variants, options.runs, at_once)
+                _print_rows(variants)
+            print(f"\nThe warm parent at rest: {_memory(bench.parent) / 1024:.0f} MB.")
     finally:
         if bench.parent:
             os.kill(bench.parent, signal.SIGTERM)
         shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _variants(options: argparse.Namespace, folder: Path, port: int) -> list[Variant]:
+    if not options.role:
+        return _write_own_role(folder, port)
+    path = options.roles_path.absolute()
+    return [
+        Variant("cold", options.role, path, warm=False),
+        Variant("warm", options.role, path, warm=True),
+    ]
+
+
+def _measure(bench: Bench, variants: list[Variant], rounds: int, at_once: int) -> None:
+    for variant in variants:
+        bench.start(variant, 0).communicate()
+    for _ in range(rounds):
+        for variant in variants:
+            bench.batch(variant, at_once)
+    if at_once == 1:
+        for variant in variants:
+            bench.measure_memory(variant)
+
+
+def _print_rows(variants: list[Variant]) -> None:
+    first = statistics.median(variants[0].walls)
+    for variant in variants:
+        walls = sorted(variant.walls)
+        median = statistics.median(walls)
+        last = walls[round(0.95 * (len(walls) - 1))]
+        at_once = len(walls) // len(variant.batches)
+        memory = f"{variant.memory / 1024:.0f}" if variant.memory else "-"
+        print(
+            f"| {variant.name} | {at_once} | {median * 1000:.0f} | {last * 1000:.0f}"
+            f" | {variant.cpu / len(walls) * 1000:.0f} | {len(walls) / sum(variant.batches):.1f}"
+            f" | {memory} | {first / median:.1f}x |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

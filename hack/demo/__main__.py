@@ -23,7 +23,8 @@ DATABASE = "app"
 # One line per table: its name, its rows, and a checksum that does not depend on the rows' order.
 CHECKSUMS = """
 SELECT format(
-  'SELECT %L, count(*), md5(coalesce(string_agg(md5(t::text), %L ORDER BY md5(t::text)), %L)) FROM %s t',
+  'SELECT %L, count(*), md5(coalesce(string_agg(line, %L ORDER BY line), %L))'
+  ' FROM (SELECT md5(t::text) AS line FROM %s t) lines',
   c.oid::regclass::text, '', '', c.oid::regclass)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')

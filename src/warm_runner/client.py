@@ -7,7 +7,7 @@ run, hence imports from C (`_socket`, `_signal`) what the library's own modules 
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]
 import _socket
 import os
 import sys
@@ -89,7 +89,11 @@ def _enter(
         raise NotWarmError("its process died before the run began")
 
     def forward(number: int, _frame: object) -> None:
-        os.kill(pid, number)
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            # It has ended just now: its status is on the way.
+            return
 
     for number in (_signal.SIGTERM, _signal.SIGINT):
         _signal.signal(number, forward)

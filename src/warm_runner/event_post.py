@@ -77,5 +77,5 @@ class Poster:
 def keep_the_connection() -> None:
     """Have ansible-runner-http, where it is installed, post over one connection."""
     with contextlib.suppress(ImportError):
-        events = importlib.import_module("ansible_runner_http.events")
+        events: Any = importlib.import_module("ansible_runner_http.events")
         events.send_request = Poster(events.send_request)

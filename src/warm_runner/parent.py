@@ -13,7 +13,6 @@ import select
 import signal
 import socket
 import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -171,12 +170,12 @@ class Parent:
         """End when nobody needs this parent, or nobody can reach it any more."""
         if self.runs or self.queue:
             return
-        if time.monotonic() - self.last_used > self.idle_seconds:
-            log.write(self.folder, f"ends: no run for {self.idle_seconds:.0f} s")
-            self._close_listener(remove=True)
-        elif _inode(self.socket_path) != self.socket_inode:
+        if _inode(self.socket_path) != self.socket_inode:
             log.write(self.folder, f"ends: {self.socket_path} is no longer its own")
             self._close_listener(remove=False)
+        elif time.monotonic() - self.last_used > self.idle_seconds:
+            log.write(self.folder, f"ends: no run for {self.idle_seconds:.0f} s")
+            self._close_listener(remove=True)
 
     def _close_listener(self, remove: bool) -> None:
         if not self.serving:

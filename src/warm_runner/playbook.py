@@ -20,8 +20,8 @@ import termios
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-import pexpect
-import ptyprocess
+import pexpect  # type: ignore[import-untyped]
+import ptyprocess  # type: ignore[import-untyped]
 
 from . import key, log, preload, real_runner, renew
 from .preload import Warm
@@ -110,7 +110,7 @@ def _become_playbook(
     renew.process(env)
     renew.ansible()
     sys.argv = words
-    cli = importlib.import_module("ansible.cli")
+    cli: Any = importlib.import_module("ansible.cli")
     # The parent has done the other half; a second time, it would only warn.
     cli.init_plugin_loader = lambda _paths: importlib.import_module(
         "ansible.plugins.loader"

@@ -10,12 +10,15 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import fcntl
 import importlib
 import os
 import pkgutil
 import shutil
+import struct
 import sys
 import tempfile
+import termios
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,10 +143,6 @@ def _environment_of_a_playbook() -> dict[str, str]:
 @contextlib.contextmanager
 def _terminal() -> Iterator[None]:
     """Have a terminal like ansible-runner's as standard input, output and error."""
-    import fcntl
-    import struct
-    import termios
-
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", *TERMINAL_SIZE, 0, 0))
     kept = [os.dup(number) for number in range(3)]

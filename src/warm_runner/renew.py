@@ -13,8 +13,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from multiprocessing import util as multiprocessing_util
-from typing import TextIO
+from multiprocessing import util
+from typing import Any, TextIO
 
 from . import key
 
@@ -55,7 +55,7 @@ def process(environment: Mapping[str, str]) -> None:
     tempfile.tempdir = None
     # What the parent registered is the parent's; these two every process has.
     atexit._clear()
-    atexit.register(multiprocessing_util._exit_function)
+    atexit.register(util._exit_function)  # type: ignore[attr-defined]
     atexit.register(logging.shutdown)
 
 
@@ -74,7 +74,7 @@ def ansible() -> None:
             name, config.get_config_value(name, variables=vars(constants)), vars(constants)
         )
     # The first parts of every uuid of a play.
-    variables = importlib.import_module("ansible.utils.vars")
+    variables: Any = importlib.import_module("ansible.utils.vars")
     variables.random_int = secrets.token_hex(4)
     # A singleton: it has seen the terminal, and what was warned of already.
     importlib.import_module("ansible.utils.display").Display().__init__()

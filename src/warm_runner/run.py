@@ -1,4 +1,4 @@
-"""The process of one run, just forked: takes the request over and is ansible-runner from then on."""
+"""The process of one run, just forked: takes a request over and is ansible-runner from then on."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def _receive(connection: socket.socket) -> protocol.Request:
     descriptors = array.array("i")
     space = socket.CMSG_SPACE(protocol.DESCRIPTORS * descriptors.itemsize)
     data, ancillary, _flags, _address = connection.recvmsg(protocol.NUMBER_BYTES, space)
-    for level, kind, content in ancillary:
+    for level, kind, rights in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(content)
+            descriptors.frombytes(rights)
     if len(descriptors) != protocol.DESCRIPTORS or len(data) != protocol.NUMBER_BYTES:
         raise protocol.OddRequestError("it came without its descriptors")
     for number, descriptor in enumerate(descriptors):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from warm_box import SOURCE, WarmBox
+
 from warm_runner import key, protocol
 
 TASKS = "- {requeue_after: }"

@@ -170,7 +170,7 @@ def test_many_runs_leave_nothing_behind(box: WarmBox) -> None:
     def look() -> tuple[int, int]:
         status = Path(f"/proc/{parent}/status").read_text()
         memory = next(line for line in status.splitlines() if line.startswith("RssAnon"))
-        return len(os.listdir(f"/proc/{parent}/fd")), int(memory.split()[1])
+        return len(list(Path(f"/proc/{parent}/fd").iterdir())), int(memory.split()[1])
 
     assert [run(number) for number in range(4)] == [0, 1, 1, 1]
     (parent,) = box.parents

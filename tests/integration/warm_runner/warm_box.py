@@ -289,9 +289,12 @@ def event_receiver(path: Path) -> Iterator[list[dict[str, Any]]]:
     received: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_POST(self) -> None:
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
+            self.send_header("Content-Length", "0")
             self.end_headers()
 
         def address_string(self) -> str:
