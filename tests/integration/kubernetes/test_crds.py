@@ -12,6 +12,7 @@ from kubernetes.client.exceptions import ApiException
 DATABASE: dict[str, Any] = {"databaseName": "app", "username": "app", "storage": {"size": "1Gi"}}
 BACKUP: dict[str, Any] = {"databaseRef": {"name": "app"}}
 RESTORE: dict[str, Any] = {"databaseRef": {"name": "app"}, "backupRef": {"name": "nightly"}}
+PLAN: dict[str, Any] = BACKUP | {"schedule": "0 3 * * *"}
 SPECS = {"Database": DATABASE, "Backup": BACKUP, "Restore": RESTORE}
 
 REPLICAS = "replicas counts the primary; write a number from 1 to 10"
@@ -26,6 +27,11 @@ USERNAME = "username starts with a letter or '_' and has letters, digits, '_' an
 USERNAME_TAKEN = "username is kept for the server and the operator; write another"
 NAME_LONG = "the name is too long; use at most 50 characters"
 NAME_SERVICE = "use lower-case letters, digits and '-', starting with a letter, without dots"
+SCHEDULE = "schedule has five fields, minute hour day-of-month month day-of-week, such as"
+TIME_ZONE = "timeZone is the name of a time zone, such as Europe/Berlin or UTC"
+BACKUP_FIXED = (
+    "databaseRef cannot be changed, nor schedule be added or left out; make another Backup"
+)
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 
 
@@ -143,6 +149,36 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
         ("Backup", {"databaseRef": {"name": ""}}, "should be at least 1 chars long"),
         ("Backup", {"databaseRef": "app"}, "must be of type object"),
         ("Backup", None, "spec"),
+        ("Backup", BACKUP | {"verify": "yes"}, 'supported values: "checksum", "restore"'),
+        ("Backup", BACKUP | {"deletionPolicy": "delete"}, 'supported values: "Retain", "Delete"'),
+        *(
+            ("Backup", BACKUP | {"schedule": s}, SCHEDULE)
+            for s in ("", "@daily", "0 3 * *", "* * ? * *")
+        ),
+        *(("Backup", PLAN | {"timeZone": zone}, TIME_ZONE) for zone in ("", "/", "a b", "a//b")),
+        ("Backup", PLAN | {"retention": 0}, "should be greater than or equal to 1"),
+        ("Backup", PLAN | {"retention": 1001}, "should be less than or equal to 1000"),
+        *(
+            (
+                "Backup",
+                PLAN | {"retentionPolicy": {keep: 0}},
+                "should be greater than or equal to 1",
+            )
+            for keep in ("keepDaily", "keepWeekly", "keepMonthly")
+        ),
+        ("Backup", PLAN | {"concurrencyPolicy": "Replace"}, 'supported values: "Forbid", "Allow"'),
+        ("Backup", PLAN | {"startingDeadlineSeconds": 59}, "should be greater than or equal to 60"),
+        *(
+            ("Backup", BACKUP | change, "need a schedule; add schedule or leave them out")
+            for change in (
+                {"timeZone": "UTC"},
+                {"suspend": True},
+                {"concurrencyPolicy": "Allow"},
+                {"startingDeadlineSeconds": 60},
+                {"retention": 3},
+                {"retentionPolicy": {"keepDaily": 3}},
+            )
+        ),
         ("Restore", BACKUP, "spec.backupRef: Required value"),
         ("Restore", {"backupRef": {"name": "b"}}, "spec.databaseRef: Required value"),
         *(
@@ -157,17 +193,41 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
     assert message in refusal(caught.value)
 
 
-@pytest.mark.parametrize("keep", ["0s", "30m", "24h", "999999h"])
-def test_keep_previous_is_accepted(create: Create, name: str, keep: str) -> None:
-    spec = RESTORE | {"keepPrevious": keep}
-    assert create("Restore", name, spec, dry_run="All")["spec"]["keepPrevious"] == keep
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        *(
+            ("Restore", RESTORE | {"keepPrevious": keep})
+            for keep in ("0s", "30m", "24h", "999999h")
+        ),
+        ("Backup", BACKUP | {"verify": "restore", "deletionPolicy": "Delete"}),
+        *(
+            ("Backup", PLAN | {"schedule": schedule})
+            for schedule in ("* * * * *", "*/5 0-6,18-23 1,L * mon-fri", "0  3 1 JAN 5#2")
+        ),
+        *(("Backup", PLAN | {"timeZone": z}) for z in ("UTC", "Europe/Berlin", "Etc/GMT+5")),
+        (
+            "Backup",
+            PLAN
+            | {
+                "suspend": True,
+                "concurrencyPolicy": "Allow",
+                "startingDeadlineSeconds": 60,
+                "retention": 1,
+                "retentionPolicy": {"keepDaily": 7, "keepWeekly": 4, "keepMonthly": 12},
+            },
+        ),
+    ],
+)
+def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str, Any]) -> None:
+    assert create(kind, name, spec, dry_run="All")["spec"].items() >= spec.items()
 
 
 @pytest.mark.parametrize(
     ("kind", "defaults"),
     [
         ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
-        ("Backup", {}),
+        ("Backup", {"verify": "checksum", "deletionPolicy": "Retain"}),
         ("Restore", {"keepPrevious": "24h"}),
     ],
 )
@@ -205,7 +265,8 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
         ("Database", {"storage": {"storageClass": "other"}}, "storage cannot be changed"),
         ("Database", {"databaseName": "other"}, "databaseName cannot be changed"),
         ("Database", {"username": "other"}, "username cannot be changed"),
-        ("Backup", {"databaseRef": {"name": "other"}}, "a Backup cannot be changed; make another"),
+        ("Backup", {"databaseRef": {"name": "other"}}, BACKUP_FIXED),
+        ("Backup", {"schedule": "0 3 * * *"}, BACKUP_FIXED),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
         ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
     ],
@@ -233,4 +294,17 @@ def test_a_change_of_a_database_is_accepted(
     create: Create, name: str, change: dict[str, Any]
 ) -> None:
     created = create("Database", name, DATABASE)
+    assert patch(created, change)["spec"].items() >= change.items()
+
+
+def test_the_name_of_a_plan_is_in_a_label_of_its_runs(create: Create) -> None:
+    assert create("Backup", "a" * 63, PLAN, dry_run="All")
+    with pytest.raises(ApiException) as caught:
+        create("Backup", "a" * 64, PLAN, dry_run="All")
+    assert "with a schedule is too long; use at most 63 characters" in refusal(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"schedule": "0 4 * * *"}, {"suspend": True}, {"retention": 1}])
+def test_a_change_of_a_plan_is_accepted(create: Create, name: str, change: dict[str, Any]) -> None:
+    created = create("Backup", name, PLAN | {"suspend": False})
     assert patch(created, change)["spec"].items() >= change.items()
