@@ -67,11 +67,19 @@ def next_step(observation: Observation) -> Step:
     if result is not None:
         return _give_up(observation, f"{result['reason']}: {result['message']}")
     if observation.waited > GIVE_UP_SECONDS:
-        problem = observation.job.problem if observation.job else None
-        return _give_up(observation, problem[1] if problem else "it took too long")
+        return _give_up(observation, _delay(observation))
     if observation.backup_runs:
         return Step("cancel")
     return Step("wait" if observation.job else "start")
+
+
+def _delay(observation: Observation) -> str:
+    """Say what took too long."""
+    if observation.job is None:
+        return "the Job that removes them could not be made, as the operator's log says"
+    if observation.job.problem:
+        return observation.job.problem[1]
+    return f"Job {observation.job.name} has not ended yet"
 
 
 def _give_up(observation: Observation, why: str) -> Step:

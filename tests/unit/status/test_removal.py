@@ -63,6 +63,9 @@ def test_why_the_pod_could_not_run_is_told_when_it_is_given_up() -> None:
     step = next_step(replace(FRESH, job=stuck, waited=GIVE_UP_SECONDS + 1))
     assert step.event is not None
     assert "cannot be attached" in step.event.message
+    refused = next_step(replace(FRESH, waited=GIVE_UP_SECONDS + 1))
+    assert refused.event is not None
+    assert "could not be made" in refused.event.message
 
 
 @given(
