@@ -167,7 +167,7 @@ def test_keep_previous_is_accepted(create: Create, name: str, keep: str) -> None
     ("kind", "defaults"),
     [
         ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
-        ("Backup", {}),
+        ("Backup", {"verify": "checksum", "deletionPolicy": "Retain"}),
         ("Restore", {"keepPrevious": "24h"}),
     ],
 )
@@ -205,7 +205,12 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
         ("Database", {"storage": {"storageClass": "other"}}, "storage cannot be changed"),
         ("Database", {"databaseName": "other"}, "databaseName cannot be changed"),
         ("Database", {"username": "other"}, "username cannot be changed"),
-        ("Backup", {"databaseRef": {"name": "other"}}, "a Backup cannot be changed; make another"),
+        ("Backup", {"databaseRef": {"name": "other"}}, "databaseRef cannot be changed"),
+        (
+            "Backup",
+            {"verify": "restore"},
+            "verify cannot be changed without a schedule; make another",
+        ),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
         ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
     ],
