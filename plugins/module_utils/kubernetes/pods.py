@@ -58,7 +58,7 @@ def describe_end(pod: Object, container_name: str) -> str:
     """Return why a container ended, as the kubelet tells it of the pod or of the container."""
     status = pod.get("status", {})
     if status.get("reason"):
-        return f"{status['reason']}: {' '.join(status.get('message', '').split())}"
+        return f"{status['reason']}: {' '.join(status.get('message', '').split()).rstrip('.')}"
     for container in status.get("containerStatuses", []):
         terminated = container.get("state", {}).get("terminated")
         if container["name"] == container_name and terminated:

@@ -267,6 +267,11 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
         ("Database", {"username": "other"}, "username cannot be changed"),
         ("Backup", {"databaseRef": {"name": "other"}}, BACKUP_FIXED),
         ("Backup", {"schedule": "0 3 * * *"}, BACKUP_FIXED),
+        (
+            "Backup",
+            {"verify": "restore"},
+            "verify cannot be changed without a schedule; make another",
+        ),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
         ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
     ],

@@ -142,7 +142,7 @@ def test_a_verification_that_outgrows_its_volume_is_told() -> None:
     assert state.result == OK
     assert state.proof is not None
     assert state.proof["reason"] == "NoSpace"
-    assert 'exceeds the limit "64Mi"' in state.proof["message"]
+    assert 'exceeds the limit "64Mi"; verifying' in state.proof["message"]
 
 
 def test_a_verifying_job_whose_pods_are_gone_is_a_failure() -> None:
