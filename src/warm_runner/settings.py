@@ -37,7 +37,16 @@ def most_runs(environment: Mapping[str, str]) -> int:
 
 def collections(environment: Mapping[str, str]) -> list[str]:
     """The collections whose plugins a parent loads before the first run."""
-    return environment.get("WARM_RUNNER_COLLECTIONS", "").replace(",", " ").split()
+    return _words(environment, "WARM_RUNNER_COLLECTIONS")
+
+
+def inline_collections(environment: Mapping[str, str]) -> list[str]:
+    """The collections whose actions run in the playbook's own process."""
+    return _words(environment, "WARM_RUNNER_INLINE")
+
+
+def _words(environment: Mapping[str, str], name: str) -> list[str]:
+    return environment.get(name, "").replace(",", " ").split()
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

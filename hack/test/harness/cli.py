@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.plan import CHECKOUT, Target, build_plan, end_step
+from harness.results import Counts
 from harness.runner import Runner
 
 # Set by the make that called, for its own targets; they are not for those called here.
@@ -46,10 +47,14 @@ def _run(target: Target, keep: bool) -> int:
             runner.say(f"KEEP is set, so the cluster stays: KUBECONFIG={target.kubeconfig}")
         else:
             complete = runner.run([end_step(target)]) and complete
-    if not runner.counts.passed:
+    counts = runner.counts
+    if not complete and not counts.failed:
+        # What did not come to its end has not passed.
+        counts += Counts(failed=1)
+    if not counts.passed:
         runner.say("no test has passed")
-    print(runner.counts)
-    return 0 if complete and runner.counts.good else 1
+    print(counts)
+    return 0 if counts.good else 1
 
 
 @contextmanager

@@ -68,7 +68,7 @@ CASES = {
 }
 
 
-def _run_both(box: WarmBox, case: Case) -> tuple[Outcome, Outcome]:
+def _run_both(box: WarmBox, case: Case, **variables: str) -> tuple[Outcome, Outcome]:
     folders = {
         warm: box.private_folder(case.tasks, name="warm" if warm else "cold", **case.files)
         for warm in (True, False)
@@ -79,8 +79,8 @@ def _run_both(box: WarmBox, case: Case) -> tuple[Outcome, Outcome]:
         if not case.role:
             (folder / "project" / "play.yml").write_text(json.dumps(PLAY))
             arguments = ["run", str(folder), "-p", "play.yml", "-i", "1"]
-        environment = {"ANSIBLE_ROLES_PATH": str(folder / "roles")}
-        processes[warm] = box.start(arguments, warm, **environment)
+        roles = str(folder / "roles")
+        processes[warm] = box.start(arguments, warm, ANSIBLE_ROLES_PATH=roles, **variables)
     outputs = {warm: process.communicate(timeout=120)[0] for warm, process in processes.items()}
     warm, cold = (
         Outcome(folders[which], processes[which].returncode, outputs[which])
@@ -101,6 +101,43 @@ def test_warm_is_as_cold(shared_box: WarmBox, name: str) -> None:
     assert_alike(warm, cold)
     expected_cold = 1 if "-vvvv" in case.arguments else 0
     assert shared_box.cold_runs - cold_before == expected_cold, shared_box.log
+
+
+# What a worker in the playbook's own process might do otherwise.
+INLINE = """
+- {name: Loop, ansible.builtin.debug: {msg: "{{ item }} ünï"}, loop: [1, 2]}
+- {name: A loop of its own, requeue_after: {period: "{{ item }}s"}, loop: [1, 2], register: looped}
+- {name: Retried, requeue_after: {period: 5s}, until: tried.word == 'one', retries: 2, register: tried}
+- {name: Again, ansible.builtin.include_tasks: again.yml, loop: [1, 2], loop_control: {loop_var: turn}}
+- {name: Changed, requeue_after: {changed: true}, notify: Handler, vars: {own: "{{ turn | default(0) }}"}}
+- {name: Handlers, ansible.builtin.meta: flush_handlers}
+- {name: Changed again, requeue_after: {changed: true}, notify: Handler}
+- {name: Secret, ansible.builtin.set_fact: {password: x}, no_log: true}
+- {name: Warned of, requeue_after: {warn: it is late}, failed_when: false}
+- {name: A process, slow: {seconds: 0}}
+- {name: Ignored, requeue_after: {fail: true}, ignore_errors: true}
+- {name: Raised, requeue_after: {raise: true}, ignore_errors: true}
+- {name: Undefined, ansible.builtin.debug: {msg: "{{ missing }}"}}
+"""
+AGAIN = "- {name: Turn, ansible.builtin.set_fact: {turned: '{{ turned | default([]) + [turn] }}'}}"
+HANDLERS = "- {name: Handler, ansible.builtin.debug: {msg: '{{ turned }}'}}"
+
+
+@pytest.mark.parametrize("verbosity", ["-v", "-vvv"])
+def test_inline_tasks_are_as_cold(shared_box: WarmBox, verbosity: str) -> None:
+    files = {"roles__case__handlers__main.yml": HANDLERS, "roles__case__tasks__again.yml": AGAIN}
+    case = Case(INLINE, "failed", 2, (verbosity,), files=files)
+
+    warm, cold = _run_both(shared_box, case, WARM_RUNNER_INLINE="demo.things")
+
+    assert cold.code == case.code, cold.output
+    assert_alike(warm, cold)
+    workers = [
+        len({result["process"] for result in outcome.results if "process" in result})
+        for outcome in (warm, cold)
+    ]
+    assert workers[0] == 1
+    assert workers[1] > 5
 
 
 def test_posted_events_are_the_same(shared_box: WarmBox) -> None:

@@ -27,6 +27,7 @@ ACTION = """
 import os
 import time
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 class ActionModule(ActionBase):
     _requires_connection = False
@@ -35,7 +36,13 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         time.sleep(self._task.args.get("sleep", 0))
         from ansible_collections.demo.things.plugins.module_utils.word import WORD
-        result.update(changed=False, word=WORD, period=self._task.args.get("period", "5s"),
+        args = self._task.args
+        if args.get("raise"):
+            raise ValueError("raised")
+        if args.get("warn"):
+            Display().warning(args["warn"])
+        result.update(changed=args.get("changed", False), failed=args.get("fail", False),
+                      process=os.getpid(), word=WORD, period=args.get("period", "5s"),
                       kubeconfig=os.environ.get("KUBECONFIG", ""))
         return result
 """
@@ -111,7 +118,7 @@ def assert_alike(warm: Outcome, cold: Outcome) -> None:
     assert not difference, "\n".join(difference[:60])
 
 
-VOLATILE = {"created", "start", "end", "duration", "pid", "delta", "ansible_date_time"}
+VOLATILE = {"created", "start", "end", "duration", "pid", "process", "delta", "ansible_date_time"}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
 DRAWN = [
     (re.compile(r"ansible-tmp-[\d.]+-\d+-\d+"), "ansible-tmp"),
