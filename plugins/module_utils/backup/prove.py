@@ -160,6 +160,8 @@ def _explained(request: ProofRequest, server: ScratchServer | None) -> Iterator[
 def _explain(
     error: OperatorError, request: ProofRequest, server: ScratchServer | None
 ) -> OperatorError:
+    if server and isinstance(error, DatabaseNotReady):
+        server.await_complaint()
     detail = server.explain(error.message) if server else error.message
     if classify_text(detail, type(error)) is NoSpace:
         return NoSpace(

@@ -34,6 +34,7 @@ _SOCKET_PATH_BYTES = 107
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _REMOVE_SECONDS = 5.0
+_COMPLAINT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _COMPLAINTS = 5
 _PR_SET_PDEATHSIG = 1
@@ -84,6 +85,12 @@ class ScratchServer:
                 grave = _COMPLAINT.search(line) and not _NO_COMPLAINT.search(line)
                 if grave and len(self.complaints) < _COMPLAINTS:
                     self.complaints.append(" ".join(line.split()))
+
+    def await_complaint(self) -> None:
+        """Give the log a moment: a session breaks before the server writes why."""
+        deadline = time.monotonic() + _COMPLAINT_SECONDS
+        while not self.complaints and not self.crashed and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     def explain(self, message: str) -> str:
         """The message, with how the server ended if it has, and what it complained of."""
