@@ -5,8 +5,9 @@
 
 Without --role it measures a role of six tasks that each ask a small server of its own (as a task
 asks the API server). The same role runs with modules that start a process each, as ansible-operator
-does (cold); with the same modules run in the worker (in-process); and so behind the warm runner
-(warm). A role that is given runs as it is, cold and warm.
+does (cold); with the same modules run in the worker (in-process); so behind the warm runner (warm);
+and there in the playbook's own process (warm, inline). A role that is given runs as it is, cold,
+warm and, with --inline, inline.
 
 Every run is `ansible-runner run` with ansible-operator's arguments, its events posted to a socket.
 The variants take turns, so that a busy moment hits all. It needs a Python environment with
@@ -80,6 +81,7 @@ class Variant:
     role: str
     roles_path: Path
     warm: bool
+    inline: str = ""
     walls: list[float] = field(default_factory=list)
     batches: list[float] = field(default_factory=list)
     cpu: float = 0.0
@@ -97,11 +99,11 @@ class Bench:
     settings: str
 
     @property
-    def parent(self) -> int:
-        """The warm parent's pid, 0 where there is none."""
+    def parents(self) -> list[int]:
+        """The warm parents' pids."""
         log = self.folder / "run" / "log"
         found = re.findall(r"\[(\d+)\] ready after", log.read_text()) if log.exists() else []
-        return int(found[-1]) if found and Path(f"/proc/{found[-1]}").exists() else 0
+        return [int(pid) for pid in found if Path(f"/proc/{pid}").exists()]
 
     def start(self, variant: Variant, slot: int) -> subprocess.Popen[bytes]:
         """Start one run as ansible-operator does."""
@@ -124,7 +126,7 @@ class Bench:
         program = WARM_RUNNER / "bin" if variant.warm else self.programs
         return subprocess.Popen(
             [program / "ansible-runner", *arguments],
-            env=self.environment | {"PATH": path},
+            env=self.environment | {"PATH": path, "WARM_RUNNER_INLINE": variant.inline},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -160,9 +162,7 @@ class Bench:
         """CPU seconds so far of all runs and of the warm parent."""
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = used.ru_utime + used.ru_stime
-        if self.parent:
-            seconds += sum(map(int, _stat(self.parent)[11:15])) / TICKS
-        return seconds
+        return seconds + sum(sum(map(int, _stat(pid)[11:15])) for pid in self.parents) / TICKS
 
     def measure_memory(self, variant: Variant) -> None:
         """Run once more and look how much memory its processes have at most."""
@@ -170,7 +170,7 @@ class Bench:
         while process.poll() is None:
             tree = [process.pid, *_descendants(process.pid)]
             if variant.warm:
-                tree += _descendants(self.parent)
+                tree += [found for pid in self.parents for found in _descendants(pid)]
             variant.memory = max(variant.memory, sum(map(_memory, tree)))
             time.sleep(0.005)
         process.communicate()
@@ -263,6 +263,13 @@ def _write_own_role(folder: Path, port: int) -> list[Variant]:
         Variant("cold", "ordinary", base / "ordinary" / "roles", warm=False),
         Variant("in-process", "inprocess", base / "inprocess" / "roles", warm=False),
         Variant("warm", "inprocess", base / "inprocess" / "roles", warm=True),
+        Variant(
+            "warm, inline",
+            "inprocess",
+            base / "inprocess" / "roles",
+            warm=True,
+            inline="bench.inprocess",
+        ),
     ]
 
 
@@ -273,6 +280,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=9, help="rounds for each number at once")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--role", help="a role of yours; it runs with this environment")
+    parser.add_argument("--inline", default="", help="its collections whose tasks may run inline")
     parser.add_argument("--roles-path", type=Path, default=Path("roles"))
     parser.add_argument("--extra-vars", default="{}", help="JSON, or @FILE")
     parser.add_argument("--bin", type=Path, default=Path(sys.executable).parent)
@@ -318,10 +326,11 @@ def main() -> int:
                 variants = _variants(options, folder, tcp.server_address[1])
                 _measure(bench, variants, options.runs, at_once)
                 _print_rows(variants)
-            print(f"\nThe warm parent at rest: {_memory(bench.parent) / 1024:.0f} MB.")
+            memory = max(map(_memory, bench.parents))
+            print(f"\nA warm parent at rest: {memory / 1024:.0f} MB.")
     finally:
-        if bench.parent:
-            os.kill(bench.parent, signal.SIGTERM)
+        for pid in bench.parents:
+            os.kill(pid, signal.SIGTERM)
         shutil.rmtree(folder, ignore_errors=True)
     return 0
 
@@ -333,7 +342,8 @@ def _variants(options: argparse.Namespace, folder: Path, port: int) -> list[Vari
     return [
         Variant("cold", options.role, path, warm=False),
         Variant("warm", options.role, path, warm=True),
-    ]
+        Variant("warm, inline", options.role, path, warm=True, inline=options.inline),
+    ][: 3 if options.inline else 2]
 
 
 def _measure(bench: Bench, variants: list[Variant], rounds: int, at_once: int) -> None:

@@ -41,24 +41,31 @@ def environment(tmp_path: Path) -> Environment:
     }
 
 
+@pytest.fixture
+def log(request: pytest.FixtureRequest) -> Path:
+    """Where the scenario's output goes, to be read while it runs, and printed where it fails."""
+    path = CHECKOUT / ".cache" / "scenarios" / f"{request.getfixturevalue('scenario')}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, environment: Environment, tmp_path: Path) -> None:
+def test_scenario(scenario: str, environment: Environment, log: Path) -> None:
     skip_what_cannot_run(scenario)
-    log = tmp_path / "log"
     timeout = TIMEOUT_KIND_SECONDS if scenario == "kind" else TIMEOUT_SECONDS
     arguments = ("test", "--destroy", "never", "--scenario-name", scenario)
     problem = run([*MOLECULE, *arguments], environment, log, timeout)
+    # To molecule that is a success.
+    if not problem and "Missing playbook" in log.read_text(errors="replace"):
+        problem = "a playbook is missing"
     if problem:
         # What went wrong is still there to be looked at.
         show_cluster(f"scenario-{scenario}", environment, log)
     run([*MOLECULE, "destroy", "--scenario-name", scenario], environment, log, TIMEOUT_SECONDS)
-    told = log.read_text(errors="replace")
-    if not problem and "Missing playbook" in told:
-        # To molecule that is a success.
-        problem = "a playbook is missing"
     if problem:
-        print(told)
+        print(log.read_text(errors="replace"))
         pytest.fail(f"scenario {scenario}: {problem}", pytrace=False)
 
 

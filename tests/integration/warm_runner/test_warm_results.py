@@ -107,9 +107,12 @@ def test_warm_is_as_cold(shared_box: WarmBox, name: str) -> None:
 INLINE = """
 - {name: Loop, ansible.builtin.debug: {msg: "{{ item }} ünï"}, loop: [1, 2]}
 - {name: A loop of its own, requeue_after: {period: "{{ item }}s"}, loop: [1, 2], register: looped}
-- {name: Retried, requeue_after: {period: 5s}, until: tried.word == 'one', retries: 2, register: tried}
-- {name: Again, ansible.builtin.include_tasks: again.yml, loop: [1, 2], loop_control: {loop_var: turn}}
-- {name: Changed, requeue_after: {changed: true}, notify: Handler, vars: {own: "{{ turn | default(0) }}"}}
+- {name: Retried, requeue_after: , until: tried.word == 'one', retries: 2, register: tried}
+- name: Again
+  ansible.builtin.include_tasks: again.yml
+  loop: [1, 2]
+  loop_control: {loop_var: turn}
+- {name: Changed, requeue_after: {changed: true}, notify: Handler}
 - {name: Handlers, ansible.builtin.meta: flush_handlers}
 - {name: Changed again, requeue_after: {changed: true}, notify: Handler}
 - {name: Secret, ansible.builtin.set_fact: {password: x}, no_log: true}

@@ -89,17 +89,18 @@ class Outcome:
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        return [event["event_data"]["res"] for event in self.events if "res" in event["event_data"]]
+        found = [event.get("event_data", {}) for event in self.events]
+        return [data["res"] for data in found if "res" in data]
 
     def comparable(self) -> dict[str, Any]:
         """All of it, with times, pids and names that are drawn anew made alike."""
         names: dict[str, str] = {}
         return {
             "code": self.code,
-            "output": _alike(self.output, self.folder, names),
+            "output": _alike(self.output.splitlines(), self.folder, names),
             "rc": self.read("rc"),
             "status": self.read("status"),
-            "stdout": _alike(self.read("stdout"), self.folder, names),
+            "stdout": _alike(self.read("stdout").splitlines(), self.folder, names),
             "stderr": self.read("stderr"),
             "files": sorted(path.name for path in self.artifacts.iterdir()),
             "command": _alike(json.loads(self.read("command")), self.folder, names),
@@ -121,6 +122,7 @@ def assert_alike(warm: Outcome, cold: Outcome) -> None:
 VOLATILE = {"created", "start", "end", "duration", "pid", "process", "delta", "ansible_date_time"}
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b")
 DRAWN = [
+    (re.compile(r'"process": \d+'), "process"),
     (re.compile(r"ansible-tmp-[\d.]+-\d+-\d+"), "ansible-tmp"),
     (re.compile(r"ansible-local-\w+"), "ansible-local"),
     (re.compile(r"/tmp\w{8}\b"), "/tmpfile"),
