@@ -97,6 +97,7 @@ class Bench:
     environment: dict[str, str]
     extra_vars: str
     settings: str
+    failure: str = ""
 
     @property
     def parents(self) -> list[int]:
@@ -145,6 +146,8 @@ class Bench:
             thread.start()
         for thread in threads:
             thread.join()
+        if self.failure:
+            raise SystemExit(self.failure)
         variant.batches.append(time.monotonic() - begun)
         variant.cpu += self._cpu() - cpu
 
@@ -152,11 +155,10 @@ class Bench:
         output, _ = process.communicate()
         variant.walls.append(time.monotonic() - begun)
         if process.returncode:
-            print(output.decode(errors="replace"), file=sys.stderr)
-            print(
-                f"{variant.name}: ansible-runner ended with {process.returncode}", file=sys.stderr
+            self.failure = (
+                f"{output.decode(errors='replace')}\n"
+                f"{variant.name}: ansible-runner ended with {process.returncode}: see above"
             )
-            os._exit(1)
 
     def _cpu(self) -> float:
         """CPU seconds so far of all runs and of the warm parent."""

@@ -24,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything; return the exit code."""
     options = _parser().parse_args(arguments)
     folder = CHECKOUT / ".cache" / "test"
-    # A signal ends the run as an error does: with the cluster taken down.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A signal ends the run as an error does: with the cluster taken down. A shell starts background
+    # jobs with SIGINT ignored, which the tests would inherit.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with _only_run(options.cluster):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
