@@ -87,12 +87,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.decision 
     format_time,
     parse_time,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.status.job import has_ended
 from ansible_collections.postgres.operator.plugins.module_utils.status.plan import Observation
 
 ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
 # A step that the API server refused is tried again after so many seconds.
 _RETRY = 60.0
-_ENDED = frozenset({"Completed", "Failed"})
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _look(plan: Object, schedule: Schedule, runs: list[Object], now: datetime) -
         plan["metadata"]["uid"],
         deadline=None if deadline is None else timedelta(seconds=deadline),
         busy=spec.get("concurrencyPolicy", "Forbid") == "Forbid"
-        and any(run.get("status", {}).get("phase") not in _ENDED for run in runs),
+        and any(not has_ended(run) for run in runs),
     )
 
 

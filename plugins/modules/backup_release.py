@@ -42,6 +42,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.final
     FINALIZER,
     release,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.status.job import has_ended
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -63,8 +64,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 def _holds_nothing_to_remove(backup: Object) -> bool:
     if "schedule" in backup["spec"]:
         return True
-    ended = backup.get("status", {}).get("phase") in {"Completed", "Failed"}
-    return ended and backup["spec"]["deletionPolicy"] == "Retain"
+    return has_ended(backup) and backup["spec"]["deletionPolicy"] == "Retain"
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..status.job import JobState
+from ..status.job import JobState, has_ended
 from .client import GROUP_VERSION, Cluster, Object
 from .objects import is_condition_true
 from .pods import describe_end, find_problem
@@ -36,8 +36,7 @@ def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> O
     resource = cluster.get(GROUP_VERSION, kind, namespace, name)
     if resource is None or resource["metadata"].get("deletionTimestamp"):
         return None
-    done = resource.get("status", {}).get("phase") in {"Completed", "Failed"}
-    return None if done and "schedule" not in resource["spec"] else resource
+    return None if has_ended(resource) and "schedule" not in resource["spec"] else resource
 
 
 def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobState:

@@ -27,6 +27,11 @@ _RESULT_KEYS = (
 )
 
 
+def has_ended(resource: Mapping[str, Any]) -> bool:
+    """Tell whether a Backup or a Restore has its final phase."""
+    return resource.get("status", {}).get("phase") in {"Completed", "Failed"}
+
+
 @dataclass(frozen=True)
 class JobState:
     """A Job and its pod, as far as the status speaks of them.
