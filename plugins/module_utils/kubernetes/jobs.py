@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..status.job import JobState, has_ended
@@ -24,8 +25,9 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     job = cluster.get("batch/v1", "Job", namespace, name)
     if job is None:
         return None
+    annotations = job["metadata"].get("annotations") or {}
     pods = cluster.list("v1", "Pod", namespace, f"batch.kubernetes.io/job-name={name}")
-    return job_state(job, pods, failed_reason)
+    return replace(job_state(job, pods, failed_reason), annotations=annotations)
 
 
 def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> Object | None:

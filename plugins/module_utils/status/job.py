@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .decision import (
@@ -42,6 +42,7 @@ class JobState:
         needs_user: whether only a change by a person can end the problem.
         result: the JSON document of the pod's termination message, or one made up from the Job's
             own failure: `ok`, and `reason` and `message` where it is false. None while it runs.
+        annotations: what the role wrote on the Job when it made it.
         proof: the same of the container that restored and compared what the first one made; None
             where there is none, or nothing was made.
     """
@@ -51,6 +52,7 @@ class JobState:
     needs_user: bool = False
     result: Mapping[str, Any] | None = None
     proof: Mapping[str, Any] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide_unfinished(
