@@ -228,7 +228,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
     [
         ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
         ("Backup", {"verify": "checksum", "deletionPolicy": "Retain"}),
-        ("Restore", {"keepPrevious": "24h"}),
+        ("Restore", {"keepPrevious": "24h", "dryRun": False, "safetyBackup": True}),
     ],
 )
 def test_what_is_not_given_has_a_default_and_the_phase_is_pending(
