@@ -33,6 +33,12 @@ class PostgresServer:
 
     host = "127.0.0.1"
     user = "postgres"
+    password = SUPERUSER_PASSWORD
+
+    @property
+    def account(self) -> dict[str, object]:
+        """What subprocess takes to run as the server's own user."""
+        return _unprivileged()
 
     @property
     def password_file(self) -> Path:

@@ -99,13 +99,19 @@ class Cluster:
             return _plain(found)
 
     def list(
-        self, api_version: str, kind: str, namespace: str, label_selector: str = ""
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> list[Object]:
-        """Return the namespace's objects of a kind that carry the labels."""
-        with _api_errors(f"list {kind} in {namespace}"):
+        """Return the objects of a kind that fit the selectors; an empty namespace means all."""
+        with _api_errors(f"list {kind} in {namespace or 'all namespaces'}"):
             found = self._resource(api_version, kind).get(
-                namespace=namespace,
+                namespace=namespace or None,
                 label_selector=label_selector,
+                field_selector=field_selector,
                 _request_timeout=REQUEST_TIMEOUT,
             )
             items: list[Object] = _plain(found).get("items", [])

@@ -16,6 +16,9 @@ from .decision import (
     parse_time,
 )
 
+# Whoever ends wakes the next in the queue; this is for when that is lost.
+_WAITS = {"Queued": 30.0}
+
 _RESULT_KEYS = (
     "startTime",
     "completionTime",
@@ -70,7 +73,7 @@ def decide_unfinished(
         return Decision(
             phase="Pending",
             conditions=[Condition(condition, "False", reason, message)],
-            requeue_after=WAITING if blocked else SOON,
+            requeue_after=_WAITS.get(reason, WAITING) if blocked else SOON,
         )
     reason, message = job.problem or (running_reason, f"{what} is being done by Job {job.name}")
     return Decision(
