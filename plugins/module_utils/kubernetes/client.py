@@ -17,7 +17,7 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from kubernetes import config, dynamic
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import ApiClient, Configuration, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
 
@@ -116,6 +116,18 @@ class Cluster:
             )
             items: list[Object] = _plain(found).get("items", [])
             return items
+
+    def read_log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """Return the last lines of a container's log."""
+        with _api_errors(f"read the log of pod {namespace}/{pod}"):
+            text: str = CoreV1Api(self.api).read_namespaced_pod_log(
+                pod,
+                namespace,
+                container=container,
+                tail_lines=lines,
+                _request_timeout=REQUEST_TIMEOUT,
+            )
+            return text
 
     def apply(self, manifest: Object, dry_run: bool = False) -> Object:
         """Make the fields of the manifest true by a server-side apply, taking over conflicts."""

@@ -85,6 +85,7 @@ def _job(job: Mapping[str, Any] | None) -> JobState | None:
         result=job.get("result"),
         proof=job.get("proof"),
         annotations=job.get("annotations") or {},
+        progress=job.get("progress", ""),
     )
 
 

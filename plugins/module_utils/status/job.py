@@ -48,6 +48,7 @@ class JobState:
         annotations: what the role wrote on the Job when it made it.
         proof: the same of the container that restored and compared what the first one made; None
             where there is none, or nothing was made.
+        progress: the step that it is at; empty where that is not known.
     """
 
     name: str
@@ -56,6 +57,7 @@ class JobState:
     result: Mapping[str, Any] | None = None
     proof: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    progress: str = ""
 
 
 def decide_unfinished(
@@ -77,7 +79,7 @@ def decide_unfinished(
     return Decision(
         phase="InProgress",
         conditions=[Condition(condition, "False", reason, message)],
-        fields={"job": job.name},
+        fields={"job": job.name, "progress": job.progress or None},
         requeue_after=WAITING if job.needs_user else SOON,
     )
 
