@@ -21,10 +21,6 @@ options:
     description: Whether volumes of the Database exist.
     type: bool
     required: true
-  primary:
-    description: The leader, which is remembered with the passwords; empty where there is none.
-    type: str
-    default: ""
 author: [postgres-operator maintainers]
 """
 
@@ -57,7 +53,6 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
 ARGUMENT_SPEC = {
     "resource": {"type": "dict", "required": True},
     "has_data": {"type": "bool", "required": True},
-    "primary": {"type": "str", "default": ""},
 }
 
 
@@ -66,9 +61,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     cluster = connect()
     resource = params["resource"]
     try:
-        internal = ensure_internal(
-            cluster, resource, params["has_data"], params["primary"], dry_run=check_mode
-        )
+        internal = ensure_internal(cluster, resource, params["has_data"], dry_run=check_mode)
         credentials = ensure_credentials(cluster, resource, dry_run=check_mode)
     except (SecretInvalid, SecretMissing) as error:
         return {"changed": False, "refused": [error.reason, error.message]}

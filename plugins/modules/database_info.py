@@ -38,10 +38,6 @@ claims:
   type: list
   elements: str
   returned: success
-primary:
-  description: The leader's name, once it has served; empty before, for then it may be one of an earlier Database.
-  type: str
-  returned: success
 ordinals:
   description: The pods that the StatefulSet is to have now, C(replicas) of them from number C(start) on.
   type: dict
@@ -94,7 +90,6 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "changed": False,
         "resource": resource,
         "claims": claims,
-        "primary": leader if version else "",
         "ordinals": asdict(
             choose_ordinals(
                 wanted=resource["spec"]["replicas"],

@@ -8,7 +8,8 @@ module: database_sql
 short_description: Make the role and the database exist, and ask the primary how it is
 description:
   - Connects to the primary as superuser. Creates the Database's user and database where they are missing, sets the
-    user's password where it differs from the Secret, drops replaced databases whose time is over.
+    user's password where it differs from the Secret, drops replaced databases whose time is over,
+    notes on the Secret NAME-internal which instance serves.
   - A primary that cannot be reached is an answer, not a failure.
 options:
   resource:
@@ -59,6 +60,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import Op
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     ApiError,
     Cluster,
+    Object,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     connect as connect_cluster,
@@ -67,7 +69,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.reach
     Address,
     reach,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import read_key
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
+    read_key,
+    remember_primary,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
     connect,
@@ -93,7 +98,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     namespace = params["resource"]["metadata"]["namespace"]
     try:
         with reach(cluster, namespace, params["leader"], params["pod_ip"], 5432) as address:
-            return _work(cluster, params["resource"], address, check_mode)
+            return _work(cluster, params["resource"], params["leader"], address, check_mode)
     except ApiError:
         raise
     except OperatorError as error:
@@ -105,36 +110,40 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _work(
-    cluster: Cluster, resource: dict[str, Any], address: Address, check_mode: bool
+    cluster: Cluster, resource: dict[str, Any], leader: str, address: Address, check_mode: bool
 ) -> dict[str, Any]:
     spec = resource["spec"]
     changed, dropped = False, []
     with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
         password_file = Path(folder, "password")
         password_file.touch(mode=0o600)
-        password_file.write_text(_password(cluster, resource, "internal", "superuser-password"))
+        internal = _secret(cluster, resource, "internal")
+        password_file.write_text(read_key(internal, "superuser-password"))
         parameters = ConnectionParameters(
             address.host, address.port, "postgres", password_file=password_file
         )
         with connect(parameters) as connection:
             if not check_mode:
-                password = _password(cluster, resource, "credentials", "password")
+                password = read_key(_secret(cluster, resource, "credentials"), "password")
                 provided = ensure_role_and_database(
                     connection, spec["username"], password, spec["databaseName"]
                 )
                 dropped = drop_expired_previous(connection, datetime.now(UTC))
                 changed = provided.changed or bool(dropped)
             seen = inspect(connection, spec["databaseName"], spec["username"])
+        # What was just written is on this instance: its volume is the one to start from.
+        if seen.writable and not check_mode:
+            changed = remember_primary(cluster, internal, leader) or changed
     return {"changed": changed, "dropped": dropped, "server": _describe(seen)}
 
 
-def _password(cluster: Cluster, resource: dict[str, Any], secret: str, key: str) -> str:
+def _secret(cluster: Cluster, resource: dict[str, Any], secret: str) -> Object:
     metadata = resource["metadata"]
     name = f"{metadata['name']}-{secret}"
     found = cluster.get("v1", "Secret", metadata["namespace"], name)
     if found is None:
         raise ApiError(f"Secret {name} is gone; the next reconcile makes or asks for it", 404)
-    return read_key(found, key)
+    return found
 
 
 def _describe(seen: Observation) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class Machine:
 
     def start(self, pause: Path) -> None:
         """Switch the machine on: namespaces, disk and network, but no daemon yet."""
+        require_mounted_root()
         self.stop()
         cgroups.create(self.group + "/daemons")
         shutil.rmtree(self.folder / "log", ignore_errors=True)
@@ -189,7 +190,8 @@ class Machine:
             raise ClusterError(
                 f"machine {self.name} of cluster {self.cluster.name} is off: start it with `up`"
             )
-        namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc"]
+        # Its root as well: in a chroot that is not the root of the mount namespace.
+        namespaces = ["--root", "--mount", "--net", "--pid", "--uts", "--ipc"]
         words = [str(word) for word in command]
         return ["nsenter", "--target", str(pid), *namespaces, "--", *words]
 
@@ -241,6 +243,15 @@ def machines(cluster: Cluster) -> list[Machine]:
     """Every machine of a cluster, the control plane first."""
     nodes = [Machine(cluster, f"node-{n}", n) for n in range(1, cluster.nodes + 1)]
     return [Machine(cluster, "control-plane", 0), *nodes]
+
+
+def require_mounted_root() -> None:
+    """Refuse a chroot into a plain folder: the mounts of a machine could not be kept to itself."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    if not any(line.split(" ")[4] == "/" for line in lines):
+        raise ClusterError(
+            "the root folder is no mount point: before chroot, `mount --bind FOLDER FOLDER` it"
+        )
 
 
 def namespace_ids(pid: int) -> list[int]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from .client import Object
 
+# A pod whose volume is being bound is Unschedulable for a moment.
+_SCHEDULING_GRACE = timedelta(seconds=5)
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 
 
@@ -34,12 +37,16 @@ def is_ready(pod: Object) -> bool:
     )
 
 
-def find_problem(pod: Object) -> Problem | None:
-    """Return what keeps the pod from running, or None where it is running or just starting."""
+def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
+    """Return what keeps the pod from running, or None where it is running or just starting.
+
+    Args:
+        now: the present time where it is not the clock's, as in tests.
+    """
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+        if _is_unschedulable(condition, now or datetime.now(UTC)):
             return Problem(
                 "Unschedulable",
                 f"no node can take pod {name}: {condition.get('message', '')}",
@@ -52,6 +59,13 @@ def find_problem(pod: Object) -> Problem | None:
         if problem:
             return problem
     return None
+
+
+def _is_unschedulable(condition: Object, now: datetime) -> bool:
+    if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
+        return False
+    since = datetime.fromisoformat(condition["lastTransitionTime"])
+    return now - since >= _SCHEDULING_GRACE
 
 
 def describe_end(pod: Object, container_name: str) -> str:

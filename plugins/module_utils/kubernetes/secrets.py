@@ -69,13 +69,12 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
 
 
 def ensure_internal(
-    cluster: Cluster, database: Object, has_data: bool, primary: str = "", dry_run: bool = False
+    cluster: Cluster, database: Object, has_data: bool, dry_run: bool = False
 ) -> bool:
     """Make the Secret NAME-internal exist: the passwords of the server's own roles.
 
     Args:
         has_data: whether volumes exist, whose server knows the old passwords.
-        primary: the leader, which is remembered beside the passwords; empty where there is none.
 
     Returns:
         Whether anything was (or would be) written.
@@ -95,13 +94,23 @@ def ensure_internal(
         return _create(cluster, database, name, internal_secret(), dry_run)
     read_key(found, "superuser-password")
     read_key(found, "patroni.yml")
-    known = (found["metadata"].get("annotations") or {}).get(_PRIMARY_ANNOTATION, "")
-    changed = _complete(cluster, database, found, {}, dry_run)
-    if not primary or primary == known:
-        return changed
-    if not dry_run:
-        patch = {"metadata": {"annotations": {_PRIMARY_ANNOTATION: primary}}}
-        cluster.merge("v1", "Secret", namespace, name, patch)
+    return _complete(cluster, database, found, {}, dry_run)
+
+
+def remember_primary(cluster: Cluster, internal: Object, primary: str) -> bool:
+    """Note which instance serves on the Secret NAME-internal, which outlives the Database.
+
+    Args:
+        internal: the Secret as it was read.
+
+    Returns:
+        Whether anything was written.
+    """
+    metadata = internal["metadata"]
+    if (metadata.get("annotations") or {}).get(_PRIMARY_ANNOTATION) == primary:
+        return False
+    patch = {"metadata": {"annotations": {_PRIMARY_ANNOTATION: primary}}}
+    cluster.merge("v1", "Secret", metadata["namespace"], metadata["name"], patch)
     return True
 
 

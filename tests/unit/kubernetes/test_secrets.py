@@ -13,6 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     ensure_credentials,
     ensure_internal,
     read_last_primary,
+    remember_primary,
 )
 
 
@@ -122,7 +123,7 @@ def test_the_primary_is_remembered_with_the_passwords() -> None:
     cluster: Any = FakeCluster()
     assert read_last_primary(cluster, database()) == ""
     ensure_internal(cluster, database(), has_data=False)
-    assert ensure_internal(cluster, database(), has_data=True, primary="app-1")
-    assert not ensure_internal(cluster, database(), has_data=True, primary="app-1")
+    assert remember_primary(cluster, cluster.secrets["app-internal"], "app-1")
+    assert not remember_primary(cluster, cluster.secrets["app-internal"], "app-1")
     assert not ensure_internal(cluster, database(), has_data=True)
     assert read_last_primary(cluster, database()) == "app-1"
