@@ -382,9 +382,27 @@ def database(namespace: str, name: str) -> list[Object]:
     return [credentials, resource]
 
 
+def apply(kubeconfig: Path, items: list[Object]) -> None:
+    """Apply objects."""
+    listing = {"apiVersion": "v1", "kind": "List", "items": items}
+    kubectl(kubeconfig, "apply", "--server-side", "-f", "-", text=json.dumps(listing))
+
+
+def environment(kubeconfig: Path) -> dict[str, str]:
+    """Return what the operator, or a run of a role, finds this cluster by."""
+    return {
+        "KUBECONFIG": str(kubeconfig),
+        "POSTGRES_OPERATOR_KUBECONFIG": str(kubeconfig),
+        "POSTGRES_OPERATOR_POD_NETWORK": "direct",
+        "OPERATOR_IMAGE": "postgres-operator:latest",
+    }
+
+
 @contextlib.contextmanager
 def cluster() -> Iterator[tuple[Path, Instances]]:
     """Run all of it, with the CRDs installed, and remove it at the end."""
+    # A kill is to remove it as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="stand-in-", dir="/tmp"))
     # PostgreSQL's own user has to reach its folder.
     folder.chmod(0o711)
@@ -410,14 +428,10 @@ def main() -> int:
     )
     parser.add_argument("--databases", type=int, default=1, help="Databases to make, b-0 and so on")
     options = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with cluster() as (kubeconfig, instances):
-        items = [
-            item for number in range(options.databases) for item in database("default", f"b-{number}")
-        ]
-        listing = {"apiVersion": "v1", "kind": "List", "items": items}
-        kubectl(kubeconfig, "apply", "--server-side", "-f", "-", text=json.dumps(listing))
+        names = [f"b-{number}" for number in range(options.databases)]
+        apply(kubeconfig, [item for name in names for item in database("default", name)])
         print(f"export KUBECONFIG={kubeconfig}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()

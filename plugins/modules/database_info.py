@@ -73,6 +73,7 @@ from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.applied import (
+    code_digest,
     content,
     digest,
     files_digest,
@@ -99,8 +100,10 @@ ARGUMENT_SPEC = {
     "role_path": {"type": "path", "default": ""},
     "agent_image": {"type": "str", "default": ""},
 }
-# The code that decides with them: of a new one, all is applied anew.
-_PLUGINS = files_digest(Path(__file__).parents[1])
+# Of the code that applies them. It is read once, where the collection is imported from its folder.
+_PLUGINS = Path(__file__).resolve().parents[1]
+if (_PLUGINS / "modules").is_dir():
+    code_digest(_PLUGINS)
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -138,9 +141,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
     """Return a digest of all that the role has when it makes the objects, and of the role."""
-    role = files_digest(Path(params["role_path"])) if params["role_path"] else ""
+    if not params["role_path"]:
+        return ""
+    role = Path(params["role_path"]).resolve()
+    code = [files_digest(role, "*.yml"), code_digest(role.parents[1] / "plugins")]
     known = {**info, "resource": content(info["resource"])}
-    return digest([known, params["agent_image"], role, _PLUGINS])
+    return digest([known, params["agent_image"], code])
 
 
 def main() -> None:

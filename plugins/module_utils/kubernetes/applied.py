@@ -8,6 +8,7 @@ Whatever changes an object, other than its status, makes its digest another one.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -38,13 +39,18 @@ def content(found: Object) -> Object:
     return {**{key: value for key, value in found.items() if key != "status"}, "metadata": metadata}
 
 
-def files_digest(folder: Path) -> str:
-    """Return a digest of the names and contents of all files below a folder."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+def files_digest(folder: Path, pattern: str) -> str:
+    """Return a digest of the names and contents of the files below a folder."""
     hashed = hashlib.sha256()
-    for path in paths:
+    for path in sorted(folder.rglob(pattern)):
         hashed.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     return hashed.hexdigest()[:32]
+
+
+@functools.cache
+def code_digest(folder: Path) -> str:
+    """Return a digest of the Python code below a folder, which this process reads once."""
+    return files_digest(folder, "*.py")
 
 
 def record(inputs: str, applied: Sequence[Object]) -> str:
