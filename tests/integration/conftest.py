@@ -108,7 +108,7 @@ def _start(programs: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def _wait_until_ready(server: PostgresServer) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         try:
             server.connect().close()
