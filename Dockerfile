@@ -81,7 +81,8 @@ COPY watches.yaml /opt/ansible/
 COPY src/warm_runner/ /opt/warm/warm_runner/
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm
 ENV PATH=/opt/warm/warm_runner/bin:$PATH \
-    WARM_RUNNER_COLLECTIONS=postgres.operator
+    WARM_RUNNER_COLLECTIONS=postgres.operator \
+    WARM_RUNNER_INLINE=postgres.operator
 
 WORKDIR /opt/ansible
 USER 65532:65532

@@ -106,6 +106,10 @@ bench-lifecycle: ## Time a Database, a Backup and a Restore on the current clust
 bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
 	$(ANSIBLE_ENV) $(BIN)/python bench/reconcile.py $(ARGS)
 
+.PHONY: bench-fleet
+bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --count 100"
+	$(ANSIBLE_ENV) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
+
 ##@ The operator
 
 .PHONY: build

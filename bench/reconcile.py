@@ -288,7 +288,7 @@ def _write_own_role(folder: Path, port: int) -> list[Variant]:
     ]
 
 
-def _write_ordinary_collection(folder: Path) -> Path:
+def write_ordinary_collection(folder: Path) -> Path:
     """Make the project's collection anew, without the routing that keeps modules in the worker."""
     root = folder / "ordinary"
     collection = root / "ansible_collections" / "postgres" / "operator"
@@ -308,7 +308,7 @@ def _database_variants(folder: Path) -> list[Variant]:
     roles = Path("ansible_collections", "postgres", "operator", "roles")
     ordinary = folder / "ordinary"
     if not ordinary.exists():
-        _write_ordinary_collection(folder)
+        write_ordinary_collection(folder)
     stock = {"ANSIBLE_COLLECTIONS_PATH": str(ordinary)}
     return [
         Variant("stock", "database", ordinary / roles, warm=False, environment=stock),
