@@ -386,7 +386,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--stock-count", type=int, default=30, help="of `simple`, as it is slow")
     parser.add_argument("--workers", type=int, default=2, help="reconciles at once, as deployed")
     parser.add_argument("--limit", type=float, default=360, help="seconds until it is given up")
-    parser.add_argument("--settle-seconds", type=float, default=35)
+    parser.add_argument("--settle-seconds", type=float, default=70)
     parser.add_argument("--rest-seconds", type=float, default=120)
     parser.add_argument("--no-change", dest="change", action="store_false")
     return parser.parse_args()

@@ -145,7 +145,8 @@ def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
         return ""
     role = Path(params["role_path"]).resolve()
     code = [files_digest(role, "*.yml"), code_digest(role.parents[1] / "plugins")]
-    known = {**info, "resource": content(info["resource"])}
+    # Of the volumes only what follows from them decides: which instances there are to be.
+    known = {**info, "resource": content(info["resource"]), "claims": []}
     return digest([known, params["agent_image"], code])
 
 
