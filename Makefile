@@ -12,6 +12,8 @@ IMG ?= postgres-operator:latest
 IMAGE ?= $(IMG)
 CONTAINER_TOOL ?=
 PYTEST_ARGS ?=
+# warm, or stock: the operator runs the scenarios with ansible-runner as it is, and the outcomes are compared.
+RUNNER ?= warm
 PYTHON ?= python3
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
@@ -61,8 +63,8 @@ test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CR
 	$(BIN)/pytest -q tests/integration/kubernetes $(PYTEST_ARGS)
 
 .PHONY: test-scenarios
-test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed
-	$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
+test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed (RUNNER=stock)
+	RUNNER=$(RUNNER) $(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
 
 .PHONY: test-faults
 test-faults: venv ## Kill what works on Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")

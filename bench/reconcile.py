@@ -379,7 +379,9 @@ def _prepare(options: argparse.Namespace, folder: Path, stack: contextlib.ExitSt
         most = max(options.at_once)
         names = [f"b-{number}" for number in range(most)]
         kubeconfig, _ = stack.enter_context(stand_in.cluster())
-        stand_in.apply(kubeconfig, [item for n in names for item in stand_in.database("default", n)])
+        stand_in.apply(
+            kubeconfig, [item for n in names for item in stand_in.database("default", n)]
+        )
         extra_vars = [
             json.dumps({"ansible_operator_meta": {"name": name, "namespace": "default"}})
             for name in names

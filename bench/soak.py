@@ -2,11 +2,11 @@
 
     python bench/soak.py [--runs 2000] [--at-once 2]
 
-Each run is `ansible-runner run` of the role `database` on an unchanged Database (bench/stand_in.py),
-with ansible-operator's arguments. Now and then it prints what the parent holds: memory, descriptors,
-children that nobody has reaped; and how many sockets, temporary files and sessions of PostgreSQL
-there are. It fails where a run fails, was not warm, or where descriptors, zombies, temporary files
-or more than 10 MB of memory are left behind.
+Each run is `ansible-runner run` of the role `database` on an unchanged Database on a stand-in
+cluster (bench/stand_in.py), with ansible-operator's arguments. Now and then it prints what the
+parent holds: memory, descriptors, children that nobody has reaped; and how many temporary files
+there are. It fails where a run fails or was not warm, or where descriptors, children, temporary
+files or more than 10 MB of memory are left behind.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Soak:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return Held(
             kilobytes=int(rss[1]) if rss else 0,
-            descriptors=len(os.listdir(f"/proc/{pid}/fd")),
+            descriptors=len(list(Path(f"/proc/{pid}/fd").iterdir())),
             zombies=len(children),
             temporary_files=len(list((self.folder / "tmp").iterdir())),
         )
@@ -141,7 +141,9 @@ def _soak(soak: Soak, options: argparse.Namespace) -> list[str]:
                 f" | {held.temporary_files} | {done / (time.monotonic() - begun):.1f} |",
                 flush=True,
             )
-    return _left_behind(first, held) + re.findall(r"a cold run: .*|a playbook starts cold: .*", soak.log)
+    return _left_behind(first, held) + re.findall(
+        r"a cold run: .*|a playbook starts cold: .*", soak.log
+    )
 
 
 def _left_behind(first: Held, last: Held) -> list[str]:

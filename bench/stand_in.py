@@ -232,7 +232,7 @@ class Instances:
         while not self._stopped.is_set():
             try:
                 follow()
-            except Exception as error:  # noqa: BLE001 (a watch that broke is begun anew)
+            except Exception as error:
                 if self._stopped.is_set():
                     return
                 self.failures.append(f"{type(error).__name__}: {error}")
@@ -345,9 +345,7 @@ class Instances:
         template["metadata"]["name"] = name
         template.pop("status", None)
         with contextlib.suppress(self._errors):
-            self._core.create_namespaced_persistent_volume_claim(
-                found.metadata.namespace, template
-            )
+            self._core.create_namespaced_persistent_volume_claim(found.metadata.namespace, template)
 
     def _create_endpoints(self, namespace: str, name: str, patch: Object) -> None:
         try:

@@ -73,7 +73,7 @@ def release(name: str) -> None:
                 name, namespace, lease, _request_timeout=TIMEOUT_SECONDS
             )
             print(f"gave up the lease {namespace}/{name}", flush=True)
-    except Exception as error:  # noqa: BLE001 (the operator has ended; this is only for its successor)
+    except Exception as error:
         print(f"the lease {namespace}/{name} was not given up: {error}", file=sys.stderr)
 
 

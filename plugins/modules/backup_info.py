@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: backup_info
 short_description: Read a Backup and what it depends on
 description:
-  - Reads the Backup, its Database and its Job from the API server.
+  - Reads the Backup, its Database, its Job and the Backups before it from the API server.
 options:
   name:
     description: The Backup's name.
@@ -17,6 +17,14 @@ options:
     description: Its namespace.
     type: str
     required: true
+  max_active:
+    description: How many Backups are made at the same time, of all Databases; V(0) is no limit.
+    type: int
+    default: 0
+  max_active_per_destination:
+    description: How many are written to the same place at the same time; V(0) is no limit.
+    type: int
+    default: 0
 author: [postgres-operator maintainers]
 """
 
@@ -45,6 +53,11 @@ start:
   description: Whether the Job is to be made now.
   type: bool
   returned: success
+next:
+  description: Name and namespace of the Backups whose turn it is, now that this one has ended.
+  type: list
+  elements: dict
+  returned: where the Backup has no schedule
 observation:
   description: What the status rests on.
   type: dict
@@ -57,6 +70,8 @@ from typing import Any
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
+    Cluster,
+    Object,
     connect,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
@@ -67,13 +82,23 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objec
     backup_claim,
     job_name,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
+    list_unfinished,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.queue import (
+    Limits,
+    find_next,
+    find_queue_block,
 )
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
+    "max_active": {"type": "int", "default": 0},
+    "max_active_per_destination": {"type": "int", "default": 0},
 }
 
 
@@ -91,18 +116,30 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     name = job_name("backup", resource)
     job = read_job(cluster, namespace, name, "BackupFailed")
     blocked = None if job else find_database_block(database_name, database)
+    limits = Limits(params["max_active"], params["max_active_per_destination"])
+    if job is None and blocked is None:
+        blocked = find_queue_block(resource, list_unfinished(cluster), limits)
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
         "job_name": name,
         "start": job is None and blocked is None,
+        "next": _find_next(cluster, resource, limits) if job and job.result else [],
         "observation": {
             "claim": backup_claim(database_name),
             "blocked": blocked,
             "job": asdict(job) if job else None,
         },
     }
+
+
+def _find_next(cluster: Cluster, ended: Object, limits: Limits) -> list[dict[str, str]]:
+    """Return name and namespace of those whose turn it is."""
+    return [
+        {"name": backup["metadata"]["name"], "namespace": backup["metadata"]["namespace"]}
+        for backup in find_next(ended, list_unfinished(cluster), limits)
+    ]
 
 
 def main() -> None:

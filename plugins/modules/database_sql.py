@@ -8,8 +8,8 @@ module: database_sql
 short_description: Make the role and the database exist, and ask the primary how it is
 description:
   - Connects to the primary as superuser. Creates the Database's user and database where they are missing, sets the
-    user's password where it differs from the Secret, drops replaced databases whose time is over,
-    notes on the Secret NAME-internal which instance serves.
+    user's password where it differs from the Secret, drops replaced databases whose time is over
+    and what restores that were killed have left behind, notes on the Secret NAME-internal which instance serves.
   - A primary that cannot be reached is an answer, not a failure.
 options:
   resource:
@@ -41,7 +41,7 @@ server:
   type: dict
   returned: success
 dropped:
-  description: The replaced databases that were dropped.
+  description: The replaced databases and leftovers of restores that were dropped.
   type: list
   elements: str
   returned: success

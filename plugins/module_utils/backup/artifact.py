@@ -15,7 +15,7 @@ from ..postgres.programs import run_program
 from ..store.filesystem import FilesystemStore, store_errors
 from ..store.location import Location
 from . import manifest as manifests
-from .manifest import DUMP_FOLDER, MATERIALIZED_VIEW, FileEntry, Manifest
+from .manifest import DUMP_FOLDER, FileEntry, Manifest
 
 _CHUNK = 1024 * 1024
 
@@ -39,7 +39,7 @@ class Artifact:
             "sizeBytes": self.manifest.size_bytes,
             "sha256": self.sha256,
             "serverVersion": self.manifest.source.server_version,
-            "tables": sum(table.kind != MATERIALIZED_VIEW for table in self.manifest.tables),
+            "tables": self.manifest.table_count,
             "rows": self.manifest.rows,
             "startTime": self.manifest.start_time,
             "completionTime": self.manifest.completion_time,

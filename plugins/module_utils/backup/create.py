@@ -29,6 +29,7 @@ from .fingerprint import fingerprint_tables, list_sequences, read_large_objects,
 from .manifest import (
     DUMP_FOLDER,
     FORMAT_VERSION,
+    NO_ROWS,
     FileEntry,
     LargeObjects,
     Manifest,
@@ -37,6 +38,7 @@ from .manifest import (
     TableEntry,
 )
 from .progress import Progress, now_text
+from .selection import DumpedContent, Selection, choose_content
 from .snapshot import LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
@@ -74,12 +76,14 @@ class BackupRequest:
     Attributes:
         parameters: the server, a superuser, and the database as ``dbname``.
         jobs: processes that pg_dump works with.
+        selection: whose rows are dumped; None for all.
     """
 
     parameters: ConnectionParameters
     store: FilesystemStore
     location: Location
     jobs: int = 1
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,9 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
 
     Raises:
         OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,
-            ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; BackupFailed
-            otherwise. ChecksumMismatch: there is an artifact, but its manifest is damaged.
+            ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; InvalidInput: the
+            selection names what is not there; BackupFailed otherwise. ChecksumMismatch: there is
+            an artifact, but its manifest is damaged.
     """
     progress = progress or Progress()
     if request.jobs < 1:
@@ -166,15 +171,22 @@ def _dump(
         source = _read_source(snapshot.connection, request.parameters.dbname, versions)
         sequences = list_sequences(snapshot.connection)
         before = read_sequences(snapshot.connection, sequences)
+        content = _selected_content(request, snapshot, source.locale.encoding)
         with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables"):
-            tables, large_objects = _dump_and_fingerprint(request, folder, snapshot)
+            tables, large_objects = _dump_and_fingerprint(request, folder, snapshot, content)
         after = read_sequences(snapshot.connection, sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
     return _Content(source, tables, entries, large_objects)
 
 
+def _selected_content(request: BackupRequest, snapshot: Snapshot, encoding: str) -> DumpedContent:
+    if request.selection is None:
+        return DumpedContent(snapshot.tables)
+    return choose_content(snapshot.connection, snapshot.tables, request.selection, encoding)
+
+
 def _dump_and_fingerprint(
-    request: BackupRequest, folder: Path, snapshot: Snapshot
+    request: BackupRequest, folder: Path, snapshot: Snapshot, content: DumpedContent
 ) -> tuple[list[TableEntry], LargeObjects]:
     cancellation = Cancellation()
     tables: list[TableEntry] = []
@@ -182,22 +194,29 @@ def _dump_and_fingerprint(
 
     def read_tables() -> None:
         tables.extend(
-            fingerprint_tables(snapshot.session, snapshot.tables, FINGERPRINT_WORKERS, cancellation)
+            fingerprint_tables(snapshot.session, content.tables, FINGERPRINT_WORKERS, cancellation)
         )
 
     def read_large() -> None:
+        if not content.large_objects:
+            large_objects.append(LargeObjects(count=0, size_bytes=0, fingerprint=NO_ROWS))
+            return
         with cancellation.calls(snapshot.connection.cancel_safe):
             large_objects.append(read_large_objects(snapshot.connection))
 
     def dump() -> None:
-        _run_pg_dump(request, folder, snapshot, cancellation)
+        _run_pg_dump(request, folder, snapshot, content, cancellation)
 
     run_together(cancellation, [dump, read_tables, read_large])
     return tables, large_objects[0]
 
 
 def _run_pg_dump(
-    request: BackupRequest, folder: Path, snapshot: Snapshot, cancellation: Cancellation
+    request: BackupRequest,
+    folder: Path,
+    snapshot: Snapshot,
+    content: DumpedContent,
+    cancellation: Cancellation,
 ) -> None:
     with program_environment(request.parameters) as environment:
         run_program(
@@ -209,6 +228,7 @@ def _run_pg_dump(
                 f"--file={folder / DUMP_FOLDER}",
                 f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
                 "--no-password",
+                *content.options,
                 f"--dbname={request.parameters.conninfo()}",
             ],
             environment,

@@ -9,6 +9,7 @@ from ..postgres.connection import ConnectionParameters
 from ..store.filesystem import FilesystemStore
 from ..store.location import Location
 from .progress import Progress
+from .selection import Selection, parse_selection
 
 Options = dict[str, dict[str, Any]]
 
@@ -30,6 +31,17 @@ ARTIFACT_OPTIONS: Options = {
 RUN_OPTIONS: Options = {
     "jobs": {"type": "int", "default": 1},
     "progress_file": {"type": "path"},
+}
+
+
+_NAMES: Options = {
+    "schemas": {"type": "list", "elements": "str", "default": []},
+    "tables": {"type": "list", "elements": "str", "default": []},
+}
+
+SELECTION_OPTIONS: Options = {
+    "include": {"type": "dict", "options": _NAMES},
+    "exclude": {"type": "dict", "options": _NAMES},
 }
 
 
@@ -67,3 +79,12 @@ def progress(params: dict[str, Any]) -> Progress:
 def steps(done: Progress) -> list[dict[str, Any]]:
     """The steps of a run as modules return them."""
     return [{"name": name, "seconds": seconds} for name, seconds in done.steps]
+
+
+def selection(params: dict[str, Any]) -> Selection | None:
+    """What SELECTION_OPTIONS select, None for everything.
+
+    Raises:
+        InvalidInput: a table is not written as schema.table.
+    """
+    return parse_selection(params["include"], params["exclude"])

@@ -70,9 +70,7 @@ def remember(cluster: Cluster, inputs: str, applied: Sequence[Object]) -> bool:
         return False
     metadata = last["metadata"]
     patch = {"metadata": {"annotations": {ANNOTATION: text}}}
-    cluster.merge(
-        last["apiVersion"], last["kind"], metadata["namespace"], metadata["name"], patch
-    )
+    cluster.merge(last["apiVersion"], last["kind"], metadata["namespace"], metadata["name"], patch)
     return True
 
 

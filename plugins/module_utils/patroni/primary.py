@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..backup.history import drop_abandoned_scratch
 from ..backup.previous import (
     drop_expired_previous,
 )
@@ -31,7 +32,6 @@ from ..postgres.observe import (
 from ..postgres.provision import (
     ensure_role_and_database,
 )
-
 
 
 def provision_and_look(
@@ -84,7 +84,10 @@ def _work(
                 provided = ensure_role_and_database(
                     connection, spec["username"], password, spec["databaseName"]
                 )
-                dropped = drop_expired_previous(connection, datetime.now(UTC))
+                dropped = [
+                    *drop_expired_previous(connection, datetime.now(UTC)),
+                    *drop_abandoned_scratch(connection),
+                ]
                 changed = provided.changed or bool(dropped)
             seen = inspect(connection, spec["databaseName"], spec["username"])
         # What was just written is on this instance: its volume is the one to start from.

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,17 +33,6 @@ from test_round_trip import AWKWARD_NAME, AWKWARD_SQL
 BIG_TABLE = (
     "CREATE TABLE big AS SELECT repeat(md5(n::text), 40) AS words FROM generate_series(1, 30000) n"
 )
-
-
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """A folder for scratch servers, which the user that they run as can reach; empty in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="proof-"))
-    folder.chmod(0o755)
-    yield folder
-    left = list(folder.iterdir())
-    shutil.rmtree(folder)
-    assert left == []
 
 
 @pytest.fixture
