@@ -4,10 +4,11 @@
     python bench/fleet.py databases [--count 100]
     python bench/fleet.py databases --count 1000 --rest-seconds 60
 
-`simple` is what operator-sdk's performance test of Ansible operators asks: so many resources, each
-of which is to have one object (here a ConfigMap); how long until all are up? One turn with the stock
-ansible-runner and the module in a process of its own, one with the warm runner and the module in
-Ansible's worker. Both have the same ansible-operator, role, module and number of workers.
+`simple` is what operator-sdk's performance test of Ansible operators asks: so many resources,
+each of which is to have one object (here a ConfigMap); how long until all are up? One turn with
+the stock ansible-runner and the module in a process of its own, one with the warm runner and the
+module in Ansible's worker. Both have the same ansible-operator, role, module and number of
+workers.
 
 `databases` makes Databases, waits until all are Ready, then stands still, then changes each. The
 operator's side is whole: the role, the API server, the SQL. What would run on nodes is not there:

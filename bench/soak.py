@@ -117,7 +117,7 @@ def _parse() -> argparse.Namespace:
 def _soak(soak: Soak, options: argparse.Namespace) -> list[str]:
     """Do the runs; return what is wrong."""
     done = 0
-    first = None
+    first: Held | None = None
     print("| runs | parent MB | descriptors | children | temporary files | runs/s |")
     print("|---|---|---|---|---|---|", flush=True)
     begun = time.monotonic()
@@ -141,6 +141,7 @@ def _soak(soak: Soak, options: argparse.Namespace) -> list[str]:
                 f" | {held.temporary_files} | {done / (time.monotonic() - begun):.1f} |",
                 flush=True,
             )
+    assert first is not None
     return _left_behind(first, held) + re.findall(
         r"a cold run: .*|a playbook starts cold: .*", soak.log
     )

@@ -135,7 +135,7 @@ def _write_kubeconfig(path: Path, server: str, certificate: Path, token: str) ->
 
 def _wait_for_api(kubectl: Path, kubeconfig: Path, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    command = [kubectl, "--kubeconfig", kubeconfig, "get", "--raw", "/readyz"]
+    command: list[str | Path] = [kubectl, "--kubeconfig", kubeconfig, "get", "--raw", "/readyz"]
     while subprocess.run(command, capture_output=True, check=False).returncode:
         if time.monotonic() > deadline:
             raise SystemExit(f"the API server did not become ready:\n{log.read_text()[-3000:]}")
@@ -163,9 +163,9 @@ def server(folder: Path) -> Iterator[None]:
         shutil.chown(folder, postgres.pw_uid, postgres.pw_gid)
     programs = _postgres_programs()
     data = folder / "data"
-    initdb = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync"]
+    initdb: list[str | Path] = [programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust"]
     subprocess.run(
-        [*initdb, "--encoding=UTF8", "--locale=C.UTF-8"],
+        [*initdb, "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"],
         check=True,
         cwd=folder,
         stdout=subprocess.DEVNULL,
@@ -177,7 +177,7 @@ def server(folder: Path) -> Iterator[None]:
         "fsync": "off",
         "max_connections": "100",
     }
-    command = [programs / "postgres", "-D", data, "-p", str(POSTGRES_PORT)]
+    command: list[str | Path] = [programs / "postgres", "-D", data, "-p", str(POSTGRES_PORT)]
     command += [word for item in options.items() for word in ("-c", "=".join(item))]
     log = folder / "log"
     log.touch()

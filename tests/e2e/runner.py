@@ -1,8 +1,8 @@
 """Which ansible-runner the operator uses in the scenarios, and whether both lead to the same.
 
 `RUNNER=stock` has the operator execute the real ansible-runner (WARM_RUNNER=off); `warm`, the
-default, is how it is deployed. What a scenario leaves is written down without what differs between any two
-runs: times, addresses, sizes, who leads.
+default, is how it is deployed. What a scenario leaves is written down without what differs
+between any two runs: times, addresses, sizes, who leads.
 """
 
 from __future__ import annotations

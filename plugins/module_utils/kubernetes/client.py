@@ -101,7 +101,7 @@ def is_on_pod_network() -> bool:
 
 
 class _Discoverer:
-    """Tells the client library where kinds are served; asks the API server for unknown ones only."""
+    """Tells the client library where kinds are served; only unknown ones are asked for."""
 
     def __init__(self, client: Any, cache_file: Any) -> None:
         self._client = client
