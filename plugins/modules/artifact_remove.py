@@ -24,7 +24,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 location:
-  description: The artifact, relative to the store's root.
+  description: The artifact, relative to the store's root or prefix.
   type: str
   returned: success
   sample: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
@@ -40,7 +40,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {**options.ARTIFACT_OPTIONS}
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Remove; in check mode only find out whether there is something to remove."""
-    store, location = options.store(params), options.location(params)
+    store, location = options.files(params), options.location(params)
     changed = store.exists(location) if check_mode else store.remove(location)
     return {"changed": changed, "location": str(location)}
 

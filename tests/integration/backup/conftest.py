@@ -12,6 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import Artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
+    ArtifactStore,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
     BackupRequest,
     create_artifact,
@@ -23,6 +26,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.restore i
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
+    EncryptionKey,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
@@ -39,7 +45,7 @@ class Bench:
 
     server: object
     database: str
-    store: FilesystemStore
+    files: FilesystemStore
     location: Location = field(default_factory=lambda: Location("ns", "app", str(uuid.uuid4())))
 
     @property
@@ -52,20 +58,27 @@ class Bench:
             self.server.password_file,
         )
 
+    key: EncryptionKey | None = None
+    spool: Path | None = None
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.files, self.key, self.spool)
+
     @property
     def folder(self) -> Path:
-        return self.store.folder(self.location)
+        return self.files.folder(self.location)
 
-    def backup_request(self) -> BackupRequest:
-        return BackupRequest(self.parameters, self.store, self.location, jobs=2)
+    def backup_request(self, **changes: object) -> BackupRequest:
+        return BackupRequest(self.parameters, self.store, self.location, **{"jobs": 2} | changes)
 
     def restore_request(self, **changes: object) -> RestoreRequest:
         settings = {"uid": str(uuid.uuid4()), "jobs": 2, "lock_wait_seconds": 0.2} | changes
         parameters = settings.pop("parameters", self.parameters)
         return RestoreRequest(parameters, self.store, self.location, **settings)
 
-    def backup(self) -> Artifact:
-        return create_artifact(self.backup_request()).artifact
+    def backup(self, **changes: object) -> Artifact:
+        return create_artifact(self.backup_request(**changes)).artifact
 
     def restore(self, **changes: object) -> RestoreOutcome:
         return restore_artifact(self.restore_request(**changes))
