@@ -163,7 +163,11 @@ def main(arguments: list[str]) -> None:
     copy_libraries(options.output)
     copy_launchers(options.output)
     compile_sources(options.output)
-    run(options.output / "bin" / "python3", "-c", "import ansible, boto3, patroni, psycopg, pyrage, ssl, yaml")
+    run(
+        options.output / "bin" / "python3",
+        "-c",
+        "import ansible, boto3, patroni, psycopg, pyrage, ssl, yaml",
+    )
 
 
 if __name__ == "__main__":

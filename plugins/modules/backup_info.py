@@ -41,6 +41,14 @@ job_name:
   description: The name of the Backup's Job.
   type: str
   returned: where the Backup has no schedule
+claim:
+  description: The PersistentVolumeClaim that the backup goes to; empty for S3.
+  type: str
+  returned: where the Backup has no schedule
+claim_missing:
+  description: Whether that is to be made now.
+  type: bool
+  returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
   type: bool
@@ -57,16 +65,19 @@ from typing import Any
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
+    Cluster,
     connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+    claim_of,
+    find_secret_block,
+    place_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
-    backup_claim,
-    job_name,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
 )
@@ -90,19 +101,31 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     name = job_name("backup", resource)
     job = read_job(cluster, namespace, name, "BackupFailed")
-    blocked = None if job else find_database_block(database_name, database)
+    blocked = None
+    if job is None:
+        blocked = find_database_block(database_name, database) or find_secret_block(
+            cluster, resource
+        )
+    claim = claim_of(resource)
+    start = job is None and blocked is None
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
         "job_name": name,
-        "start": job is None and blocked is None,
+        "claim": claim,
+        "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
+        "start": start,
         "observation": {
-            "claim": backup_claim(database_name),
+            "place": place_of(resource),
             "blocked": blocked,
             "job": asdict(job) if job else None,
         },
     }
+
+
+def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
+    return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
 
 
 def main() -> None:

@@ -71,14 +71,15 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     GROUP_VERSION,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+    claim_of,
+    find_secret_block,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
-    backup_claim,
-    job_name,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_backup_block,
     find_database_block,
@@ -111,12 +112,14 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         blocked = find_database_block(database_name, database) or find_backup_block(
             backup_name, backup
         )
+    if job is None and blocked is None and backup:
+        blocked = find_secret_block(cluster, backup)
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
         "backup": backup or {},
-        "claim": backup_claim(backup["spec"]["databaseRef"]["name"]) if backup else "",
+        "claim": claim_of(backup) if backup else "",
         "job_name": name,
         "keep_previous_seconds": keep_seconds(spec["keepPrevious"]),
         "start": job is None and blocked is None,

@@ -18,7 +18,6 @@ import boto3
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore import exceptions
 from botocore.config import Config
-from s3transfer.exceptions import RetriesExceededError
 
 from ..errors import (
     BackupLocationMissing,
@@ -39,9 +38,6 @@ CREDENTIALS = ("accessKeyId", "secretAccessKey")
 
 _MEBIBYTE = 1024 * 1024
 _PART = 8 * _MEBIBYTE
-_PARTS_IN_MEMORY = 6
-"""Of all downloads together, 8 MiB each."""
-
 _DELETIONS = 8
 """At the same time."""
 
@@ -57,6 +53,7 @@ _DENIED = frozenset(
         "RequestTimeTooSkewed",
         "SignatureDoesNotMatch",
         "XAdminAccessDenied",
+        "XAdminUserNotFound",
     }
 )
 _FULL = frozenset(
@@ -173,14 +170,32 @@ class S3Store:
             return {key[start:] for key in self._keys(location)}.difference(MANIFEST_NAMES)
 
     def read(self, location: Location, name: str, sink: Sink) -> None:
-        """See ``Store``; parts are fetched in parallel and written in their order."""
+        """See ``Store``; what breaks off is taken up where it broke off, a bounded number of times.
+
+        s3transfer is not used here: into a sink that cannot seek it repeats bytes when it tries
+        again.
+        """
         try:
             with self._errors(location):
-                self._transfers.download(self.bucket, self._key(location, name), sink).result()
+                self._read(self._key(location, name), sink)
         except BackupLocationMissing as error:
             raise ChecksumMismatch(
                 f"{name} of backup {self.describe(location)} is missing: use another backup"
             ) from error
+
+    def _read(self, key: str, sink: Sink) -> None:
+        offset = 0
+        for attempt in range(1, self.attempts + 1):
+            part = {"Range": f"bytes={offset}-"} if offset else {}
+            try:
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, **part)
+                for chunk in answer["Body"].iter_chunks(_MEBIBYTE):
+                    sink.write(chunk)
+                    offset += len(chunk)
+                return
+            except (exceptions.HTTPClientError, exceptions.IncompleteReadError):
+                if attempt == self.attempts:
+                    raise
 
     @property
     def _host(self) -> str:
@@ -235,7 +250,7 @@ class S3Store:
             aws_access_key_id=key_id,
             aws_secret_access_key=secret,
             aws_session_token=self._credential("sessionToken", optional=True),
-            verify=str(self.ca_file) if self.ca_file else None,
+            verify=self._certificates(),
             config=Config(
                 connect_timeout=self.timeout_seconds,
                 read_timeout=self.timeout_seconds,
@@ -253,11 +268,17 @@ class S3Store:
             multipart_threshold=2 * _PART,
             multipart_chunksize=_PART,
             max_concurrency=self.workers,
-            num_download_attempts=self.attempts,
             preferred_transfer_client="classic",
         )
-        config.max_in_memory_download_chunks = _PARTS_IN_MEMORY
         return create_transfer_manager(self._client, config)
+
+    def _certificates(self) -> str | None:
+        if self.ca_file and not self.ca_file.is_file():
+            raise SecretMissing(
+                f"the certificates {self.ca_file} are missing: the Secret that caSecretRef names"
+                " needs the key ca.crt"
+            )
+        return str(self.ca_file) if self.ca_file else None
 
     def _credential(self, name: str, optional: bool = False) -> str | None:
         try:
@@ -275,21 +296,18 @@ class S3Store:
     def _errors(self, location: Location) -> Iterator[None]:
         """Give what boto3 raises in the block a reason, and say where it happened."""
         where = f"{self._host}, bucket {self.bucket}"
-        try:
-            # For local files.
-            with store_errors(f"transferring backup {location}"):
+        # The outer one is for local files. Some of botocore's errors are OSErrors too.
+        with store_errors(f"transferring backup {location}"):
+            try:
                 yield
-        except exceptions.ClientError as error:
-            raise self._client_error(error, where) from error
-        except exceptions.SSLError as error:
-            raise StoreUnreachable(
-                f"{where}: the certificate cannot be trusted: {error}; let caSecretRef name a"
-                " Secret whose ca.crt signed it"
-            ) from error
-        except (exceptions.BotoCoreError, RetriesExceededError) as error:
-            raise StoreUnreachable(
-                f"{where}: {error}; check the endpoint and the network, then make another Backup"
-            ) from error
+            except exceptions.ClientError as error:
+                raise self._client_error(error, where) from error
+            except exceptions.FlexibleChecksumError as error:
+                raise ChecksumMismatch(
+                    f"{where}: what came of backup {location} is not what was stored: {error}"
+                ) from error
+            except exceptions.BotoCoreError as error:
+                raise StoreUnreachable(f"{where}: {error}; {_advice(error)}") from error
 
     def _client_error(self, error: Any, where: str) -> OperatorError:
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -309,6 +327,12 @@ class S3Store:
         if status == 404:
             return BackupLocationMissing(f"{told}; it was removed, or the bucket is another one")
         return StoreUnreachable(f"{told}; try again later")
+
+
+def _advice(error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "let caSecretRef name a Secret whose ca.crt signed the server's certificate"
+    return "check the endpoint and the network, and try again"
 
 
 class _Limited:

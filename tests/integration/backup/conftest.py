@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+import pyrage
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import Artifact
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
@@ -34,7 +35,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
     FilesystemStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from psycopg import sql
+from s3_server import BUCKET, S3Server, s3_server
 
 _numbers = itertools.count(1)
 
@@ -45,7 +48,7 @@ class Bench:
 
     server: object
     database: str
-    files: FilesystemStore
+    files: FilesystemStore | S3Store
     location: Location = field(default_factory=lambda: Location("ns", "app", str(uuid.uuid4())))
 
     @property
@@ -148,3 +151,48 @@ def changed(bench: Bench) -> Bench:
 
 
 ONE_HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory) -> Iterator[S3Server]:
+    """An S3 server with an empty bucket, for all tests together."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def s3_store(s3: S3Server) -> S3Store:
+    """A store in the bucket, below a prefix of its own."""
+    return S3Store(
+        bucket=BUCKET,
+        credentials_folder=s3.credentials,
+        endpoint=s3.endpoint,
+        ca_file=s3.ca_file,
+        prefix=f"test/{next(_numbers)}",
+        path_style=True,
+        timeout_seconds=2,
+        attempts=3,
+    )
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> EncryptionKey:
+    """A new key, as age-keygen writes it."""
+    identity = pyrage.x25519.Identity.generate()
+    path = tmp_path / "identity"
+    path.write_text(f"# created: now\n# public key: {identity.to_public()}\n{identity}\n")
+    return EncryptionKey(path)
+
+
+@pytest.fixture
+def remote(bench: Bench, s3_store: S3Store, spool: Path) -> Bench:
+    """The bench with its store in S3."""
+    bench.files, bench.spool = s3_store, spool
+    return bench
