@@ -70,7 +70,7 @@ checks: venv ## Every linter
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
-	MYPYPATH=hack/cluster:hack/images $(BIN)/mypy --config-file pyproject.toml \
+	MYPYPATH=hack:hack/cluster:hack/images $(BIN)/mypy --config-file pyproject.toml \
 		hack/cluster/embedded hack/images/imagebuild hack/*.py bench
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
@@ -97,6 +97,10 @@ manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
 .PHONY: bench-lifecycle
 bench-lifecycle: ## Time a Database, a Backup and a Restore on the current cluster (ARGS="--rounds 3")
 	$(PYTHON) bench/lifecycle.py $(ARGS)
+
+.PHONY: bench-backup
+bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
+	$(BIN)/python bench/backup.py $(ARGS)
 
 ##@ The operator
 
@@ -151,3 +155,7 @@ cluster-status: ## Tell how the cluster is
 .PHONY: cluster-load
 cluster-load: ## Load an image that was built here into the cluster (IMAGE=)
 	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) $(IMAGE)
+
+.PHONY: cluster-load-s3
+cluster-load-s3: ## Build the S3 server of the scenarios and load its image into the cluster
+	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) cluster.local/versitygw:1

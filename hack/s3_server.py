@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "backups"
 _START_SECONDS = 30.0
 
@@ -35,7 +35,7 @@ class S3Server:
     credentials: Path
     ca_file: Path
     data: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -99,7 +99,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
         )  # fmt: skip
     server = S3Server(port, credentials, tls / "ca.crt", data, process)
     try:
-        _wait(server, folder / "log")
+        _wait(port, process, folder / "log")
         server.client.create_bucket(Bucket=BUCKET)
         yield server
     finally:
@@ -121,13 +121,13 @@ def _make_certificates(folder: Path) -> None:
             "-keyout", "tls.key", "-out", "tls.crt")  # fmt: skip
 
 
-def _wait(server: S3Server, log: Path) -> None:
+def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
         except OSError:
-            if server.process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the S3 server did not start:\n{log.read_text()}") from None
             time.sleep(0.05)
