@@ -64,6 +64,10 @@ test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CR
 test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed
 	$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
 
+.PHONY: test-faults
+test-faults: venv ## Kill what works on Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")
+	$(BIN)/pytest -q tests/faults $(PYTEST_ARGS)
+
 .PHONY: checks
 checks: venv ## Every linter
 	$(BIN)/ruff format --check .

@@ -1,8 +1,8 @@
 """make bench-lifecycle: how long a Database, a Backup and a Restore take on the current cluster.
 
-Prints a table of seconds, each figure's minimum, median and maximum over the rounds. Backup and
 Prints a table of seconds: minimum, median and maximum of each figure over the rounds. Backup and
-own pod. Needs a cluster with the operator deployed, and nothing else running.
+Restore stand beside plain pg_dump and pg_restore in the database's own pod. Needs a cluster with
+the operator deployed, and nothing else running.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`connection`: the server; `artifact`: the files; `run`: how the work is done."""
+    """`connection`: the server; `artifact`: the files; `selection`; `run`: how it is done."""
 
     CONNECTION = r"""
 options:
@@ -102,4 +102,46 @@ options:
       - A line is appended here whenever a step begins or ends.
       - C(/proc/1/fd/1) is the log of a container.
     type: path
+"""
+
+    SELECTION = r"""
+options:
+  include:
+    description:
+      - Only the rows of these tables; the definitions of everything come along all the same.
+      - Foreign keys are left out then, and materialized views stay empty, since they would need
+        rows that may not be there.
+    type: dict
+    suboptions:
+      schemas:
+        description: Names of schemas, as they are.
+        type: list
+        elements: str
+        default: []
+      tables:
+        description:
+          - Tables as C(schema.table), as they are. A part with a dot or a quote in it is written as
+            in SQL, in double quotes.
+          - A partitioned table stands for all its partitions.
+        type: list
+        elements: str
+        default: []
+  exclude:
+    description:
+      - Not the rows of these tables. What is named here need not exist.
+    type: dict
+    suboptions:
+      schemas:
+        description: Names of schemas, as they are.
+        type: list
+        elements: str
+        default: []
+      tables:
+        description:
+          - Tables as C(schema.table), as they are. A part with a dot or a quote in it is written as
+            in SQL, in double quotes.
+          - A partitioned table stands for all its partitions.
+        type: list
+        elements: str
+        default: []
 """

@@ -13,6 +13,7 @@ description:
   - The manifest has size and SHA-256 of every file, and row count and fingerprint of every table, taken in the very
     snapshot that was dumped.
   - What a failed run with the same O(uid) left behind is replaced. A finished artifact with the same O(uid) is adopted.
+  - With O(include) or O(exclude) it is a partial backup. The manifest says of each table whether its rows are there.
   - Does not read the files back, see M(postgres.operator.artifact_verify).
 requirements:
   - psycopg
@@ -20,6 +21,7 @@ requirements:
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.artifact
+  - postgres.operator.backup.selection
   - postgres.operator.backup.run
 options:
   database:
@@ -102,6 +104,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.create im
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **options.CONNECTION_OPTIONS,
     **options.ARTIFACT_OPTIONS,
+    **options.SELECTION_OPTIONS,
     **options.RUN_OPTIONS,
     **options.COMPRESSION_OPTIONS,
     "database": {"type": "str", "required": True},
@@ -115,6 +118,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         store=options.store(params),
         location=options.location(params),
         jobs=params["jobs"],
+        selection=options.selection(params),
         compression=options.compression(params),
     )
     if check_mode and not request.store.files.is_finished(request.location):

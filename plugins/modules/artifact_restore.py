@@ -20,6 +20,7 @@ requirements:
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.artifact
+  - postgres.operator.backup.selection
   - postgres.operator.backup.run
 options:
   database:
@@ -34,6 +35,18 @@ options:
     description: How long the replaced database is kept; V(0) drops it at once.
     type: int
     default: 86400
+  partial:
+    description:
+      - Whether O(database) may be replaced by a part of the rows, where O(include) or O(exclude) is given or the backup
+        is a partial one. Else that is refused.
+    type: bool
+    default: false
+  dry_run:
+    description:
+      - Restore and compare, but drop the scratch database instead of putting it in place, and return what would change.
+      - Check mode only checks the artifact.
+    type: bool
+    default: false
   sha256:
     description: SHA-256 that the manifest must have, as the Backup's status recorded it.
     type: str
@@ -57,7 +70,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restore:
-  description: What was restored. Absent in check mode.
+  description:
+    - What was restored. Absent in check mode.
+    - C(warning) says on which standbys sessions may still see the replaced database.
+    - With O(dry_run) there is no C(previousDatabase), but C(difference). It counts tables that are C(equal),
+      C(different), C(onlyInBackup) and C(onlyInDatabase), and has C(examples) in words.
   type: dict
   returned: success
   sample:
@@ -91,11 +108,14 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.restore i
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **options.CONNECTION_OPTIONS,
     **options.ARTIFACT_OPTIONS,
+    **options.SELECTION_OPTIONS,
     **options.RUN_OPTIONS,
     "database": {"type": "str", "required": True},
     "restore_uid": {"type": "str", "required": True},
     "keep_previous_seconds": {"type": "int", "default": 86400},
     "sha256": {"type": "str"},
+    "partial": {"type": "bool", "default": False},
+    "dry_run": {"type": "bool", "default": False},
 }
 
 
@@ -108,15 +128,18 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         uid=params["restore_uid"],
         jobs=params["jobs"],
         keep_previous=timedelta(seconds=params["keep_previous_seconds"]),
+        selection=options.selection(params),
+        partial=params["partial"],
+        dry_run=params["dry_run"],
         expected_sha256=params["sha256"] or None,
     )
     progress = options.progress(params)
     if check_mode:
         needed = rehearse_restore(request, progress)
-        return {"changed": needed, "steps": options.steps(progress)}
+        return {"changed": needed and not request.dry_run, "steps": options.steps(progress)}
     outcome = restore_artifact(request, progress)
     return {
-        "changed": not outcome.repeated,
+        "changed": not (outcome.repeated or request.dry_run),
         "restore": outcome.summary,
         "steps": options.steps(progress),
     }

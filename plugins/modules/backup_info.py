@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: backup_info
 short_description: Read a Backup and what it depends on
 description:
-  - Reads the Backup, its Database and its Job from the API server.
+  - Reads the Backup, its Database, its Job and the Backups before it from the API server.
 options:
   name:
     description: The Backup's name.
@@ -17,6 +17,14 @@ options:
     description: Its namespace.
     type: str
     required: true
+  max_active:
+    description: How many Backups are made at the same time, of all Databases; V(0) is no limit.
+    type: int
+    default: 0
+  max_active_per_destination:
+    description: How many are written to the same place at the same time; V(0) is no limit.
+    type: int
+    default: 0
 author: [postgres-operator maintainers]
 """
 
@@ -53,6 +61,11 @@ start:
   description: Whether the Job is to be made now.
   type: bool
   returned: success
+next:
+  description: Name and namespace of the Backups whose turn it is, now that this one has ended.
+  type: list
+  elements: dict
+  returned: where the Backup has no schedule
 observation:
   description: What the status rests on.
   type: dict
@@ -66,6 +79,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.ansible_module i
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
     Cluster,
+    Object,
     connect,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
@@ -78,13 +92,23 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
     read_unfinished,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
+    list_unfinished,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.queue import (
+    Limits,
+    find_next,
+    find_queue_block,
 )
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
+    "max_active": {"type": "int", "default": 0},
+    "max_active_per_destination": {"type": "int", "default": 0},
 }
 
 
@@ -102,9 +126,12 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     name = job_name("backup", resource)
     job = read_job(cluster, namespace, name, "BackupFailed")
     blocked = None
+    limits = Limits(params["max_active"], params["max_active_per_destination"])
     if job is None:
-        blocked = find_database_block(database_name, database) or find_secret_block(
-            cluster, resource
+        blocked = (
+            find_database_block(database_name, database)
+            or find_secret_block(cluster, resource)
+            or find_queue_block(resource, list_unfinished(cluster), limits)
         )
     claim = claim_of(resource)
     start = job is None and blocked is None
@@ -116,6 +143,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
         "start": start,
+        "next": _find_next(cluster, resource, limits) if job and job.result else [],
         "observation": {
             "place": place_of(resource),
             "blocked": blocked,
@@ -126,6 +154,14 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
     return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
+
+
+def _find_next(cluster: Cluster, ended: Object, limits: Limits) -> list[dict[str, str]]:
+    """Return name and namespace of those whose turn it is."""
+    return [
+        {"name": backup["metadata"]["name"], "namespace": backup["metadata"]["namespace"]}
+        for backup in find_next(ended, list_unfinished(cluster), limits)
+    ]
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ module: database_sql
 short_description: Make the role and the database exist, and ask the primary how it is
 description:
   - Connects to the primary as superuser. Creates the Database's user and database where they are missing, sets the
-    user's password where it differs from the Secret, drops replaced databases whose time is over,
-    notes on the Secret NAME-internal which instance serves.
+    user's password where it differs from the Secret, drops replaced databases whose time is over
+    and what restores that were killed have left behind, notes on the Secret NAME-internal which instance serves.
   - A primary that cannot be reached is an answer, not a failure.
 options:
   resource:
@@ -41,7 +41,7 @@ server:
   type: dict
   returned: success
 dropped:
-  description: The replaced databases that were dropped.
+  description: The replaced databases and leftovers of restores that were dropped.
   type: list
   elements: str
   returned: success
@@ -53,6 +53,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup.history import (
+    drop_abandoned_scratch,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
     drop_expired_previous,
 )
@@ -128,7 +131,10 @@ def _work(
                 provided = ensure_role_and_database(
                     connection, spec["username"], password, spec["databaseName"]
                 )
-                dropped = drop_expired_previous(connection, datetime.now(UTC))
+                dropped = [
+                    *drop_expired_previous(connection, datetime.now(UTC)),
+                    *drop_abandoned_scratch(connection),
+                ]
                 changed = provided.changed or bool(dropped)
             seen = inspect(connection, spec["databaseName"], spec["username"])
         # What was just written is on this instance: its volume is the one to start from.

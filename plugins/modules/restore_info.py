@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: restore_info
 short_description: Read a Restore and what it depends on
 description:
-  - Reads the Restore, its Backup, its Database and its Job from the API server.
+  - Reads the Restore, its Backup, its Database, its safety Backup and its Job from the API server.
 options:
   name:
     description: The Restore's name.
@@ -38,7 +38,7 @@ database:
   type: dict
   returned: success
 backup:
-  description: The Backup to restore; empty where it does not exist.
+  description: The Backup to restore, of a plan the run that is taken; empty where it does not exist.
   type: dict
   returned: success
 claim:
@@ -49,13 +49,21 @@ job_name:
   description: The name of the Restore's Job.
   type: str
   returned: success
-keep_previous_seconds:
-  description: How long the replaced database is kept.
-  type: int
+job_annotations:
+  description: What the Job is to remember of what it is made with.
+  type: dict
+  returned: success
+variables:
+  description: The playbook's variables that come from the Restore and its Backup.
+  type: dict
   returned: success
 start:
   description: Whether the Job is to be made now.
   type: bool
+  returned: success
+safety_backup:
+  description: The Backup that is to be made now of what will be replaced; empty where none is.
+  type: dict
   returned: success
 observation:
   description: What the status rests on.
@@ -63,12 +71,14 @@ observation:
   returned: success
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
+    Cluster,
+    Object,
     connect,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
@@ -80,11 +90,23 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
     read_unfinished,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import list_runs
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
+    read_safety_backup,
+    safety_manifest,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
+    choose_run,
     find_backup_block,
     find_database_block,
+    find_refusal,
+    needs_safety_backup,
+    restores_part,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.restore import (
+    BACKUP_ANNOTATION,
+    SAFETY_ANNOTATION,
+    SafetyBackup,
     keep_seconds,
 )
 
@@ -101,30 +123,123 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     resource = read_unfinished(cluster, "Restore", namespace, params["name"])
     if resource is None:
         return {"changed": False, "resource": {}}
-    spec = resource["spec"]
-    database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
-    database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
-    backup = cluster.get(GROUP_VERSION, "Backup", namespace, backup_name)
     name = job_name("restore", resource)
     job = read_job(cluster, namespace, name, "RestoreFailed")
-    blocked = None
-    if job is None:
-        blocked = find_database_block(database_name, database) or find_backup_block(
-            backup_name, backup
-        )
-    if job is None and blocked is None and backup:
-        blocked = find_secret_block(cluster, backup)
+    # The Job was made with what was found then.
+    found = _Found() if job else _look(cluster, resource)
     return {
         "changed": False,
         "resource": resource,
-        "database": database or {},
-        "backup": backup or {},
-        "claim": claim_of(backup) if backup else "",
+        "database": found.database or {},
+        "backup": found.backup or {},
+        "claim": claim_of(found.backup) if found.backup else "",
         "job_name": name,
-        "keep_previous_seconds": keep_seconds(spec["keepPrevious"]),
-        "start": job is None and blocked is None,
-        "observation": {"blocked": blocked, "job": asdict(job) if job else None},
+        "job_annotations": _annotations(found),
+        "variables": _variables(resource, found.backup) if found.start else {},
+        "start": found.start,
+        "safety_backup": found.safety_backup or {},
+        "observation": {
+            "blocked": found.blocked,
+            "refused": found.refused,
+            "safety": asdict(found.safety) if found.safety else None,
+            "job": asdict(job) if job else None,
+        },
     }
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found of a Restore without a Job.
+
+    Attributes:
+        start: whether the Job can be made.
+        safety_backup: the safety Backup, where it is to be made now.
+    """
+
+    database: Object | None = None
+    backup: Object | None = None
+    blocked: tuple[str, str] | None = None
+    refused: tuple[str, str] | None = None
+    safety: SafetyBackup | None = None
+    safety_backup: Object | None = None
+    start: bool = False
+
+
+def _look(cluster: Cluster, resource: Object) -> _Found:
+    """Find out whether the Restore can start, and what comes first."""
+    namespace, spec = resource["metadata"]["namespace"], resource["spec"]
+    database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
+    database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
+    backup = _find_backup(cluster, namespace, backup_name)
+    blocked = find_database_block(database_name, database)
+    blocked = blocked or find_backup_block(backup_name, backup)
+    if blocked or database is None or backup is None:
+        return _Found(database, backup, blocked)
+    refused = find_refusal(resource, backup, database, _missing_claim(cluster, backup))
+    if refused:
+        return _Found(database, backup, refused=refused)
+    blocked = find_secret_block(cluster, backup)
+    if blocked:
+        return _Found(database, backup, blocked)
+    if not needs_safety_backup(resource, database):
+        return _Found(database, backup, start=True)
+    safety = read_safety_backup(cluster, resource)
+    return _Found(
+        database,
+        backup,
+        safety=safety,
+        safety_backup=None if safety.phase else safety_manifest(resource, backup),
+        start=safety.is_done,
+    )
+
+
+def _find_backup(cluster: Cluster, namespace: str, name: str) -> Object | None:
+    """Return the Backup; of a plan the run to restore, or the plan where there is none."""
+    backup = cluster.get(GROUP_VERSION, "Backup", namespace, name)
+    if backup is None or "schedule" not in backup["spec"]:
+        return backup
+    run = choose_run(list_runs(cluster, backup))
+    return dict(run) if run else backup
+
+
+def _missing_claim(cluster: Cluster, backup: Object) -> str:
+    """Return the claim that a Backup is in, where that is gone or going; empty where it is not."""
+    location = backup.get("status", {}).get("backupLocation", "")
+    if not location.startswith("pvc://"):
+        return ""
+    name: str = location.removeprefix("pvc://").partition("/")[0]
+    claim = cluster.get("v1", "PersistentVolumeClaim", backup["metadata"]["namespace"], name)
+    return name if claim is None or claim["metadata"].get("deletionTimestamp") else ""
+
+
+def _annotations(found: _Found) -> dict[str, str]:
+    """Return what the Job remembers of what it was made with."""
+    if not found.start or found.backup is None:
+        return {}
+    annotations: dict[str, str] = {BACKUP_ANNOTATION: found.backup["metadata"]["name"]}
+    if found.safety and found.safety.phase == "Completed":
+        annotations[SAFETY_ANNOTATION] = found.safety.name
+    return annotations
+
+
+def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
+    """Return the playbook's variables that come from the Restore and its Backup."""
+    assert backup is not None
+    spec = resource["spec"]
+    variables = {
+        "artifact_database": backup["spec"]["databaseRef"]["name"],
+        "artifact_uid": backup["metadata"]["uid"],
+        "artifact_sha256": backup["status"]["sha256"],
+        "restore_uid": resource["metadata"]["uid"],
+        "keep_previous_seconds": keep_seconds(spec["keepPrevious"]),
+        "dry_run": spec.get("dryRun", False),
+        # That it is asked for beside the live database has been looked at.
+        "partial": restores_part(resource, backup),
+    }
+    variables.update({key: spec[key] for key in ("include", "exclude") if key in spec})
+    if "targetDatabase" in spec:
+        variables["postgres_database"] = spec["targetDatabase"]
+    return variables
 
 
 def main() -> None:

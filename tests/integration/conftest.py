@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-# Quoting, escaping and encoding all have their say in this one.
-SUPERUSER_PASSWORD = "s3cret:\\'\" ünïcode"
+# Quoting, escaping and encoding all have their say in this one. Its end is another one in each
+# run: tests look for it in every process of the machine.
+SUPERUSER_PASSWORD = f"s3cret:\\'\" ünïcode {uuid.uuid4()}"
 
 
 @dataclass
@@ -31,6 +33,12 @@ class PostgresServer:
 
     host = "127.0.0.1"
     user = "postgres"
+    password = SUPERUSER_PASSWORD
+
+    @property
+    def account(self) -> dict[str, object]:
+        """What subprocess takes to run as the server's own user."""
+        return _unprivileged()
 
     @property
     def password_file(self) -> Path:
@@ -108,7 +116,7 @@ def _start(programs: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 def _wait_until_ready(server: PostgresServer) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         try:
             server.connect().close()

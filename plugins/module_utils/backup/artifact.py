@@ -17,7 +17,7 @@ from ..store.location import Location
 from ..store.protocol import ENCRYPTED_SUFFIX
 from . import manifest as manifests
 from .artifact_store import TABLE_OF_CONTENTS, ArtifactStore
-from .manifest import DUMP_FOLDER, MATERIALIZED_VIEW, FileEntry, Manifest
+from .manifest import DUMP_FOLDER, FileEntry, Manifest
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Artifact:
             "sizeBytes": self.manifest.size_bytes,
             "sha256": self.sha256,
             "serverVersion": self.manifest.source.server_version,
-            "tables": sum(table.kind != MATERIALIZED_VIEW for table in self.manifest.tables),
+            "tables": self.manifest.table_count,
             "rows": self.manifest.rows,
             "startTime": self.manifest.start_time,
             "completionTime": self.manifest.completion_time,

@@ -30,6 +30,7 @@ from .fingerprint import fingerprint_tables, list_sequences, read_large_objects,
 from .manifest import (
     DUMP_FOLDER,
     FORMAT_VERSION,
+    NO_ROWS,
     FileEntry,
     LargeObjects,
     Manifest,
@@ -38,6 +39,7 @@ from .manifest import (
     TableEntry,
 )
 from .progress import Progress, now_text
+from .selection import DumpedContent, Selection, choose_content
 from .snapshot import LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
@@ -75,6 +77,7 @@ class BackupRequest:
     Attributes:
         parameters: the server, a superuser, and the database as ``dbname``.
         jobs: processes that pg_dump works with, and files that are sent at the same time.
+        selection: whose rows are dumped; None for all.
     """
 
     parameters: ConnectionParameters
@@ -82,6 +85,7 @@ class BackupRequest:
     location: Location
     jobs: int = 1
     compression: Compression = field(default_factory=Compression)
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,9 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
 
     Raises:
         OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,
-            ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; BackupFailed
-            otherwise. ChecksumMismatch: there is an artifact, but its manifest is damaged.
+            ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; InvalidInput: the
+            selection names what is not there; BackupFailed otherwise. ChecksumMismatch: there is
+            an artifact, but its manifest is damaged.
     """
     progress = progress or Progress()
     if request.jobs < 1:
@@ -171,17 +176,28 @@ def _dump(
         source = _read_source(snapshot.connection, request.parameters.dbname, versions)
         sequences = list_sequences(snapshot.connection)
         before = read_sequences(snapshot.connection, sequences)
+        content = _selected_content(request, snapshot, source.locale.encoding)
         with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables"):
             tables, large_objects, files = _dump_and_fingerprint(
-                request, folder, snapshot, versions[1]
+                request, folder, snapshot, content, versions[1]
             )
         after = read_sequences(snapshot.connection, sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
     return _Content(source, tables, entries, large_objects, files)
 
 
+def _selected_content(request: BackupRequest, snapshot: Snapshot, encoding: str) -> DumpedContent:
+    if request.selection is None:
+        return DumpedContent(snapshot.tables)
+    return choose_content(snapshot.connection, snapshot.tables, request.selection, encoding)
+
+
 def _dump_and_fingerprint(
-    request: BackupRequest, folder: Path, snapshot: Snapshot, client: Version
+    request: BackupRequest,
+    folder: Path,
+    snapshot: Snapshot,
+    content: DumpedContent,
+    client: Version,
 ) -> tuple[list[TableEntry], LargeObjects, list[FileEntry]]:
     """Do both, and send the dump's files meanwhile where they cannot be written in their place."""
     cancellation = Cancellation()
@@ -190,15 +206,18 @@ def _dump_and_fingerprint(
 
     def read_tables() -> None:
         tables.extend(
-            fingerprint_tables(snapshot.session, snapshot.tables, FINGERPRINT_WORKERS, cancellation)
+            fingerprint_tables(snapshot.session, content.tables, FINGERPRINT_WORKERS, cancellation)
         )
 
     def read_large() -> None:
+        if not content.large_objects:
+            large_objects.append(LargeObjects(count=0, size_bytes=0, fingerprint=NO_ROWS))
+            return
         with cancellation.calls(snapshot.connection.cancel_safe):
             large_objects.append(read_large_objects(snapshot.connection))
 
     def write() -> None:
-        _run_pg_dump(request, folder, snapshot, client, cancellation)
+        _run_pg_dump(request, folder, snapshot, content, client, cancellation)
 
     sender = Sender(request.store, request.location, folder, request.jobs)
     dump: list[Callable[[], None]] = [write]
@@ -212,6 +231,7 @@ def _run_pg_dump(
     request: BackupRequest,
     folder: Path,
     snapshot: Snapshot,
+    content: DumpedContent,
     client: Version,
     cancellation: Cancellation,
 ) -> None:
@@ -226,6 +246,7 @@ def _run_pg_dump(
                 f"--compress={request.compression.option(client)}",
                 f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
                 "--no-password",
+                *content.options,
                 f"--dbname={request.parameters.conninfo()}",
             ],
             environment,

@@ -30,6 +30,9 @@ TABLE = "table"
 PARTITION = "partition"
 MATERIALIZED_VIEW = "materialized view"
 
+NO_ROWS = "0" * 16
+"""The fingerprint of a table without rows."""
+
 T = TypeVar("T")
 
 
@@ -48,7 +51,8 @@ class TableEntry:
 
     Attributes:
         kind: TABLE, PARTITION or MATERIALIZED_VIEW.
-        populated: False only for a materialized view WITH NO DATA.
+        populated: False for a materialized view WITH NO DATA, and for what is in a partial backup
+            without its rows.
         fingerprint: 16 hex digits.
     """
 
@@ -128,6 +132,20 @@ class Manifest:
     def size_bytes(self) -> int:
         """Of all files but the manifest."""
         return sum(file.size_bytes for file in self.files)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether rows were left out. Such a backup is a selection and not a whole database."""
+        return any(not table.populated and table.kind != MATERIALIZED_VIEW for table in self.tables)
+
+    @property
+    def table_count(self) -> int:
+        """Of tables and materialized views; in a partial backup of those that have their rows."""
+        partial = self.is_partial
+        return sum(
+            table.populated or (table.kind == MATERIALIZED_VIEW and not partial)
+            for table in self.tables
+        )
 
     @property
     def rows(self) -> int:

@@ -14,6 +14,7 @@ from ..store.protocol import Store
 from .artifact_store import ArtifactStore
 from .compression import METHODS, Compression
 from .progress import Progress
+from .selection import Selection, parse_selection
 
 Options = dict[str, dict[str, Any]]
 
@@ -54,6 +55,17 @@ RUN_OPTIONS: Options = {
 COMPRESSION_OPTIONS: Options = {
     "compression": {"type": "str", "choices": list(METHODS)},
     "compression_level": {"type": "int"},
+}
+
+
+_NAMES: Options = {
+    "schemas": {"type": "list", "elements": "str", "default": []},
+    "tables": {"type": "list", "elements": "str", "default": []},
+}
+
+SELECTION_OPTIONS: Options = {
+    "include": {"type": "dict", "options": _NAMES},
+    "exclude": {"type": "dict", "options": _NAMES},
 }
 
 
@@ -133,3 +145,12 @@ def progress(params: dict[str, Any]) -> Progress:
 def steps(done: Progress) -> list[dict[str, Any]]:
     """The steps of a run as modules return them."""
     return [{"name": name, "seconds": seconds} for name, seconds in done.steps]
+
+
+def selection(params: dict[str, Any]) -> Selection | None:
+    """What SELECTION_OPTIONS select, None for everything.
+
+    Raises:
+        InvalidInput: a table is not written as schema.table.
+    """
+    return parse_selection(params["include"], params["exclude"])

@@ -32,7 +32,8 @@ from ..store.location import Location
 from .artifact import Artifact, fetched_artifact
 from .artifact_store import ArtifactStore
 from .compare import compare_content
-from .load import check_extensions, check_versions, run_pg_restore
+from .load import check_extensions, check_versions
+from .load_rows import load_rows
 from .progress import Progress, now_text
 
 # Not the source's name, which may be one that a new server has already.
@@ -130,7 +131,15 @@ def _restore_and_compare(
         create_database(connection, _DATABASE, source.locale, plain_properties(source.owner))
     with progress.step("Restoring into it"):
         # The rows are what is proven, not which disk they were on.
-        run_pg_restore(database, dump, request.jobs, VerificationFailed, "--no-tablespaces")
+        artifact = load_rows(
+            database,
+            dump,
+            artifact,
+            request.jobs,
+            VerificationFailed,
+            None,
+            ("--no-tablespaces",),
+        )
     with progress.step("Comparing it with the manifest"):
         _compare(database, artifact, request.jobs)
 

@@ -1,13 +1,13 @@
-"""Restores an artifact in place: into a scratch database, compared, then swapped.
+"""Restores an artifact: into a scratch database, compared, then put in a database's place.
 
 Each phase is a function of its own. Until the swap the live database is not touched; a failure
-drops the scratch database.
+drops the scratch database, and so does a dry run, which ends before the swap.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -41,10 +41,24 @@ from ..store.location import Location
 from .artifact import Artifact, fetched_artifact
 from .artifact_store import ArtifactStore
 from .compare import compare_content
-from .load import check_extensions, check_roles, check_versions, run_pg_restore
+from .difference import summarize_difference
+from .fingerprint import fingerprint_tables
+from .history import (
+    announce_scratch,
+    database_lock,
+    drop_scratch,
+    ensure_history,
+    find_outcome,
+)
+from .load import check_extensions, check_roles, check_versions
+from .load_rows import load_rows
+from .manifest import Manifest, TableEntry
 from .previous import drop_expired_previous
 from .progress import Progress, now_text
-from .swap import Swap, database_lock, find_outcome, swap
+from .selection import Selection
+from .snapshot import locked_snapshot
+from .standbys import end_standby_sessions
+from .swap import Swap, swap
 
 LOCK_WAIT_SECONDS = 10.0
 _UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
@@ -61,6 +75,9 @@ class RestoreRequest:
         uid: of the restore: a run with the same UID continues or repeats this one.
         jobs: processes that pg_restore works with.
         keep_previous: how long the replaced database is kept; zero drops it at once.
+        selection: whose rows are restored; None for all that the backup has.
+        partial: whether a selection, or a backup that is one, may take the database's place.
+        dry_run: end before the swap, and tell what it would change.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
         lock_wait_seconds: patience with another restore of the same database.
     """
@@ -71,6 +88,9 @@ class RestoreRequest:
     uid: str
     jobs: int = 1
     keep_previous: timedelta = timedelta(hours=24)
+    selection: Selection | None = None
+    partial: bool = False
+    dry_run: bool = False
     expected_sha256: str | None = None
     lock_wait_seconds: float = LOCK_WAIT_SECONDS
 
@@ -85,6 +105,11 @@ class RestoreRequest:
         return f"restore_{self.uid[:8]}"
 
     @property
+    def locked_database(self) -> str:
+        """The database whose lock is held; a dry run keeps nobody from restoring."""
+        return self.scratch if self.dry_run else self.database
+
+    @property
     def maintenance(self) -> ConnectionParameters:
         """The server, through the maintenance database."""
         return replace(self.parameters, dbname=MAINTENANCE_DATABASE)
@@ -95,7 +120,9 @@ class RestoreOutcome:
     """How a restore ended.
 
     Attributes:
-        summary: ``Artifact.summary()`` with the restore's own times and previousDatabase.
+        summary: ``Artifact.summary()`` with the restore's own times and previousDatabase; of a
+            dry run with ``difference``, see ``summarize_difference``. With ``warning`` if sessions
+            on standbys could not be ended.
         repeated: an earlier run had swapped already.
     """
 
@@ -116,15 +143,14 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
     with (
         database_errors(f'restoring database "{request.database}"', RestoreFailed),
         connect(request.maintenance) as connection,
-        database_lock(connection, request.database, request.lock_wait_seconds),
+        database_lock(connection, request.locked_database, request.lock_wait_seconds),
     ):
         done = find_outcome(connection, request.uid)
         if done is not None:
-            _drop_unwanted_previous(request, connection)
-            return RestoreOutcome(done, repeated=True)
+            return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
         with check_restore(request, connection, progress) as (artifact, dump):
             try:
-                done = _replace(request, connection, artifact, dump, started, progress)
+                done = _restore(request, connection, artifact, dump, started, progress)
             except BaseException as error:
                 done = _undo(request)
                 if done is None or not isinstance(error, Exception):
@@ -179,6 +205,7 @@ def check_restore(
         IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
         ServerVersionUnsupported: pg_restore is too old.
         RestoreFailed: roles or extensions that the backup needs are missing.
+        InvalidInput: a part of the rows would take the place of a whole database.
     """
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row is None or row[0]:
@@ -190,13 +217,18 @@ def check_restore(
                     request.store, request.location, request.expected_sha256, request.jobs
                 )
             )
+        if not request.partial and (request.selection or artifact.manifest.is_partial):
+            raise InvalidInput(
+                f'a selection of rows does not replace database "{request.database}": restore it'
+                " beside that, into a targetDatabase, and copy what you need"
+            )
         check_versions(artifact, connection)
         check_roles(artifact, connection)
         check_extensions(artifact, connection, RestoreFailed)
         yield artifact, dump
 
 
-def _replace(
+def _restore(
     request: RestoreRequest,
     connection: Connection,
     artifact: Artifact,
@@ -206,13 +238,23 @@ def _replace(
 ) -> dict[str, Any]:
     properties = _properties_for(request, connection, artifact)
     with progress.step(f'Creating scratch database "{request.scratch}"'):
+        ensure_history(connection)
+        announce_scratch(connection, request.scratch, request.locked_database)
         drop_database(connection, request.scratch)
         create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
     with progress.step("Restoring into it"):
-        scratch = replace(request.parameters, dbname=request.scratch)
-        run_pg_restore(scratch, dump, request.jobs, RestoreFailed)
+        artifact = load_rows(
+            replace(request.parameters, dbname=request.scratch),
+            dump,
+            artifact,
+            request.jobs,
+            RestoreFailed,
+            request.selection,
+        )
     with progress.step("Comparing it with the manifest"):
         _compare(request, artifact)
+    if request.dry_run:
+        return _end_dry_run(request, connection, artifact, started, progress)
     with progress.step(f'Replacing database "{request.database}"'):
         times = {"startTime": started, "completionTime": now_text()}
         plan = Swap(
@@ -224,8 +266,39 @@ def _replace(
             outcome=artifact.summary() | times,
         )
         done = swap(connection, request.maintenance, plan)
-        _drop_unwanted_previous(request, connection)
-    return done
+        return _clean_up(request, connection, done)
+
+
+def _end_dry_run(
+    request: RestoreRequest,
+    connection: Connection,
+    artifact: Artifact,
+    started: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Drop the scratch database, and look at what it would have replaced."""
+    drop_scratch(connection, request.scratch)
+    with progress.step(f'Comparing the backup with database "{request.database}"'):
+        found = []
+        if read_properties(connection, request.database) is not None:
+            with locked_snapshot(request.parameters) as snapshot:
+                found = fingerprint_tables(
+                    snapshot.session, snapshot.tables, request.jobs, Cancellation()
+                )
+        difference = summarize_difference(*_comparable(artifact.manifest, found))
+    times = {"startTime": started, "completionTime": now_text()}
+    return artifact.summary() | times | {"difference": difference}
+
+
+def _comparable(
+    manifest: Manifest, found: list[TableEntry]
+) -> tuple[Sequence[TableEntry], Sequence[TableEntry]]:
+    """The tables to compare: all, or of a partial restore those that have their rows."""
+    if not manifest.is_partial:
+        return manifest.tables, found
+    wanted = [table for table in manifest.tables if table.populated]
+    keys = {(table.schema, table.name) for table in wanted}
+    return wanted, [table for table in found if (table.schema, table.name) in keys]
 
 
 def _properties_for(
@@ -255,9 +328,27 @@ def _compare(request: RestoreRequest, artifact: Artifact) -> None:
     run_together(cancellation, [compare, analyze])
 
 
-def _drop_unwanted_previous(request: RestoreRequest, connection: Connection) -> None:
+def _clean_up(
+    request: RestoreRequest, connection: Connection, done: dict[str, Any]
+) -> dict[str, Any]:
+    """What is left to do once the swap has happened, however often.
+
+    Returns:
+        ``done``, with a ``warning`` where it could not be done.
+    """
     if not request.keep_previous:
+        # Standbys end the sessions of a database that is dropped by themselves.
         drop_expired_previous(connection, datetime.now(UTC))
+    previous = done["previousDatabase"]
+    if previous is None:
+        return done
+    problems = end_standby_sessions(connection, request.maintenance, previous)
+    if not problems:
+        return done
+    return done | {
+        "warning": f"sessions that began before may still see the replaced database on"
+        f" {'; '.join(problems)}; end or restart them"
+    }
 
 
 def _undo(request: RestoreRequest) -> dict[str, Any] | None:
@@ -268,6 +359,7 @@ def _undo(request: RestoreRequest) -> dict[str, Any] | None:
         between the server's commit and its answer.
     """
     with suppress(OperatorError, psycopg.Error), connect(request.maintenance) as connection:
-        drop_database(connection, request.scratch)
+        ensure_history(connection)
+        drop_scratch(connection, request.scratch)
         return find_outcome(connection, request.uid)
     return None

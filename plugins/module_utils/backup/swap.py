@@ -7,7 +7,6 @@ connections, and nobody ever sees anything but the old or the new content.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +17,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from ..errors import Locked, RestoreFailed, Timeout
+from ..errors import RestoreFailed, Timeout
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.databases import Properties, bring_up_to_date, read_properties
+from .history import ensure_history, forget_scratch, remember_outcome
 from .previous import Mark, previous_name, put_aside
 
 _ATTEMPTS = 6
@@ -28,20 +28,6 @@ _ATTEMPTS = 6
 
 _LOCK_TIMEOUT_SECONDS = 10
 _TERMINATE_EVERY_SECONDS = 0.02
-
-# In the maintenance database, which is never restored: written by the transaction that swaps,
-# and carried by no dump. It outlives the database put aside, whose comment would not do.
-_HISTORY = """
-CREATE SCHEMA IF NOT EXISTS postgres_operator;
-REVOKE ALL ON SCHEMA postgres_operator FROM PUBLIC;
-CREATE TABLE IF NOT EXISTS postgres_operator.restores (
-    uid text PRIMARY KEY,
-    database text NOT NULL,
-    outcome jsonb NOT NULL,
-    swapped_at timestamptz NOT NULL DEFAULT now()
-);
-"""
-_HISTORY_LOCK = "postgres-operator: history of restores"
 
 
 @dataclass(frozen=True)
@@ -70,43 +56,6 @@ class Swap:
         return previous_name(self.live, self.uid)
 
 
-@contextmanager
-def database_lock(connection: Connection, database: str, wait_seconds: float) -> Iterator[None]:
-    """Hold the lock of one database's restores as long as the session lasts.
-
-    Args:
-        wait_seconds: patience with a predecessor whose session is about to end.
-
-    Raises:
-        Locked: another restore holds it.
-    """
-    key = f"postgres-operator: restore of {database}"
-    try:
-        connection.execute(f"SET lock_timeout = {max(int(wait_seconds * 1000), 1)}")
-        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
-    except psycopg.errors.LockNotAvailable:
-        raise Locked(
-            f'another restore of database "{database}" is running: wait for it or delete it'
-        ) from None
-    connection.execute("SET lock_timeout = 0")
-    try:
-        yield
-    finally:
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])
-
-
-def find_outcome(connection: Connection, uid: str) -> dict[str, Any] | None:
-    """What a restore that has swapped already left behind, None if it has not."""
-    exists = connection.execute("SELECT to_regclass('postgres_operator.restores')").fetchone()
-    if exists is None or exists[0] is None:
-        return None
-    row: Any = connection.execute(
-        "SELECT outcome FROM postgres_operator.restores WHERE uid = %s", [uid]
-    ).fetchone()
-    return None if row is None else dict(row[0])
-
-
 def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -> dict[str, Any]:
     """Replace the live database; with ``keep_previous`` zero the old one has expired at once.
 
@@ -122,7 +71,7 @@ def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -
         Timeout: sessions, prepared transactions or locks stayed in the way.
         RestoreFailed: there is a database with the name meant for the old one.
     """
-    _ensure_history(connection)
+    ensure_history(connection)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with _sessions_terminated(parameters, (plan.live, plan.scratch)):
@@ -132,13 +81,6 @@ def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -
                 detail = " ".join(str(error).split())
                 raise Timeout(f'database "{plan.live}" cannot be replaced: {detail}') from error
     raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _ensure_history(connection: Connection) -> None:
-    with connection.transaction():
-        # IF NOT EXISTS alone does not keep two sessions from creating the same thing.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_HISTORY_LOCK])
-        connection.execute(_HISTORY)
 
 
 def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
@@ -159,10 +101,8 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             until = datetime.now(UTC) + plan.keep_previous
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
-        connection.execute(
-            "INSERT INTO postgres_operator.restores (uid, database, outcome) VALUES (%s, %s, %s)",
-            [plan.uid, plan.live, json.dumps(outcome)],
-        )
+        remember_outcome(connection, plan.uid, plan.live, outcome)
+        forget_scratch(connection, plan.scratch)
     return outcome
 
 

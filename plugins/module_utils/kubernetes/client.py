@@ -17,7 +17,7 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from kubernetes import config, dynamic
-from kubernetes.client import ApiClient, Configuration
+from kubernetes.client import ApiClient, Configuration, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
 
@@ -99,17 +99,35 @@ class Cluster:
             return _plain(found)
 
     def list(
-        self, api_version: str, kind: str, namespace: str, label_selector: str = ""
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str,
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> list[Object]:
-        """Return the namespace's objects of a kind that carry the labels."""
-        with _api_errors(f"list {kind} in {namespace}"):
+        """Return the objects of a kind that fit the selectors; an empty namespace means all."""
+        with _api_errors(f"list {kind} in {namespace or 'all namespaces'}"):
             found = self._resource(api_version, kind).get(
-                namespace=namespace,
+                namespace=namespace or None,
                 label_selector=label_selector,
+                field_selector=field_selector,
                 _request_timeout=REQUEST_TIMEOUT,
             )
             items: list[Object] = _plain(found).get("items", [])
             return items
+
+    def read_log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """Return the last lines of a container's log."""
+        with _api_errors(f"read the log of pod {namespace}/{pod}"):
+            text: str = CoreV1Api(self.api).read_namespaced_pod_log(
+                pod,
+                namespace,
+                container=container,
+                tail_lines=lines,
+                _request_timeout=REQUEST_TIMEOUT,
+            )
+            return text
 
     def apply(self, manifest: Object, dry_run: bool = False) -> Object:
         """Make the fields of the manifest true by a server-side apply, taking over conflicts."""

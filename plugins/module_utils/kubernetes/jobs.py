@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..status.job import JobState, has_ended
-from .client import GROUP_VERSION, Cluster, Object
+from .client import GROUP_VERSION, ApiError, Cluster, Object
 from .objects import is_condition_true
 from .pods import describe_end, find_problem
 
 PROOF_CONTAINER = "verify"
 """It restores and compares what the container before it has made: a backup."""
+
+_PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.\.)?")
+"""A line of ``backup.progress`` in a container's log, among those of Ansible."""
+
+_LOG_LINES = 20
 
 
 def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) -> JobState | None:
@@ -24,8 +31,34 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     job = cluster.get("batch/v1", "Job", namespace, name)
     if job is None:
         return None
+    annotations = job["metadata"].get("annotations") or {}
     pods = cluster.list("v1", "Pod", namespace, f"batch.kubernetes.io/job-name={name}")
-    return job_state(job, pods, failed_reason)
+    state = job_state(job, pods, failed_reason)
+    progress = "" if state.result else _read_progress(cluster, pods)
+    return replace(state, annotations=annotations, progress=progress)
+
+
+def _read_progress(cluster: Cluster, pods: Sequence[Object]) -> str:
+    """Return the step that a container of the pods tells it is at; empty where none runs."""
+    for pod in pods:
+        status = pod.get("status", {})
+        for container in (
+            *status.get("containerStatuses", []),
+            *status.get("initContainerStatuses", []),
+        ):
+            if "running" not in container.get("state", {}):
+                continue
+            metadata = pod["metadata"]
+            try:
+                log = cluster.read_log(
+                    metadata["namespace"], metadata["name"], container["name"], _LOG_LINES
+                )
+            except ApiError:
+                # It has just ended. What a person would like to know stops no backup.
+                return ""
+            steps = [found[1] for found in map(_PROGRESS_LINE.fullmatch, log.splitlines()) if found]
+            return steps[-1] if steps else ""
+    return ""
 
 
 def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> Object | None:

@@ -9,7 +9,7 @@ from .objects import owner_reference
 
 PLAN_LABEL = "database.example.com/plan"
 # What a plan is told about its runs; each other field of its spec is theirs too.
-_PLAN_FIELDS = frozenset(
+PLAN_FIELDS = frozenset(
     {
         "schedule",
         "timeZone",
@@ -62,7 +62,7 @@ def run_manifest(plan: Object, slot: datetime) -> Object:
             "labels": {PLAN_LABEL: metadata["name"]},
             "ownerReferences": [owner_reference(plan)],
         },
-        "spec": {key: value for key, value in plan["spec"].items() if key not in _PLAN_FIELDS},
+        "spec": {key: value for key, value in plan["spec"].items() if key not in PLAN_FIELDS},
     }
 
 

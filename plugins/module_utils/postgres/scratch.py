@@ -250,6 +250,8 @@ def _launch(folder: Path, account: Mapping[str, Any], settings: Mapping[str, str
 
 def _end_with_parent() -> None:
     """Let the kernel end this process when the one that started it is killed (Linux only)."""
+    # What a shell starts in the background ignores it, and so would PostgreSQL while it starts.
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 

@@ -21,7 +21,11 @@ def decide(resource: Mapping[str, Any], observation: Mapping[str, Any]) -> Decis
     job = _job(observation.get("job"))
     if kind == "Backup":
         return backup.decide(backup.Observation(observation.get("place", ""), blocked, job))
-    return restore.decide(restore.Observation(blocked, job))
+    return restore.decide(
+        restore.Observation(
+            blocked, job, _pair(observation.get("refused")), _safety(observation.get("safety"))
+        )
+    )
 
 
 def _plan(observation: Mapping[str, Any]) -> plan.Observation:
@@ -80,6 +84,19 @@ def _job(job: Mapping[str, Any] | None) -> JobState | None:
         needs_user=bool(job.get("needs_user")),
         result=job.get("result"),
         proof=job.get("proof"),
+        annotations=job.get("annotations") or {},
+        progress=job.get("progress", ""),
+    )
+
+
+def _safety(safety: Mapping[str, Any] | None) -> restore.SafetyBackup | None:
+    if not safety:
+        return None
+    return restore.SafetyBackup(
+        name=safety["name"],
+        phase=safety["phase"],
+        reason=safety["reason"],
+        message=safety["message"],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .decision import (
@@ -15,6 +15,9 @@ from .decision import (
     format_size,
     parse_time,
 )
+
+# Whoever ends wakes the next in the queue; this is for when that is lost.
+_WAITS = {"Queued": 30.0}
 
 _RESULT_KEYS = (
     "startTime",
@@ -42,8 +45,10 @@ class JobState:
         needs_user: whether only a change by a person can end the problem.
         result: the JSON document of the pod's termination message, or one made up from the Job's
             own failure: `ok`, and `reason` and `message` where it is false. None while it runs.
+        annotations: what the role wrote on the Job when it made it.
         proof: the same of the container that restored and compared what the first one made; None
             where there is none, or nothing was made.
+        progress: the step that it is at; empty where that is not known.
     """
 
     name: str
@@ -51,6 +56,8 @@ class JobState:
     needs_user: bool = False
     result: Mapping[str, Any] | None = None
     proof: Mapping[str, Any] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    progress: str = ""
 
 
 def decide_unfinished(
@@ -66,13 +73,13 @@ def decide_unfinished(
         return Decision(
             phase="Pending",
             conditions=[Condition(condition, "False", reason, message)],
-            requeue_after=WAITING if blocked else SOON,
+            requeue_after=_WAITS.get(reason, WAITING) if blocked else SOON,
         )
     reason, message = job.problem or (running_reason, f"{what} is being done by Job {job.name}")
     return Decision(
         phase="InProgress",
         conditions=[Condition(condition, "False", reason, message)],
-        fields={"job": job.name},
+        fields={"job": job.name, "progress": job.progress or None},
         requeue_after=WAITING if job.needs_user else SOON,
     )
 

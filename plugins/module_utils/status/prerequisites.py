@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # While these last the primary takes writes: a dump or a restore need not wait for the rest.
@@ -22,31 +22,103 @@ def find_database_block(name: str, database: Mapping[str, Any] | None) -> tuple[
     return ("DatabaseNotReady", f"waiting for Database {name} to be Ready: it is {phase}")
 
 
+def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the run of a plan to restore: the newest verified one, else the newest Completed one.
+
+    Args:
+        runs: oldest first.
+    """
+    completed = [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
+    verified = [run for run in completed if run["status"].get("verified")]
+    chosen = verified or completed
+    return chosen[-1] if chosen else None
+
+
 def find_backup_block(name: str, backup: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """Return reason and message where the Backup cannot be restored, or not yet."""
-    if backup is None:
+    """Return reason and message where the Backup cannot be restored yet.
+
+    Args:
+        backup: for a plan the run that was chosen, or the plan itself where there is none.
+    """
+    if backup is None or backup["metadata"].get("deletionTimestamp"):
         return (
             "BackupNotFound",
             f"there is no Backup {name} in this namespace; create it, or correct backupRef",
         )
-    if "schedule" in backup.get("spec", {}):
+    if "schedule" in backup["spec"]:
         return (
             "BackupNotCompleted",
-            f"Backup {name} is a schedule; make another Restore that names one of its backups:"
-            f" kubectl get backups -l database.example.com/plan={name}",
+            f"waiting for a run of Backup {name} to be Completed: none of this schedule is;"
+            f" see: kubectl get backups -l database.example.com/plan={name}",
         )
-    status = backup.get("status", {})
-    phase = status.get("phase", "Pending")
-    if phase == "Failed":
+    phase = backup.get("status", {}).get("phase", "Pending")
+    if phase not in {"Completed", "Failed"}:
+        return ("BackupNotCompleted", f"waiting for Backup {name} to be Completed: it is {phase}")
+    return None
+
+
+def find_refusal(
+    restore: Mapping[str, Any],
+    backup: Mapping[str, Any],
+    database: Mapping[str, Any],
+    claim_missing: str,
+) -> tuple[str, str] | None:
+    """Return reason and message where the Restore can never be done.
+
+    Args:
+        backup: one that has ended.
+        claim_missing: the PersistentVolumeClaim that it was written to, where that is gone.
+    """
+    spec, name, status = restore["spec"], backup["metadata"]["name"], backup["status"]
+    if status["phase"] == "Failed":
         return (
             "BackupNotCompleted",
             f"Backup {name} is Failed and holds nothing; make another Backup and another Restore",
         )
-    if phase != "Completed":
-        return ("BackupNotCompleted", f"waiting for Backup {name} to be Completed: it is {phase}")
     if not status.get("backupLocation"):
         return (
             "BackupLocationMissing",
             f"the status of Backup {name} does not say where it is; make another Backup",
         )
+    if claim_missing:
+        return (
+            "BackupLocationMissing",
+            f"PersistentVolumeClaim {claim_missing}, which Backup {name} was written to, is gone;"
+            " bring it back and make another Restore, or use another Backup",
+        )
+    if "pointInTime" in spec:
+        return (
+            "PointInTimeOutOfRange",
+            f"Backup {name} is a logical backup and holds one moment,"
+            f" {status.get('startTime')}; leave pointInTime out",
+        )
+    if restores_part(restore, backup) and restores_in_place(restore, database):
+        return (
+            "SelectionNeedsTarget",
+            f"Backup {name} is a partial one, and a part does not replace database"
+            f" {database['spec']['databaseName']}; make another Restore with targetDatabase, the"
+            " name of a database beside it",
+        )
     return None
+
+
+def restores_part(restore: Mapping[str, Any], backup: Mapping[str, Any]) -> bool:
+    """Tell whether a Restore leaves rows out, or its Backup has."""
+    specs = (restore["spec"], backup["spec"])
+    return any("include" in spec or "exclude" in spec for spec in specs)
+
+
+def restores_in_place(restore: Mapping[str, Any], database: Mapping[str, Any]) -> bool:
+    """Tell whether a Restore replaces the Database's own database."""
+    own = database["spec"]["databaseName"]
+    return bool(restore["spec"].get("targetDatabase", own) == own)
+
+
+def needs_safety_backup(restore: Mapping[str, Any], database: Mapping[str, Any]) -> bool:
+    """Tell whether the live database is to be backed up before it is replaced."""
+    spec = restore["spec"]
+    return (
+        bool(spec.get("safetyBackup", True))
+        and not spec.get("dryRun")
+        and restores_in_place(restore, database)
+    )

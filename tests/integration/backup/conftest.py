@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -148,6 +150,17 @@ def changed(bench: Bench) -> Bench:
     bench.backup()
     bench.execute("UPDATE version SET name = 'new'; DELETE FROM numbers WHERE n > 10")
     return bench
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A folder for scratch servers, which the user that they run as can reach; empty in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="proof-"))
+    folder.chmod(0o755)
+    yield folder
+    left = list(folder.iterdir())
+    shutil.rmtree(folder)
+    assert left == []
 
 
 ONE_HOUR = timedelta(hours=1)

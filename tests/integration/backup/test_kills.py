@@ -18,6 +18,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact 
     verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.history import (
+    announce_scratch,
+    database_lock,
+    drop_abandoned_scratch,
+    ensure_history,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
     restore_artifact,
 )
@@ -137,7 +143,7 @@ def test_killed_pg_dump_is_a_failure_and_leaves_nothing(bench) -> None:
     )
 
     def kill_pg_dump() -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             for pid in children_named("pg_dump"):
                 if (bench.folder / "dump").exists():
@@ -184,3 +190,48 @@ def test_scratch_database_is_dropped_when_the_restore_fails(changed) -> None:
         changed.restore()
     assert changed.databases() == before
     assert changed.scalar("SELECT name FROM version") == "new"
+
+
+@pytest.mark.parametrize(("point", "when"), [*RESTORE_POINTS[1:5], ("Replacing", "+0.02")])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_a_restore_that_is_never_repeated_leaves_is_swept(
+    changed, tmp_path, point, when, dry_run
+) -> None:
+    request = changed.restore_request(dry_run=dry_run)
+    others = changed.databases()
+    run_until_killed(tmp_path, "restore", request, point, when)
+    with changed.connect("postgres") as connection:
+        wait_until_unlocked(connection, request.locked_database)
+        left = request.scratch in changed.databases()
+        assert drop_abandoned_scratch(connection) == [request.scratch] * left
+        assert drop_abandoned_scratch(connection) == []
+    assert request.scratch not in changed.databases()
+    put_aside = {name for name in changed.databases() if "_before_" in name}
+    assert changed.databases() - put_aside == others
+
+
+def wait_until_unlocked(connection, database: str) -> None:
+    """The server notices within a moment that a killed client is gone."""
+    with database_lock(connection, database, 10):
+        pass
+
+
+def test_what_a_running_restore_uses_is_not_swept(changed) -> None:
+    request = changed.restore_request()
+    with changed.connect("postgres") as restoring, changed.connect("postgres") as sweeping:
+        assert drop_abandoned_scratch(sweeping) == [], "there may be no history yet"
+        with database_lock(restoring, request.locked_database, 1):
+            ensure_history(restoring)
+            announce_scratch(restoring, request.scratch, request.locked_database)
+            changed.execute(f"CREATE DATABASE {request.scratch}", "postgres")
+            assert drop_abandoned_scratch(sweeping) == []
+            assert request.scratch in changed.databases()
+        assert drop_abandoned_scratch(sweeping) == [request.scratch]
+
+
+def test_a_database_that_only_looks_like_a_leftover_stays(changed) -> None:
+    changed.restore()
+    changed.execute("CREATE DATABASE restore_0123abcd", "postgres")
+    with changed.connect("postgres") as connection:
+        assert drop_abandoned_scratch(connection) == []
+    assert "restore_0123abcd" in changed.databases()

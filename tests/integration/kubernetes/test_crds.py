@@ -32,6 +32,14 @@ TIME_ZONE = "timeZone is the name of a time zone, such as Europe/Berlin or UTC"
 BACKUP_FIXED = (
     "databaseRef cannot be changed, nor schedule be added or left out; make another Backup"
 )
+TARGET = "targetDatabase starts with a letter or '_' and has letters, digits, '_' and '-'"
+TARGET_TAKEN = (
+    "targetDatabase is one that every PostgreSQL server has for itself; write another name"
+)
+SELECTION = "a selection needs targetDatabase; restore it beside the live database and copy what"
+TABLE = "write a table as schema.table, with double quotes around a part that has a dot or a quote"
+SELECTION_FIXED = "include and exclude cannot be changed without a schedule; make another Backup"
+SOME: dict[str, Any] = {"tables": ["public.song"]}
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 
 
@@ -180,6 +188,33 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
             )
         ),
         ("Restore", BACKUP, "spec.backupRef: Required value"),
+        *(
+            ("Restore", RESTORE | {"targetDatabase": target}, message)
+            for target, message in (
+                ("", "should be at least 1 chars long"),
+                ("a" * 64, "may not be more than 63"),
+                ("postgres", TARGET_TAKEN),
+                ("template1", TARGET_TAKEN),
+                ("1app", TARGET),
+                ("a b", TARGET),
+                ("ä", TARGET),
+                ('a"', TARGET),
+            )
+        ),
+        ("Restore", RESTORE | {"pointInTime": "yesterday"}, "spec.pointInTime"),
+        ("Restore", RESTORE | {"include": SOME}, SELECTION),
+        ("Restore", RESTORE | {"exclude": SOME}, SELECTION),
+        ("Restore", RESTORE | {"dryRun": "yes"}, "must be of type boolean"),
+        *(
+            ("Backup", BACKUP | {key: value}, message)
+            for key in ("include", "exclude")
+            for value, message in (
+                ({}, "should have at least 1 properties"),
+                ({"tables": []}, "should have at least 1 items"),
+                ({"schemas": [""]}, "should be at least 1 chars long"),
+                *(({"tables": [t]}, TABLE) for t in ("song", "a.b.c", ".song", 'a."b', 'a.b"', "")),
+            )
+        ),
         ("Restore", {"backupRef": {"name": "b"}}, "spec.databaseRef: Required value"),
         *(
             ("Restore", RESTORE | {"keepPrevious": keep}, KEEP)
@@ -201,6 +236,10 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
             for keep in ("0s", "30m", "24h", "999999h")
         ),
         ("Backup", BACKUP | {"verify": "restore", "deletionPolicy": "Delete"}),
+        ("Backup", BACKUP | {"include": {"schemas": ["a b.c"], "tables": ['"a.""b"".c".d e ü']}}),
+        ("Backup", PLAN | {"exclude": {"tables": ["public.log", 'public."a.b"']}}),
+        ("Restore", RESTORE | {"targetDatabase": "_A-9", "include": SOME, "exclude": SOME}),
+        ("Restore", RESTORE | {"pointInTime": "2026-01-31T02:00:00Z"}),
         *(
             ("Backup", PLAN | {"schedule": schedule})
             for schedule in ("* * * * *", "*/5 0-6,18-23 1,L * mon-fri", "0  3 1 JAN 5#2")
@@ -228,7 +267,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
     [
         ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
         ("Backup", {"verify": "checksum", "deletionPolicy": "Retain"}),
-        ("Restore", {"keepPrevious": "24h"}),
+        ("Restore", {"keepPrevious": "24h", "dryRun": False, "safetyBackup": True}),
     ],
 )
 def test_what_is_not_given_has_a_default_and_the_phase_is_pending(
@@ -272,6 +311,8 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
             {"verify": "restore"},
             "verify cannot be changed without a schedule; make another",
         ),
+        ("Backup", {"include": SOME}, SELECTION_FIXED),
+        ("Backup", {"exclude": SOME}, SELECTION_FIXED),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
         ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
     ],
@@ -309,7 +350,9 @@ def test_the_name_of_a_plan_is_in_a_label_of_its_runs(create: Create) -> None:
     assert "with a schedule is too long; use at most 63 characters" in refusal(caught.value)
 
 
-@pytest.mark.parametrize("change", [{"schedule": "0 4 * * *"}, {"suspend": True}, {"retention": 1}])
+@pytest.mark.parametrize(
+    "change", [{"schedule": "0 4 * * *"}, {"suspend": True}, {"retention": 1}, {"include": SOME}]
+)
 def test_a_change_of_a_plan_is_accepted(create: Create, name: str, change: dict[str, Any]) -> None:
     created = create("Backup", name, PLAN | {"suspend": False})
     assert patch(created, change)["spec"].items() >= change.items()

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import job_state
+import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
+    job_state,
+    read_job,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 
 OK = {"ok": True, "location": "a/b/c"}
@@ -150,3 +155,48 @@ def test_a_verifying_job_whose_pods_are_gone_is_a_failure() -> None:
         state = job_state(verifying_job(condition), [], "BackupFailed")
         assert state.result is not None
         assert (state.result["ok"], state.proof) == (False, None)
+
+
+class LoggingCluster:
+    """A cluster with one Job, its pod and that one's log."""
+
+    def __init__(self, state: str, log: str) -> None:
+        self.log = log
+        statuses = [{"name": "backup", "state": {state: {}}}]
+        metadata = {"name": "p", "namespace": "n", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        self.pod = {"metadata": metadata, "status": {"containerStatuses": statuses}}
+
+    def get(self, *_: str) -> dict[str, Any]:
+        return job()
+
+    def list(self, *_: str) -> list[dict[str, Any]]:
+        return [self.pod]
+
+    def read_log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        assert (namespace, pod, container) == ("n", "p", "backup")
+        if not self.log:
+            raise ApiError("container is waiting", 400)
+        return self.log
+
+
+LOG = """PLAY [Back up a database]
+2026-01-01T00:00:01Z Dumping and fingerprinting 2 tables ...
+2026-01-01T00:00:09Z Dumping and fingerprinting 2 tables: done in 8.0 s
+2026-01-01T00:00:09Z Computing checksums ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "log", "progress"),
+    [
+        ("running", LOG, "Computing checksums"),
+        ("running", "PLAY [Back up a database]\n", ""),
+        ("running", "", ""),
+        ("waiting", LOG, ""),
+    ],
+)
+def test_a_job_that_runs_tells_its_step(state: str, log: str, progress: str) -> None:
+    cluster: Any = LoggingCluster(state, log)
+    found = read_job(cluster, "n", "j", "BackupFailed")
+    assert found is not None
+    assert found.progress == progress

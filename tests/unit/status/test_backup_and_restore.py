@@ -9,8 +9,11 @@ import yaml
 from ansible_collections.postgres.operator.plugins.module_utils.status import backup, restore
 from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
+    choose_run,
     find_backup_block,
     find_database_block,
+    find_refusal,
+    needs_safety_backup,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
     find_transitions,
@@ -145,13 +148,131 @@ def test_what_a_database_must_be() -> None:
     assert find_database_block("app", {"status": {"phase": "Ready", "ready": True}}) is None
 
 
+def a_backup(phase: str, **status: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "b"}, "spec": {}, "status": {"phase": phase, **status}}
+
+
 def test_what_a_backup_must_be() -> None:
     assert find_backup_block("b", None)[0] == "BackupNotFound"
-    for phase in ("Pending", "InProgress", "Failed"):
-        assert find_backup_block("b", {"status": {"phase": phase}})[0] == "BackupNotCompleted"
-    lost = find_backup_block("b", {"status": {"phase": "Completed"}})
-    assert lost[0] == "BackupLocationMissing"
-    assert (
-        find_backup_block("b", {"status": {"phase": "Completed", "backupLocation": "pvc://x"}})
-        is None
+    going = a_backup("Completed") | {"metadata": {"deletionTimestamp": "now"}}
+    assert find_backup_block("b", going)[0] == "BackupNotFound"
+    for phase in ("Pending", "InProgress"):
+        assert find_backup_block("b", a_backup(phase))[0] == "BackupNotCompleted"
+    assert find_backup_block("b", a_backup("Completed")) is None
+
+
+DATABASE = {"spec": {"databaseName": "app"}}
+DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("spec", "backup", "claim", "reason", "message"),
+    [
+        ({}, a_backup("Failed"), "", "BackupNotCompleted", "is Failed and holds nothing"),
+        ({}, a_backup("Completed"), "", "BackupLocationMissing", "does not say where it is"),
+        ({}, DONE, "app-backups", "BackupLocationMissing", "app-backups"),
+        (
+            {"pointInTime": "2026-01-01T12:00:05Z"},
+            DONE,
+            "",
+            "PointInTimeOutOfRange",
+            "holds one moment, 2026-01-01T12:00:00Z; leave pointInTime out",
+        ),
+        ({"include": {}, "targetDatabase": "app"}, DONE, "", "SelectionNeedsTarget", "beside it"),
+        ({}, DONE | {"spec": {"exclude": {}}}, "", "SelectionNeedsTarget", "targetDatabase"),
+    ],
+)
+def test_what_will_never_come_true_is_refused(spec, backup, claim, reason, message) -> None:
+    refusal = find_refusal({"spec": spec}, backup, DATABASE, claim)
+    assert refusal[0] == reason
+    assert message in refusal[1]
+    decision = restore.decide(restore.Observation(refused=refusal))
+    assert (decision.phase, decision.requeue_after) == ("Failed", None)
+
+
+def test_a_part_may_be_restored_beside_the_database() -> None:
+    assert find_refusal({"spec": {}}, DONE, DATABASE, "") is None
+    beside = {"spec": {"include": {}, "targetDatabase": "other"}}
+    assert find_refusal(beside, DONE, DATABASE, "") is None
+
+
+def test_of_a_plan_the_newest_verified_run_is_restored_else_the_newest_completed_one() -> None:
+    old, verified, new, failed, running = (
+        a_backup("Completed"),
+        a_backup("Completed", verified=True),
+        a_backup("Completed"),
+        a_backup("Failed"),
+        a_backup("InProgress"),
     )
+    assert choose_run([old, verified, new, failed, running]) is verified
+    assert choose_run([old, new, failed, running]) is new
+    assert choose_run([failed, running]) is None
+    assert choose_run([]) is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "needed"),
+    [
+        ({}, True),
+        ({"targetDatabase": "app"}, True),
+        ({"targetDatabase": "other"}, False),
+        ({"dryRun": True}, False),
+        ({"safetyBackup": False}, False),
+    ],
+)
+def test_the_live_database_is_backed_up_before_it_is_replaced(spec, needed) -> None:
+    assert needs_safety_backup({"spec": spec}, DATABASE) is needed
+
+
+def with_safety(phase: str, reason: str = "", message: str = "") -> Any:
+    safety = restore.SafetyBackup("undo-safety-1", phase, reason, message)
+    return restore.decide(restore.Observation(safety=safety))
+
+
+def test_a_restore_waits_for_its_safety_backup() -> None:
+    for phase in ("", "Pending", "InProgress"):
+        decision = with_safety(phase, message="behind 3 others")
+        assert decision.phase == "InProgress"
+        assert decision.conditions[0].reason == "SafetyBackupInProgress"
+        assert "undo-safety-1" in decision.conditions[0].message
+        assert "behind 3 others" in decision.conditions[0].message
+        assert decision.fields["safetyBackup"] == "undo-safety-1"
+
+
+def test_without_its_safety_backup_a_restore_fails_and_nothing_is_touched() -> None:
+    decision = with_safety("Failed", "NoSpace", "the disk is full")
+    assert (decision.phase, decision.conditions[0].reason) == ("Failed", "SafetyBackupFailed")
+    for text in ("untouched", "NoSpace: the disk is full", "safetyBackup: false"):
+        assert text in decision.conditions[0].message
+
+
+def test_of_a_database_that_does_not_exist_there_is_nothing_to_save() -> None:
+    assert restore.SafetyBackup("s", "Failed", "DatabaseNotFound").is_done
+    assert restore.SafetyBackup("s", "Completed").is_done
+
+
+def test_the_backups_of_a_restore_are_those_of_its_job() -> None:
+    annotations = {restore.BACKUP_ANNOTATION: "nightly-1", restore.SAFETY_ANNOTATION: "s-1"}
+    for result in (None, RESULT, FAILURE):
+        job = JobState("j", result=result, annotations=annotations)
+        fields = restore.decide(restore.Observation(job=job)).fields
+        assert (fields["backup"], fields["safetyBackup"]) == ("nightly-1", "s-1")
+
+
+def test_a_dry_run_says_what_would_change() -> None:
+    difference = {"equal": 1, "different": 2, "onlyInBackup": 0, "onlyInDatabase": 1}
+    job = JobState("j", result={**RESULT, "difference": difference})
+    decision = restore.decide(restore.Observation(job=job))
+    condition = decision.conditions[0]
+    assert (decision.phase, condition.reason) == ("Completed", "RestoreCompleted")
+    assert condition.message.startswith("Dry run")
+    assert "2 tables would get other rows, 1 table would be gone" in condition.message
+    assert decision.fields["difference"] == difference
+    assert "restoreTime" not in decision.fields
+
+
+def test_sessions_that_may_still_see_the_old_database_are_told() -> None:
+    job = JobState("j", result={**RESULT, "warning": "standby app-2 was not reached"})
+    decision = restore.decide(restore.Observation(job=job))
+    assert decision.phase == "Completed"
+    assert "standby app-2 was not reached" in decision.conditions[0].message

@@ -84,7 +84,8 @@ def test_an_observation_that_went_through_a_role_is_understood() -> None:
     assert decide(PLAN, plain) == plan.decide(PLAN, observation)
 
 
-def test_a_restore_cannot_name_a_plan() -> None:
+def test_a_restore_of_a_plan_without_a_good_run_waits_for_one() -> None:
     block = find_backup_block("nightly", PLAN)
     assert block is not None
+    assert block[0] == "BackupNotCompleted"
     assert "kubectl get backups -l database.example.com/plan=nightly" in block[1]

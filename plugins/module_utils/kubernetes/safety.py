@@ -1,0 +1,67 @@
+"""The safety Backup: of the live database, before a Restore replaces it."""
+
+from __future__ import annotations
+
+from ..status.backup import CONDITION
+from ..status.restore import SafetyBackup
+from .client import GROUP_VERSION, Cluster, Object
+from .runs import PLAN_FIELDS
+
+RESTORE_LABEL = "database.example.com/restore"
+"""On a safety Backup: the UID of the Restore."""
+
+_NAME_LENGTH = 180
+# Of the Backup that is restored these are not taken over: the copy is of everything, made now.
+_OWN_FIELDS = PLAN_FIELDS | {"databaseRef", "include", "exclude", "verify", "deletionPolicy"}
+
+
+def safety_name(restore: Object) -> str:
+    """Return the name of a Restore's safety Backup.
+
+    It derives from the UID: a killed operator finds it again, and a Restore of the same name made
+    later gets another.
+    """
+    metadata = restore["metadata"]
+    return f"{metadata['name'][:_NAME_LENGTH].rstrip('-.')}-safety-{metadata['uid'][:8]}"
+
+
+def safety_manifest(restore: Object, backup: Object) -> Object:
+    """Return the safety Backup. It belongs to nobody, so that it outlives the Restore.
+
+    Args:
+        backup: the one that is restored; the copy goes where that one is.
+    """
+    metadata = restore["metadata"]
+    taken_over = {key: value for key, value in backup["spec"].items() if key not in _OWN_FIELDS}
+    return {
+        "apiVersion": GROUP_VERSION,
+        "kind": "Backup",
+        "metadata": {
+            "name": safety_name(restore),
+            "namespace": metadata["namespace"],
+            "labels": {RESTORE_LABEL: metadata["uid"]},
+        },
+        "spec": {
+            **taken_over,
+            "databaseRef": restore["spec"]["databaseRef"],
+            "deletionPolicy": "Delete",
+        },
+    }
+
+
+def read_safety_backup(cluster: Cluster, restore: Object) -> SafetyBackup:
+    """Return the state of a Restore's safety Backup, also where it does not exist yet.
+
+    Raises:
+        ApiError: it cannot be read.
+    """
+    name = safety_name(restore)
+    found = cluster.get(GROUP_VERSION, "Backup", restore["metadata"]["namespace"], name)
+    if found is None:
+        return SafetyBackup(name)
+    status = found.get("status", {})
+    conditions: list[Object] = status.get("conditions", [])
+    told = next((c for c in conditions if c["type"] == CONDITION), {})
+    return SafetyBackup(
+        name, status.get("phase", "Pending"), told.get("reason", ""), told.get("message", "")
+    )
