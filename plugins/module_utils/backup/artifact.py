@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import BackupFailed, ChecksumMismatch
 from ..postgres.programs import run_program
+from ..store.encryption import HEADER
+from ..store.filesystem import FilesystemStore, store_errors
 from ..store.location import Location
-from ..store.protocol import ENCRYPTED_SUFFIX
+from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAMES, Store
 from . import manifest as manifests
 from .artifact_store import TABLE_OF_CONTENTS, ArtifactStore
 from .manifest import DUMP_FOLDER, FileEntry, Manifest
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def verify_artifact(
     def verify(file: FileEntry) -> None:
         store.verify(location, file)
 
-    _for_each(artifact.manifest.files, verify, jobs)
+    _for_each(_largest_first(artifact), verify, jobs)
     if store.direct:
         check_table_of_contents(location, store.direct.folder(location) / DUMP_FOLDER)
         return artifact
@@ -124,25 +128,53 @@ def fetched_artifact(
         def fetch(file: FileEntry) -> None:
             store.fetch(location, file, folder)
 
-        _for_each(artifact.manifest.files, fetch, jobs)
+        _for_each(_largest_first(artifact), fetch, jobs)
         check_table_of_contents(location, folder)
         yield artifact, folder
 
 
-def _for_each(files: Sequence[FileEntry], work: Callable[[FileEntry], None], jobs: int) -> None:
+def copy_artifact(files: Store, location: Location, target: FilesystemStore, jobs: int = 1) -> None:
+    """Copy an artifact as it is stored, unchecked, into a folder where it can then be checked.
+
+    Raises:
+        BackupLocationMissing; ChecksumMismatch: it has what no artifact has.
+    """
+    manifest = files.read_manifest(location, manifests.SIZE_LIMIT)
+    names = sorted(files.file_names(location))
+    strange = [name for name in names if not manifests.is_file_name(name)]
+    if strange:
+        raise ChecksumMismatch(f"backup {location} has files that no backup has: {_some(strange)}")
+    target.begin(location)
+    with store_errors(f"copying backup {location}"):
+        (target.folder(location) / DUMP_FOLDER).mkdir()
+
+    def copy(name: str) -> None:
+        with (
+            store_errors(f"copying {name} of backup {location}"),
+            (target.folder(location) / name).open("xb") as output,
+        ):
+            files.read(location, name, output)
+
+    _for_each(names, copy, jobs)
+    encrypted = manifest.startswith(HEADER)
+    target.finish(location, MANIFEST_NAMES[1] if encrypted else MANIFEST_NAMES[0], manifest)
+
+
+def _for_each(items: Iterable[Item], work: Callable[[Item], None], jobs: int) -> None:
     """Work on several files at a time; the first failure keeps the rest from being begun."""
     with ThreadPoolExecutor(jobs) as pool:
-        # Large ones first, so that none is left over in the end.
-        futures = [
-            pool.submit(work, file)
-            for file in sorted(files, key=lambda file: file.size_bytes, reverse=True)
-        ]
+        futures = [pool.submit(work, item) for item in items]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _largest_first(artifact: Artifact) -> list[FileEntry]:
+    """So that none is left over in the end."""
+    return sorted(artifact.manifest.files, key=lambda file: file.size_bytes, reverse=True)
 
 
 def _table_of_contents(artifact: Artifact) -> FileEntry:

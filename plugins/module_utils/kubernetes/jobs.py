@@ -16,6 +16,9 @@ from .pods import describe_end, find_problem
 PROOF_CONTAINER = "verify"
 """It restores and compares what the container before it has made: a backup."""
 
+COPY_CONTAINER = "copy"
+"""It fetches for the proof, which has no credentials, what is in a bucket."""
+
 _PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.\.)?")
 """A line of ``backup.progress`` in a container's log, among those of Ansible."""
 
@@ -121,6 +124,9 @@ def _proven_result(
     for pod in pods:
         documents = _documents(pod)
         proof: Mapping[str, Any] | None = documents.pop(PROOF_CONTAINER, None)
+        copied = documents.pop(COPY_CONTAINER, None)
+        if copied and not copied["ok"]:
+            proof = copied
         for result in documents.values():
             if not result["ok"]:
                 return result, None

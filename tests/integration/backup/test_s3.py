@@ -12,6 +12,7 @@ import pyrage
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
+    copy_artifact,
     load_artifact,
     verify_artifact,
 )
@@ -229,6 +230,27 @@ def test_a_proof_from_s3(remote, key, tmp_path, postgres_server) -> None:
     scratch = Path("/var/tmp")
     proof = prove_artifact(ProofRequest(remote.store, remote.location, scratch, jobs=2))
     assert proof["sha256"] == artifact.sha256
+
+
+def test_a_copy_can_be_proven_without_the_credentials(remote, key, tmp_path) -> None:
+    remote.key = key
+    artifact = remote.backup()
+    root = tmp_path / "copy"
+    root.mkdir()
+    copy_artifact(remote.files, remote.location, FilesystemStore(root), jobs=2)
+    store = replace(remote.store, files=FilesystemStore(root))
+    assert verify_artifact(store, remote.location).sha256 == artifact.sha256
+    proof = prove_artifact(ProofRequest(store, remote.location, Path("/var/tmp"), jobs=2))
+    assert proof["sha256"] == artifact.sha256
+
+
+def test_a_copy_of_what_no_artifact_has_is_refused(remote, s3, tmp_path) -> None:
+    remote.backup()
+    key = f"{remote.files.prefix}/{remote.location}/dump/sub/x"
+    s3.client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    with pytest.raises(errors.ChecksumMismatch, match="files that no backup has"):
+        copy_artifact(remote.files, remote.location, FilesystemStore(tmp_path))
+    assert not (tmp_path / "ns").exists()
 
 
 # What the store answers to a backup that cannot be made.
