@@ -131,6 +131,17 @@ def test_a_backup_that_failed_has_no_proof() -> None:
     assert (state.result, state.proof) == (failure, None)
 
 
+def test_a_backup_that_could_not_be_fetched_is_not_verified() -> None:
+    pod = verifying_pod(OK, None)
+    unfetched = {"ok": False, "reason": "StoreUnreachable", "message": "no answer"}
+    terminated = {"message": json.dumps(unfetched)}
+    pod["status"]["initContainerStatuses"].append(
+        {"name": "copy", "state": {"terminated": terminated}}
+    )
+    state = job_state(verifying_job("Failed"), [pod], "BackupFailed")
+    assert (state.result, state.proof) == (OK, unfetched)
+
+
 def test_a_verification_that_was_killed_is_told_and_leaves_the_backup() -> None:
     state = job_state(verifying_job("Failed"), [verifying_pod(OK, None)], "BackupFailed")
     assert state.result == OK
