@@ -74,7 +74,7 @@ checks: venv ## Every linter
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
-	MYPYPATH=hack:hack/cluster:hack/images $(BIN)/mypy --config-file pyproject.toml \
+	MYPYPATH=hack:hack/cluster:hack/images:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
 		hack/cluster/embedded hack/images/imagebuild hack/*.py bench
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner

@@ -193,7 +193,8 @@ def resident(process: int) -> int:
 def work(task: dict[str, Any]) -> None:
     """Do one run, as a process of its own, and print seconds and KiB."""
     server = task["s3"]
-    s3 = server and S3Server(server["port"], *map(Path, server["paths"]), process=None)
+    credentials, ca_file, data = map(Path, server["paths"])
+    s3 = S3Server(server["port"], credentials, ca_file, data)
     place = Place(task["kind"], Path(task["folder"]), s3)
     database = ConnectionParameters(task["host"], task["port"], "postgres", "bench", None)
     action = {"dump": dump, "restore": restore}[task["action"]]

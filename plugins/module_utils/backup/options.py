@@ -95,8 +95,11 @@ def store(params: dict[str, Any]) -> ArtifactStore:
     )
 
 
-def files(params: dict[str, Any]) -> Store:
+def files(params: dict[str, Any], **patience: Any) -> Store:
     """Where the files are that ARTIFACT_OPTIONS name.
+
+    Args:
+        patience: ``timeout_seconds`` and ``attempts`` of a bucket's requests, if not the usual.
 
     Raises:
         InvalidInput: it names none, or two.
@@ -120,6 +123,7 @@ def files(params: dict[str, Any]) -> Store:
         path_style=bool(s3.get("path_style")),
         sse=s3.get("sse") or None,
         workers=params.get("jobs") or 1,
+        **patience,
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +32,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.encryption
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
+from ansible_collections.postgres.operator.plugins.modules import artifact_remove
 from s3_faults import faulty
 from s3_server import BUCKET
 from test_kills import run_until_killed
@@ -109,6 +112,22 @@ def test_removal(remote, s3) -> None:
     assert not remote.files.remove(remote.location)
     with pytest.raises(errors.BackupLocationMissing, match="s3://backups/test"):
         load_artifact(remote.store, remote.location)
+
+
+def test_a_removal_from_a_store_that_is_gone_ends_soon(remote) -> None:
+    """Nothing answers behind the socket: each connection waits for its timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = {
+            "endpoint": f"https://127.0.0.1:{silent.getsockname()[1]}",
+            "bucket": BUCKET,
+            "credentials_folder": str(remote.files.credentials_folder),
+            "path_style": True,
+        }
+        names = {"namespace": "ns", "resource": "app", "uid": remote.location.uid}
+        started = time.monotonic()
+        with pytest.raises(errors.StoreUnreachable):
+            artifact_remove.run({"s3": store, **names}, check_mode=False)
+        assert time.monotonic() - started < 45
 
 
 def alter(path: Path) -> None:

@@ -161,6 +161,17 @@ def test_a_verification_that_outgrows_its_volume_is_told() -> None:
     assert 'exceeds the limit "64Mi"; verifying' in state.proof["message"]
 
 
+def test_a_backup_that_outgrows_the_spool_is_told() -> None:
+    evicted = verifying_pod(OK, None)
+    limit = 'Usage of EmptyDir volume "spool" exceeds the limit "64Mi". '
+    evicted["status"] = {"reason": "Evicted", "message": limit}
+    for failed in (verifying_job("Failed"), job("Failed")):
+        state = job_state(failed, [evicted], "BackupFailed")
+        assert state.result is not None
+        assert state.result["reason"] == "NoSpace"
+        assert 'volume "spool" exceeds the limit "64Mi"; the files' in state.result["message"]
+
+
 def test_a_verifying_job_whose_pods_are_gone_is_a_failure() -> None:
     for condition in ("Complete", "Failed"):
         state = job_state(verifying_job(condition), [], "BackupFailed")
