@@ -76,7 +76,7 @@ checks: venv ## Every linter
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
-	MYPYPATH=hack/cluster:hack/images:bench $(BIN)/mypy --config-file pyproject.toml \
+	MYPYPATH=hack:hack/cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
 		hack/cluster/embedded hack/images/imagebuild hack/*.py bench
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
@@ -115,6 +115,10 @@ bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --
 .PHONY: bench-soak
 bench-soak: venv ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
 	$(ANSIBLE_ENV) $(BIN)/python bench/soak.py $(ARGS)
+
+.PHONY: bench-backup
+bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
+	$(BIN)/python bench/backup.py $(ARGS)
 
 ##@ The operator
 
@@ -169,3 +173,7 @@ cluster-status: ## Tell how the cluster is
 .PHONY: cluster-load
 cluster-load: ## Load an image that was built here into the cluster (IMAGE=)
 	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) $(IMAGE)
+
+.PHONY: cluster-load-s3
+cluster-load-s3: ## Build the S3 server of the scenarios and load its image into the cluster
+	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) cluster.local/versitygw:1

@@ -11,6 +11,9 @@ from ansible_collections.postgres.operator.plugins.modules import restore_info
 NAMES = {"name": "undo", "namespace": "shop"}
 
 
+DESTINATION = {"s3": {"bucket": "safe", "credentialsSecretRef": {"name": "bucket"}}}
+
+
 class FakeCluster:
     """Objects by kind and name."""
 
@@ -45,6 +48,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         status={"phase": "Ready", "ready": True},
     )
     fake.add("PersistentVolumeClaim", "app-backups")
+    credentials = {"accessKeyId": "aWQ=", "secretAccessKey": "a2V5"}
+    fake.add("Secret", "bucket", data=credentials)
     fake.add(
         "Backup",
         "nightly-20260101030000",
@@ -56,7 +61,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
             "databaseRef": {"name": "app"},
             "verify": "restore",
             "deletionPolicy": "Retain",
-            "destination": {"s3": {"bucket": "safe"}},
+            "destination": DESTINATION,
         },
         status=completed(),
     )
@@ -84,7 +89,7 @@ def test_first_there_is_the_safety_backup_and_then_the_job(cluster: FakeCluster)
     assert safety["spec"] == {
         "databaseRef": {"name": "app"},
         "deletionPolicy": "Delete",
-        "destination": {"s3": {"bucket": "safe"}},
+        "destination": DESTINATION,
     }
     assert look(cluster)["safety_backup"] == safety, "a killed operator makes no other one"
 
