@@ -57,6 +57,10 @@ claim_missing:
   description: Whether that is to be made now.
   type: bool
   returned: where the Backup has no schedule
+variables:
+  description: The playbook's variables that come from the Backup and from those beside it.
+  type: dict
+  returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
   type: bool
@@ -73,6 +77,7 @@ observation:
 """
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
@@ -95,6 +100,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objec
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
     list_unfinished,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
 )
@@ -127,12 +133,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     job = read_job(cluster, namespace, name, "BackupFailed")
     blocked = None
     limits = Limits(params["max_active"], params["max_active_per_destination"])
+    variables: dict[str, Any] = {}
     if job is None:
-        blocked = (
-            find_database_block(database_name, database)
-            or find_secret_block(cluster, resource)
-            or find_queue_block(resource, list_unfinished(cluster), limits)
+        blocked = find_database_block(database_name, database) or find_secret_block(
+            cluster, resource
         )
+    if job is None and blocked is None:
+        listed = datetime.now(UTC)
+        unfinished = list_unfinished(cluster)
+        blocked = find_queue_block(resource, unfinished, limits)
+        variables = _variables(resource, unfinished, listed)
     claim = claim_of(resource)
     start = job is None and blocked is None
     return {
@@ -142,6 +152,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "job_name": name,
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
+        "variables": variables,
         "start": start,
         "next": _find_next(cluster, resource, limits) if job and job.result else [],
         "observation": {
@@ -154,6 +165,27 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
     return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
+
+
+def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> dict[str, Any]:
+    """Return the playbook's variables that come from the Backup and from those beside it."""
+    metadata, spec = resource["metadata"], resource["spec"]
+    beside = [
+        other["metadata"]["uid"]
+        for other in unfinished
+        if other["metadata"]["namespace"] == metadata["namespace"]
+        and other["spec"]["databaseRef"] == spec["databaseRef"]
+    ]
+    compression = spec.get("compression", {})
+    return {
+        "artifact_database": spec["databaseRef"]["name"],
+        "artifact_uid": metadata["uid"],
+        "compression": compression.get("method", ""),
+        "compression_level": compression.get("level", ""),
+        "unfinished": beside,
+        "unfinished_listed": format_time(listed),
+        **{key: spec[key] for key in ("include", "exclude") if key in spec},
+    }
 
 
 def _find_next(cluster: Cluster, ended: Object, limits: Limits) -> list[dict[str, str]]:

@@ -27,6 +27,7 @@ from .artifact import Artifact, load_artifact
 from .artifact_store import ArtifactStore, Sender, describe_file
 from .compression import Compression
 from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
+from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
     DUMP_FOLDER,
     FORMAT_VERSION,
@@ -78,6 +79,7 @@ class BackupRequest:
         parameters: the server, a superuser, and the database as ``dbname``.
         jobs: processes that pg_dump works with, and files that are sent at the same time.
         selection: whose rows are dumped; None for all.
+        others: what is known of other backups of the Database; None removes no leftovers of theirs.
     """
 
     parameters: ConnectionParameters
@@ -86,6 +88,7 @@ class BackupRequest:
     jobs: int = 1
     compression: Compression = field(default_factory=Compression)
     selection: Selection | None = None
+    others: OtherBackups | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     started = now_text()
     versions = check_versions(request.parameters)
     request.compression.option(versions[1])
+    if request.others:
+        remove_leftovers(request.store.files, request.location, request.others, progress)
     with _new_artifact(request), request.store.dump_folder(request.location) as folder:
         content = _dump(request, folder, versions, progress)
         with progress.step("Computing checksums"):

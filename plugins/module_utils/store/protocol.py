@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +47,9 @@ class Store(Protocol):
 
     def remove(self, location: Location) -> bool:
         """Remove an artifact, its manifest first; return whether there was anything."""
+
+    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
+        """The UIDs below which there are files but no manifest, and when something changed last."""
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """The manifest's bytes.

@@ -6,10 +6,12 @@ object appears whole or not at all; the manifest is the last one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,21 @@ class S3Store:
                 self._delete(group)
             return found or bool(keys)
 
+    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
+        """See ``Store``; interrupted multipart uploads count."""
+        folder = "/".join(part for part in (self.prefix, namespace, database) if part) + "/"
+        finished, changed = set(), dict[str, datetime]()
+        with self._errors(f"{namespace}/{database}"):
+            objects = self._list("list_objects_v2", "Contents", folder)
+            uploads = self._list("list_multipart_uploads", "Uploads", folder)
+            for entry in itertools.chain(objects, uploads):
+                uid, _, name = entry["Key"].removeprefix(folder).partition("/")
+                if name in MANIFEST_NAMES and "UploadId" not in entry:
+                    finished.add(uid)
+                moment = entry.get("LastModified") or entry["Initiated"]
+                changed[uid] = max(moment, changed.get(uid, moment))
+        return {uid: moment for uid, moment in changed.items() if uid not in finished}
+
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
         names = self._manifests(location)
@@ -216,19 +233,15 @@ class S3Store:
 
     def _keys(self, location: Location, name: str = "") -> Iterator[str]:
         prefix = f"{self._key(location)}/{name}"
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix
-        )
-        for page in pages:
-            for entry in page.get("Contents", []):
-                yield entry["Key"]
+        return (entry["Key"] for entry in self._list("list_objects_v2", "Contents", prefix))
 
     def _uploads(self, location: Location) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self.bucket, Prefix=self._key(location) + "/"
-        )
+        return self._list("list_multipart_uploads", "Uploads", self._key(location) + "/")
+
+    def _list(self, operation: str, what: str, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=prefix)
         for page in pages:
-            yield from page.get("Uploads", [])
+            yield from page.get(what, [])
 
     def _delete(self, keys: set[str]) -> None:
         """One by one: deleting in bulk needs checksums that not every server knows."""
@@ -293,7 +306,7 @@ class S3Store:
         return value or None
 
     @contextmanager
-    def _errors(self, location: Location) -> Iterator[None]:
+    def _errors(self, location: Location | str) -> Iterator[None]:
         """Give what boto3 raises in the block a reason, and say where it happened."""
         where = f"{self._host}, bucket {self.bucket}"
         # The outer one is for local files. Some of botocore's errors are OSErrors too.

@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyrage
@@ -22,6 +23,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.compressi
     Compression,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import (
+    OtherBackups,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import (
     ProofRequest,
     prove_artifact,
@@ -270,6 +274,21 @@ def test_a_copy_of_what_no_artifact_has_is_refused(remote, s3, tmp_path) -> None
     with pytest.raises(errors.ChecksumMismatch, match="files that no backup has"):
         copy_artifact(remote.files, remote.location, FilesystemStore(tmp_path))
     assert not (tmp_path / "ns").exists()
+
+
+def test_what_killed_backups_left_is_removed(remote, s3) -> None:
+    """Of another Backup of the same Database that is over; what is finished or at work stays."""
+    finished = remote.backup()
+    done, prefix = remote.location, f"{remote.files.prefix}/ns/app"
+    for uid in ("left", "busy"):
+        s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{uid}/dump/1.dat", Body=b"x")
+    s3.client.create_multipart_upload(Bucket=BUCKET, Key=f"{prefix}/part/dump/1.dat")
+    assert set(remote.files.list_unfinished("ns", "app")) == {"left", "busy", "part"}
+    remote.location = replace(done, uid=str(uuid.uuid4()))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    remote.backup(others=OtherBackups(frozenset({"busy"}), later))
+    assert set(remote.files.list_unfinished("ns", "app")) == {"busy"}
+    assert load_artifact(remote.store, done).sha256 == finished.sha256
 
 
 # What the store answers to a backup that cannot be made.
