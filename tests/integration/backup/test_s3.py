@@ -83,7 +83,7 @@ def test_files_are_sent_while_pg_dump_works(remote, s3_store, spool, monkeypatch
     assert states[-1] == ("dump/toc.dat", {"toc.dat"})
 
 
-def test_many_parts_and_flat_memory(remote, s3, s3_store) -> None:
+def test_many_parts(remote, s3, s3_store) -> None:
     remote.execute(
         "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 40) AS t"
         "  FROM generate_series(1, 50000) n"
