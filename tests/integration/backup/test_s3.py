@@ -141,7 +141,7 @@ def alter(path: Path) -> None:
         file.write(content)
 
 
-@pytest.mark.parametrize("harm", ["altered", "missing", "extra", "two manifests"])
+@pytest.mark.parametrize("harm", ["altered", "exchanged", "missing", "extra", "two manifests"])
 def test_what_was_harmed_is_refused(remote, s3, harm) -> None:
     backed_up_and_changed(remote)
     prefix = f"{remote.files.prefix}/{remote.location}"
@@ -149,6 +149,10 @@ def test_what_was_harmed_is_refused(remote, s3, harm) -> None:
     victim = max((folder / "dump").glob("*.dat.gz"), key=lambda path: path.stat().st_size)
     if harm == "altered":
         alter(victim)
+    elif harm == "exchanged":
+        # With a checksum of its own, as S3 wants it.
+        content = victim.read_bytes()[:-1] + b"?"
+        s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/dump/{victim.name}", Body=content)
     elif harm == "missing":
         s3.client.delete_object(Bucket=BUCKET, Key=f"{prefix}/dump/{victim.name}")
     else:
