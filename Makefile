@@ -104,6 +104,10 @@ manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
 bench-lifecycle: ## Time a Database, a Backup and a Restore on the current cluster (ARGS="--rounds 3")
 	$(PYTHON) bench/lifecycle.py $(ARGS)
 
+.PHONY: bench-backup
+bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
+	$(BIN)/python bench/backup.py $(ARGS)
+
 .PHONY: bench-reconcile
 bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
 	$(ANSIBLE_ENV) $(BIN)/python bench/reconcile.py $(ARGS)
@@ -115,10 +119,6 @@ bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --
 .PHONY: bench-soak
 bench-soak: venv ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
 	$(ANSIBLE_ENV) $(BIN)/python bench/soak.py $(ARGS)
-
-.PHONY: bench-backup
-bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
-	$(BIN)/python bench/backup.py $(ARGS)
 
 ##@ The operator
 

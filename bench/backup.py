@@ -3,8 +3,9 @@
     python bench/backup.py [--sizes 100 1000] [--jobs 2] [--rounds 3] [--folder /var/tmp]
 
 A PostgreSQL server of its own gets a database of each size (in MB, as pg_database_size tells). Then
-`pg_dump -Fd -j N` into a folder is timed beside our backup into a folder and into an S3 server on
-this machine, plain and encrypted, and `pg_restore -j N` beside our restores. The backup's time is
+`pg_dump -Fd -j N`, with the same compression, into a folder is timed beside our backup into a
+folder and into an S3 server on this machine, plain and encrypted, and `pg_restore -j N` beside our
+restores. The backup's time is
 that of the dump with its fingerprints, checksums and manifest, until the manifest is durable; the
 restore's begins with the check of every file and ends with the swap. The variants take turns, so
 that a busy moment hits all; the median is shown. Memory is the peak of what the run's processes
@@ -43,6 +44,9 @@ import pyrage
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
     ArtifactStore,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.backup.compression import (
+    Compression,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
     BackupRequest,
     create_artifact,
@@ -56,6 +60,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.connect
     ConnectionParameters,
     connect,
     program_environment,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.programs import (
+    program_version,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.scratch import (
     scratch_server,
@@ -121,10 +128,11 @@ def dump(place: Place, database: ConnectionParameters, jobs: int, uid: str) -> N
         location = Location("bench", "app", uid)
         create_artifact(BackupRequest(database, place.store, location, jobs))
         return
+    compression = Compression().option(program_version("pg_dump"))
     with program_environment(database) as environment:
         subprocess.run(
-            ["pg_dump", "-Fd", f"-j{jobs}", f"--file={place.folder / uid}",
-             f"--dbname={database.conninfo()}"],
+            ["pg_dump", "-Fd", f"-j{jobs}", f"--compress={compression}",
+             f"--file={place.folder / uid}", f"--dbname={database.conninfo()}"],
             env=environment, check=True,
         )  # fmt: skip
 

@@ -28,6 +28,14 @@ options:
     description: Name of the database in PostgreSQL.
     type: str
     required: true
+  compression:
+    description: How C(pg_dump) compresses. Before version 16 it knows V(gzip) and V(none). Without it V(zstd), or V(gzip)
+      before version 16.
+    type: str
+    choices: [gzip, lz4, none, zstd]
+  compression_level:
+    description: The method's level; 1-9 of V(gzip), 1-12 of V(lz4), 1-22 of V(zstd). Needs O(compression).
+    type: int
   unfinished:
     description:
       - UIDs of Backups of the same Database that may be at work. What others have left in the store without finishing it
@@ -38,14 +46,6 @@ options:
   unfinished_listed:
     description: When O(unfinished) was true, as RFC 3339. Without it nothing of others is removed.
     type: str
-  compression:
-    description: How C(pg_dump) compresses. Before version 16 it knows V(gzip) and V(none). Without it V(zstd), or V(gzip)
-      before version 16.
-    type: str
-    choices: [gzip, lz4, none, zstd]
-  compression_level:
-    description: The method's level; 1-9 of V(gzip), 1-12 of V(lz4), 1-22 of V(zstd). Needs O(compression).
-    type: int
 author: [postgres-operator maintainers]
 """
 
@@ -134,8 +134,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         location=options.location(params),
         jobs=params["jobs"],
         selection=options.selection(params),
-        others=_others(params),
         compression=options.compression(params),
+        others=_others(params),
     )
     if check_mode and not request.store.files.is_finished(request.location):
         check_versions(request.parameters)

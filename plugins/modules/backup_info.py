@@ -49,10 +49,6 @@ job_name:
   description: The name of the Backup's Job.
   type: str
   returned: where the Backup has no schedule
-variables:
-  description: The playbook's variables that come from the Backup and from those beside it.
-  type: dict
-  returned: where the Backup has no schedule
 claim:
   description: The PersistentVolumeClaim that the backup goes to; empty for S3.
   type: str
@@ -60,6 +56,10 @@ claim:
 claim_missing:
   description: Whether that is to be made now.
   type: bool
+  returned: where the Backup has no schedule
+variables:
+  description: The playbook's variables that come from the Backup and from those beside it.
+  type: dict
   returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
@@ -135,13 +135,13 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     limits = Limits(params["max_active"], params["max_active_per_destination"])
     variables: dict[str, Any] = {}
     if job is None:
+        blocked = find_database_block(database_name, database) or find_secret_block(
+            cluster, resource
+        )
+    if job is None and blocked is None:
         listed = datetime.now(UTC)
         unfinished = list_unfinished(cluster)
-        blocked = (
-            find_database_block(database_name, database)
-            or find_secret_block(cluster, resource)
-            or find_queue_block(resource, unfinished, limits)
-        )
+        blocked = find_queue_block(resource, unfinished, limits)
         variables = _variables(resource, unfinished, listed)
     claim = claim_of(resource)
     start = job is None and blocked is None
@@ -150,9 +150,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "resource": resource,
         "database": database or {},
         "job_name": name,
-        "variables": variables,
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
+        "variables": variables,
         "start": start,
         "next": _find_next(cluster, resource, limits) if job and job.result else [],
         "observation": {
@@ -161,6 +161,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "job": asdict(job) if job else None,
         },
     }
+
+
+def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
+    return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
 
 
 def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> dict[str, Any]:
@@ -172,19 +176,16 @@ def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> 
         if other["metadata"]["namespace"] == metadata["namespace"]
         and other["spec"]["databaseRef"] == spec["databaseRef"]
     ]
+    compression = spec.get("compression", {})
     return {
         "artifact_database": spec["databaseRef"]["name"],
         "artifact_uid": metadata["uid"],
+        "compression": compression.get("method", ""),
+        "compression_level": compression.get("level", ""),
         "unfinished": beside,
         "unfinished_listed": format_time(listed),
-        "compression": spec.get("compression", {}).get("method", ""),
-        "compression_level": spec.get("compression", {}).get("level", ""),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},
     }
-
-
-def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
-    return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
 
 
 def _find_next(cluster: Cluster, ended: Object, limits: Limits) -> list[dict[str, str]]:

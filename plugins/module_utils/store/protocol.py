@@ -49,7 +49,7 @@ class Store(Protocol):
         """Remove an artifact, its manifest first; return whether there was anything."""
 
     def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
-        """The UIDs of which there are files but no manifest, and when something changed last."""
+        """The UIDs below which there are files but no manifest, and when something changed last."""
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """The manifest's bytes.

@@ -6,6 +6,7 @@ object appears whole or not at all; the manifest is the last one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ class S3Store:
             listed = self._client.list_objects_v2(
                 Bucket=self.bucket, Prefix=self._key(location) + "/", MaxKeys=1
             )
-            return bool(listed.get("Contents")) or any(self._uploads(self._key(location) + "/"))
+            return bool(listed.get("Contents")) or any(self._uploads(location))
 
     def begin(self, location: Location) -> None:
         """See ``Store``."""
@@ -139,7 +140,7 @@ class S3Store:
         """See ``Store``; aborts multipart uploads first, whose parts nobody lists."""
         with self._errors(location):
             found = False
-            for upload in self._uploads(self._key(location) + "/"):
+            for upload in self._uploads(location):
                 found = True
                 self._client.abort_multipart_upload(
                     Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
@@ -151,19 +152,19 @@ class S3Store:
             return found or bool(keys)
 
     def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
-        """See ``Store``: interrupted multipart uploads count."""
+        """See ``Store``; interrupted multipart uploads count."""
         folder = "/".join(part for part in (self.prefix, namespace, database) if part) + "/"
-        changes: dict[str, datetime] = {}
-        finished = set()
-        with self._errors(folder):
-            stored = [(entry["Key"], entry["LastModified"]) for entry in self._objects(folder)]
-            begun = [(upload["Key"], upload["Initiated"]) for upload in self._uploads(folder)]
-        for key, moment in (*stored, *begun):
-            uid, _, name = key[len(folder) :].partition("/")
-            changes[uid] = max(moment, changes.get(uid, moment))
-            if name in MANIFEST_NAMES:
-                finished.add(uid)
-        return {uid: moment for uid, moment in changes.items() if uid not in finished}
+        finished, changed = set(), dict[str, datetime]()
+        with self._errors(f"{namespace}/{database}"):
+            objects = self._list("list_objects_v2", "Contents", folder)
+            uploads = self._list("list_multipart_uploads", "Uploads", folder)
+            for entry in itertools.chain(objects, uploads):
+                uid, _, name = entry["Key"].removeprefix(folder).partition("/")
+                if name in MANIFEST_NAMES and "UploadId" not in entry:
+                    finished.add(uid)
+                moment = entry.get("LastModified") or entry["Initiated"]
+                changed[uid] = max(moment, changed.get(uid, moment))
+        return {uid: moment for uid, moment in changed.items() if uid not in finished}
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
@@ -231,22 +232,16 @@ class S3Store:
         return [name for name in MANIFEST_NAMES if name in found]
 
     def _keys(self, location: Location, name: str = "") -> Iterator[str]:
-        for entry in self._objects(f"{self._key(location)}/{name}"):
-            yield entry["Key"]
+        prefix = f"{self._key(location)}/{name}"
+        return (entry["Key"] for entry in self._list("list_objects_v2", "Contents", prefix))
 
-    def _objects(self, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=prefix
-        )
-        for page in pages:
-            yield from page.get("Contents", [])
+    def _uploads(self, location: Location) -> Iterator[dict[str, Any]]:
+        return self._list("list_multipart_uploads", "Uploads", self._key(location) + "/")
 
-    def _uploads(self, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_multipart_uploads").paginate(
-            Bucket=self.bucket, Prefix=prefix
-        )
+    def _list(self, operation: str, what: str, prefix: str) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=prefix)
         for page in pages:
-            yield from page.get("Uploads", [])
+            yield from page.get(what, [])
 
     def _delete(self, keys: set[str]) -> None:
         """One by one: deleting in bulk needs checksums that not every server knows."""

@@ -8,6 +8,7 @@ import subprocess
 import time
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyrage
@@ -22,6 +23,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.compressi
     Compression,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import (
+    OtherBackups,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import (
     ProofRequest,
     prove_artifact,
@@ -79,7 +83,7 @@ def test_files_are_sent_while_pg_dump_works(remote, s3_store, spool, monkeypatch
     assert states[-1] == ("dump/toc.dat", {"toc.dat"})
 
 
-def test_many_parts_and_flat_memory(remote, s3, s3_store) -> None:
+def test_many_parts(remote, s3, s3_store) -> None:
     remote.execute(
         "CREATE TABLE big AS SELECT n, repeat(md5(n::text), 40) AS t"
         "  FROM generate_series(1, 50000) n"
@@ -137,7 +141,7 @@ def alter(path: Path) -> None:
         file.write(content)
 
 
-@pytest.mark.parametrize("harm", ["altered", "missing", "extra", "two manifests"])
+@pytest.mark.parametrize("harm", ["altered", "exchanged", "missing", "extra", "two manifests"])
 def test_what_was_harmed_is_refused(remote, s3, harm) -> None:
     backed_up_and_changed(remote)
     prefix = f"{remote.files.prefix}/{remote.location}"
@@ -145,6 +149,10 @@ def test_what_was_harmed_is_refused(remote, s3, harm) -> None:
     victim = max((folder / "dump").glob("*.dat.gz"), key=lambda path: path.stat().st_size)
     if harm == "altered":
         alter(victim)
+    elif harm == "exchanged":
+        # With a checksum of its own, as S3 wants it.
+        content = victim.read_bytes()[:-1] + b"?"
+        s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/dump/{victim.name}", Body=content)
     elif harm == "missing":
         s3.client.delete_object(Bucket=BUCKET, Key=f"{prefix}/dump/{victim.name}")
     else:
@@ -270,6 +278,21 @@ def test_a_copy_of_what_no_artifact_has_is_refused(remote, s3, tmp_path) -> None
     with pytest.raises(errors.ChecksumMismatch, match="files that no backup has"):
         copy_artifact(remote.files, remote.location, FilesystemStore(tmp_path))
     assert not (tmp_path / "ns").exists()
+
+
+def test_what_killed_backups_left_is_removed(remote, s3) -> None:
+    """Of another Backup of the same Database that is over; what is finished or at work stays."""
+    finished = remote.backup()
+    done, prefix = remote.location, f"{remote.files.prefix}/ns/app"
+    for uid in ("left", "busy"):
+        s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{uid}/dump/1.dat", Body=b"x")
+    s3.client.create_multipart_upload(Bucket=BUCKET, Key=f"{prefix}/part/dump/1.dat")
+    assert set(remote.files.list_unfinished("ns", "app")) == {"left", "busy", "part"}
+    remote.location = replace(done, uid=str(uuid.uuid4()))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    remote.backup(others=OtherBackups(frozenset({"busy"}), later))
+    assert set(remote.files.list_unfinished("ns", "app")) == {"busy"}
+    assert load_artifact(remote.store, done).sha256 == finished.sha256
 
 
 # What the store answers to a backup that cannot be made.
