@@ -40,6 +40,12 @@ server:
   description: What the primary said, or C(problem) with a reason and a message.
   type: dict
   returned: success
+contents:
+  description:
+    - Of a Database that is made from a Backup and is not known to be restored, what is in it, C(empty), C(restored) or
+      C(other). Else empty.
+  type: str
+  returned: success
 dropped:
   description: The replaced databases and leftovers of restores that were dropped.
   type: list
@@ -55,11 +61,15 @@ from typing import Any
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.backup.history import (
     drop_abandoned_scratch,
+    was_restored,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
     drop_expired_previous,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
+from ansible_collections.postgres.operator.plugins.module_utils.errors import (
+    DatabaseNotReady,
+    OperatorError,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     ApiError,
     Cluster,
@@ -67,6 +77,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     connect as connect_cluster,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
+    is_to_be_restored,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.reach import (
     Address,
@@ -77,8 +90,13 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     remember_primary,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
+    Connection,
     ConnectionParameters,
     connect,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.databases import is_empty
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.errors import (
+    database_errors,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import (
     Observation,
@@ -108,6 +126,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return {
             "changed": False,
             "dropped": [],
+            "contents": "",
             "server": {"problem": [error.reason, error.message]},
         }
 
@@ -137,10 +156,28 @@ def _work(
                 ]
                 changed = provided.changed or bool(dropped)
             seen = inspect(connection, spec["databaseName"], spec["username"])
+            contents = ""
+            if is_to_be_restored(resource) and seen.database_exists:
+                contents = _look_at_contents(connection, parameters, spec["databaseName"])
         # What was just written is on this instance: its volume is the one to start from.
         if seen.writable and not check_mode:
             changed = remember_primary(cluster, internal, leader) or changed
-    return {"changed": changed, "dropped": dropped, "server": _describe(seen)}
+    return {
+        "changed": changed,
+        "dropped": dropped,
+        "contents": contents,
+        "server": _describe(seen),
+    }
+
+
+def _look_at_contents(
+    connection: Connection, parameters: ConnectionParameters, database: str
+) -> str:
+    """Return what is in the Database's own database: `restored`, `empty` or `other`."""
+    if was_restored(connection, database):
+        return "restored"
+    with connect(parameters, database) as inside, database_errors("looking", DatabaseNotReady):
+        return "empty" if is_empty(inside) else "other"
 
 
 def _secret(cluster: Cluster, resource: dict[str, Any], secret: str) -> Object:
