@@ -63,7 +63,7 @@ ENV HOME=/opt/ansible \
 COPY --from=controller /ansible-operator /usr/local/bin/ansible-operator
 COPY --from=operator-python /opt/operator /opt/operator
 COPY --from=agent /opt/agent /opt/agent
-COPY build/operator/ansible.cfg /opt/ansible/ansible.cfg
+COPY build/operator/ansible.cfg build/operator/release_lease.py /opt/ansible/
 
 # The project's own files come last: changing one of them rebuilds only these layers.
 COPY galaxy.yml /opt/agent/collections/ansible_collections/postgres/operator/
@@ -81,8 +81,9 @@ COPY watches.yaml /opt/ansible/
 COPY src/warm_runner/ /opt/warm/warm_runner/
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm
 ENV PATH=/opt/warm/warm_runner/bin:$PATH \
-    WARM_RUNNER_COLLECTIONS=postgres.operator
+    WARM_RUNNER_COLLECTIONS=postgres.operator \
+    WARM_RUNNER_INLINE=postgres.operator
 
 WORKDIR /opt/ansible
 USER 65532:65532
-ENTRYPOINT ["/usr/bin/tini", "--", "with-warm-runner", "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml"]
+ENTRYPOINT ["/usr/bin/tini", "--", "python3", "/opt/ansible/release_lease.py", "with-warm-runner", "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml"]

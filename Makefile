@@ -12,6 +12,8 @@ IMG ?= postgres-operator:latest
 IMAGE ?= $(IMG)
 CONTAINER_TOOL ?=
 PYTEST_ARGS ?=
+# warm, or stock: the operator runs the scenarios with ansible-runner as it is, and the outcomes are compared.
+RUNNER ?= warm
 PYTHON ?= python3
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
@@ -61,8 +63,8 @@ test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CR
 	$(BIN)/pytest -q tests/integration/kubernetes $(PYTEST_ARGS)
 
 .PHONY: test-scenarios
-test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed
-	$(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
+test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed (RUNNER=stock)
+	RUNNER=$(RUNNER) $(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
 
 .PHONY: test-faults
 test-faults: venv ## Kill what works on Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")
@@ -74,7 +76,7 @@ checks: venv ## Every linter
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
-	MYPYPATH=hack/cluster:hack/images $(BIN)/mypy --config-file pyproject.toml \
+	MYPYPATH=hack/cluster:hack/images:bench $(BIN)/mypy --config-file pyproject.toml \
 		hack/cluster/embedded hack/images/imagebuild hack/*.py bench
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
@@ -101,6 +103,18 @@ manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
 .PHONY: bench-lifecycle
 bench-lifecycle: ## Time a Database, a Backup and a Restore on the current cluster (ARGS="--rounds 3")
 	$(PYTHON) bench/lifecycle.py $(ARGS)
+
+.PHONY: bench-reconcile
+bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
+	$(ANSIBLE_ENV) $(BIN)/python bench/reconcile.py $(ARGS)
+
+.PHONY: bench-fleet
+bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --count 100"
+	$(ANSIBLE_ENV) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
+
+.PHONY: bench-soak
+bench-soak: venv ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
+	$(ANSIBLE_ENV) $(BIN)/python bench/soak.py $(ARGS)
 
 ##@ The operator
 

@@ -1,13 +1,19 @@
-"""What one reconcile costs: ansible-runner cold, with in-process modules, and warm.
+"""make bench-reconcile: what one reconcile costs, with the stock ansible-runner and the warm one.
 
     python bench/reconcile.py [--runs 9] [--at-once 1 8]
-    python bench/reconcile.py --role database --roles-path roles --extra-vars @vars.json
+    python bench/reconcile.py --small
+    python bench/reconcile.py --role NAME --roles-path roles --extra-vars @vars.json
 
-Without --role it measures a role of six tasks that each ask a small server of its own (as a task
-asks the API server). The same role runs with modules that start a process each, as ansible-operator
-does (cold); with the same modules run in the worker (in-process); so behind the warm runner (warm);
-and there in the playbook's own process (warm, inline). A role that is given runs as it is, cold,
-warm and, with --inline, inline.
+It measures the role `database` on unchanged Databases, each run at once on another one, against a
+real API server and a real PostgreSQL on this machine; bench/stand_in.py says what is missing of a
+cluster. With --small it is a role of six tasks that each ask a small server. The variants:
+
+    stock       ansible-runner as it is, every module in a process of its own, as in any operator
+    in-process  ansible-runner as it is, modules run in Ansible's worker
+    warm        the same modules behind the warm runner
+    inline      there, and in the playbook's own process: what the image does
+
+A role that is given runs as it is, in-process, warm and, with --inline, inline.
 
 Every run is `ansible-runner run` with ansible-operator's arguments, its events posted to a socket.
 The variants take turns, so that a busy moment hits all. It needs a Python environment with
@@ -32,11 +38,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WARM_RUNNER = Path(__file__).resolve().parents[1] / "src" / "warm_runner"
+import stand_in
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+WARM_RUNNER = CHECKOUT / "src" / "warm_runner"
+COLLECTION_PARTS = ("galaxy.yml", "playbooks", "plugins", "roles")
 TASKS = 6
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -82,6 +92,7 @@ class Variant:
     roles_path: Path
     warm: bool
     inline: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
     walls: list[float] = field(default_factory=list)
     batches: list[float] = field(default_factory=list)
     cpu: float = 0.0
@@ -95,7 +106,7 @@ class Bench:
     folder: Path
     programs: Path
     environment: dict[str, str]
-    extra_vars: str
+    extra_vars: Sequence[str]
     settings: str
     failure: str = ""
 
@@ -112,7 +123,7 @@ class Bench:
         files = {
             "inventory/hosts": "localhost ansible_connection=local"
             ' ansible_python_interpreter="{{ansible_playbook_python}}"\n',
-            "env/extravars": self.extra_vars,
+            "env/extravars": self.extra_vars[slot % len(self.extra_vars)],
             "env/settings": self.settings,
             "project/.keep": "",
         }
@@ -127,7 +138,9 @@ class Bench:
         program = WARM_RUNNER / "bin" if variant.warm else self.programs
         return subprocess.Popen(
             [program / "ansible-runner", *arguments],
-            env=self.environment | {"PATH": path, "WARM_RUNNER_INLINE": variant.inline},
+            env=self.environment
+            | variant.environment
+            | {"PATH": path, "WARM_RUNNER_INLINE": variant.inline},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -262,16 +275,46 @@ def _write_own_role(folder: Path, port: int) -> list[Variant]:
             (collection / path).write_text(text)
     base = folder / "collections" / "ansible_collections" / "bench"
     return [
-        Variant("cold", "ordinary", base / "ordinary" / "roles", warm=False),
+        Variant("stock", "ordinary", base / "ordinary" / "roles", warm=False),
         Variant("in-process", "inprocess", base / "inprocess" / "roles", warm=False),
         Variant("warm", "inprocess", base / "inprocess" / "roles", warm=True),
         Variant(
-            "warm, inline",
+            "inline",
             "inprocess",
             base / "inprocess" / "roles",
             warm=True,
             inline="bench.inprocess",
         ),
+    ]
+
+
+def write_ordinary_collection(folder: Path) -> Path:
+    """Make the project's collection anew, without the routing that keeps modules in the worker."""
+    root = folder / "ordinary"
+    collection = root / "ansible_collections" / "postgres" / "operator"
+    (collection / "meta").mkdir(parents=True)
+    (collection / "meta" / "runtime.yml").write_text('requires_ansible: ">=2.18.0"\n')
+    for part in COLLECTION_PARTS:
+        if (CHECKOUT / part).is_dir():
+            shutil.copytree(CHECKOUT / part, collection / part)
+        else:
+            shutil.copy(CHECKOUT / part, collection / part)
+    return root
+
+
+def _database_variants(folder: Path) -> list[Variant]:
+    """Return all four, of the role `database`."""
+    root = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"])
+    roles = Path("ansible_collections", "postgres", "operator", "roles")
+    ordinary = folder / "ordinary"
+    if not ordinary.exists():
+        write_ordinary_collection(folder)
+    stock = {"ANSIBLE_COLLECTIONS_PATH": str(ordinary)}
+    return [
+        Variant("stock", "database", ordinary / roles, warm=False, environment=stock),
+        Variant("in-process", "database", root / roles, warm=False),
+        Variant("warm", "database", root / roles, warm=True),
+        Variant("inline", "database", root / roles, warm=True, inline="postgres.operator"),
     ]
 
 
@@ -281,6 +324,8 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--runs", type=int, default=9, help="rounds for each number at once")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--variants", nargs="+", help="only these")
+    parser.add_argument("--small", action="store_true", help="a role of six small tasks")
     parser.add_argument("--role", help="a role of yours; it runs with this environment")
     parser.add_argument("--inline", default="", help="its collections whose tasks may run inline")
     parser.add_argument("--roles-path", type=Path, default=Path("roles"))
@@ -307,50 +352,77 @@ def main() -> int:
     """Measure and print."""
     options = _parse()
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir="/tmp"))
-    extra_vars = options.extra_vars
-    if extra_vars.startswith("@"):
-        extra_vars = Path(extra_vars[1:]).read_text()
-    socket = folder / "events"
-    settings = {"runner_http_url": str(socket), "runner_http_path": "/events/"}
-    bench = Bench(
-        folder=folder,
-        programs=options.bin,
-        environment=_environment(folder, own=not options.role),
-        extra_vars=extra_vars,
-        settings=json.dumps(settings),
-    )
-    tcp = _TcpServer(("127.0.0.1", 0), _Answer)
-    try:
-        with _serving(tcp), _serving(_UnixServer(str(socket), _Answer)):
-            print("| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | speed |")
-            print("|---|---|---|---|---|---|---|---|", flush=True)
-            for at_once in options.at_once:
-                variants = _variants(options, folder, tcp.server_address[1])
-                _measure(bench, variants, options.runs, at_once)
-                _print_rows(variants)
-            memory = max(map(_memory, bench.parents))
-            print(f"\nA warm parent at rest: {memory / 1024:.0f} MB.")
-    finally:
-        for pid in bench.parents:
-            os.kill(pid, signal.SIGTERM)
-        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        bench = _prepare(options, folder, stack)
+        stack.callback(_end_parents, bench)
+        tcp = _TcpServer(("127.0.0.1", 0), _Answer)
+        stack.enter_context(_serving(tcp))
+        stack.enter_context(_serving(_UnixServer(str(folder / "events"), _Answer)))
+        print("| variant | at once | p50 ms | p95 ms | CPU ms | runs/s | peak MB | speed |")
+        print("|---|---|---|---|---|---|---|---|", flush=True)
+        for at_once in options.at_once:
+            variants = _variants(options, folder, tcp.server_address[1])
+            _measure(bench, variants, options.runs, at_once)
+            _print_rows(variants)
+        memory = max(map(_memory, bench.parents), default=0)
+        print(f"\nA warm parent at rest: {memory / 1024:.0f} MB.")
     return 0
 
 
+def _prepare(options: argparse.Namespace, folder: Path, stack: contextlib.ExitStack) -> Bench:
+    """Make the environment of the runs, and the cluster that they talk to."""
+    environment = _environment(folder, own=options.small)
+    text: str = options.extra_vars
+    extra_vars = [Path(text[1:]).read_text() if text.startswith("@") else text]
+    if not options.small and not options.role:
+        most = max(options.at_once)
+        names = [f"b-{number}" for number in range(most)]
+        kubeconfig, _ = stack.enter_context(stand_in.cluster())
+        stand_in.apply(
+            kubeconfig, [item for n in names for item in stand_in.database("default", n)]
+        )
+        extra_vars = [
+            json.dumps({"ansible_operator_meta": {"name": name, "namespace": "default"}})
+            for name in names
+        ]
+        environment |= stand_in.environment(kubeconfig)
+        environment["WARM_RUNNER_COLLECTIONS"] = "postgres.operator"
+    settings = {"runner_http_url": str(folder / "events"), "runner_http_path": "/events/"}
+    return Bench(
+        folder=folder,
+        programs=options.bin,
+        environment=environment,
+        extra_vars=extra_vars,
+        settings=json.dumps(settings),
+    )
+
+
+def _end_parents(bench: Bench) -> None:
+    for pid in bench.parents:
+        os.kill(pid, signal.SIGTERM)
+
+
 def _variants(options: argparse.Namespace, folder: Path, port: int) -> list[Variant]:
-    if not options.role:
-        return _write_own_role(folder, port)
-    path = options.roles_path.absolute()
-    return [
-        Variant("cold", options.role, path, warm=False),
-        Variant("warm", options.role, path, warm=True),
-        Variant("warm, inline", options.role, path, warm=True, inline=options.inline),
-    ][: 3 if options.inline else 2]
+    if options.small:
+        found = _write_own_role(folder, port)
+    elif not options.role:
+        found = _database_variants(folder)
+    else:
+        path = options.roles_path.absolute()
+        found = [
+            Variant("in-process", options.role, path, warm=False),
+            Variant("warm", options.role, path, warm=True),
+            Variant("inline", options.role, path, warm=True, inline=options.inline),
+        ][: 3 if options.inline else 2]
+    return [v for v in found if not options.variants or v.name in options.variants]
 
 
 def _measure(bench: Bench, variants: list[Variant], rounds: int, at_once: int) -> None:
-    for variant in variants:
-        bench.start(variant, 0).communicate()
+    # A Database that is new takes two runs to come up, and one to be known as at rest.
+    for variant in variants[-1:] * 3 + variants:
+        for slot in range(at_once):
+            bench.start(variant, slot).communicate()
     for _ in range(rounds):
         for variant in variants:
             bench.batch(variant, at_once)

@@ -15,6 +15,12 @@ options:
     type: list
     elements: dict
     required: true
+  inputs:
+    description:
+      - A digest of all that the objects are made from. With it, what was applied is remembered by an annotation of
+        the last object, and M(postgres.operator.database_info) can tell that nothing has changed since.
+    type: str
+    default: ''
 author: [postgres-operator maintainers]
 """
 
@@ -36,23 +42,34 @@ written:
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.applied import (
+    content,
+    remember,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
 
-ARGUMENT_SPEC = {"definitions": {"type": "list", "elements": "dict", "required": True}}
+ARGUMENT_SPEC = {
+    "definitions": {"type": "list", "elements": "dict", "required": True},
+    "inputs": {"type": "str", "default": ""},
+}
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Apply all definitions in their order."""
     cluster = connect()
     written = []
+    results = []
     for definition in params["definitions"]:
         metadata = definition["metadata"]
         found = cluster.get(
             definition["apiVersion"], definition["kind"], metadata["namespace"], metadata["name"]
         )
         applied = cluster.apply(definition, dry_run=check_mode)
+        results.append(applied)
         if found is None or _differs(found, applied):
             written.append(f"{definition['kind']}/{metadata['name']}")
+    if params["inputs"] and results and not check_mode:
+        remember(cluster, params["inputs"], results)
     return {"changed": bool(written), "written": written}
 
 
@@ -60,13 +77,7 @@ def _differs(found: dict[str, Any], applied: dict[str, Any]) -> bool:
     """Tell whether the apply changed the object, or would have: a dry run makes no new version."""
     if found["metadata"]["resourceVersion"] != applied["metadata"]["resourceVersion"]:
         return True
-    return _content(found) != _content(applied)
-
-
-def _content(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the object without the record of who set which field when."""
-    metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
-    return {**found, "metadata": metadata}
+    return content(found) != content(applied)
 
 
 def main() -> None:

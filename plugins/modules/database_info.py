@@ -8,6 +8,8 @@ module: database_info
 short_description: Read a Database and what decides about its objects
 description:
   - Reads the Database itself and the volumes and the leader that it has, from the API server.
+  - Tells whether it is at rest, for which the primary is asked too. Its user and its database are made where they
+    are missing, as by M(postgres.operator.database_sql).
 options:
   name:
     description: The Database's name.
@@ -17,6 +19,14 @@ options:
     description: Its namespace.
     type: str
     required: true
+  role_path:
+    description: The folder of the role, whose files decide about the Database's objects.
+    type: path
+    default: ''
+  agent_image:
+    description: The image that the agent is copied from.
+    type: str
+    default: ''
 author: [postgres-operator maintainers]
 """
 
@@ -42,6 +52,14 @@ ordinals:
   description: The pods that the StatefulSet is to have now, C(replicas) of them from number C(start) on.
   type: dict
   returned: success
+at_rest:
+  description: Whether everything is as the spec says, the status included, so that nothing is left to do.
+  type: bool
+  returned: success
+inputs:
+  description: A digest of all that the Database's objects are made from.
+  type: str
+  returned: success
 refused:
   description: A condition's reason and message where the spec cannot be followed; empty where it can.
   type: list
@@ -50,9 +68,16 @@ refused:
 """
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.applied import (
+    code_digest,
+    content,
+    digest,
+    files_digest,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
     connect,
@@ -61,6 +86,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     read_last_primary,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import parse_leader
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.rest import is_at_rest
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.start import (
     choose_ordinals,
 )
@@ -71,22 +97,28 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.image imp
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
+    "role_path": {"type": "path", "default": ""},
+    "agent_image": {"type": "str", "default": ""},
 }
+# Of the code that applies them. It is read once, where the collection is imported from its folder.
+_PLUGINS = Path(__file__).resolve().parents[1]
+if (_PLUGINS / "modules").is_dir():
+    code_digest(_PLUGINS)
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Read; nothing is written, so check mode is no different."""
+    """Read; what is written makes the primary's user and database, and not in check mode."""
     cluster = connect()
     name, namespace = params["name"], params["namespace"]
     resource = cluster.get(GROUP_VERSION, "Database", namespace, name)
     if resource is None or resource["metadata"].get("deletionTimestamp"):
-        return {"changed": False, "resource": {}}
+        return {"changed": False, "resource": {}, "at_rest": False, "inputs": ""}
     selector = f"app=database,database={name}"
     found = cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
     claims = sorted(claim["metadata"]["name"] for claim in found)
     leader = parse_leader(cluster.get("v1", "Endpoints", namespace, name))
     version = resource.get("status", {}).get("version", "")
-    return {
+    info = {
         "changed": False,
         "resource": resource,
         "claims": claims,
@@ -101,6 +133,21 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         ),
         "refused": list(refuse_major_change(resource["spec"]["image"], version) or ()),
     }
+    inputs = _inputs(info, params)
+    may_rest = params["role_path"] and not check_mode and not info["refused"]
+    at_rest = bool(may_rest and is_at_rest(cluster, resource, inputs, has_data=bool(claims)))
+    return {**info, "inputs": inputs, "at_rest": at_rest}
+
+
+def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
+    """Return a digest of all that the role has when it makes the objects, and of the role."""
+    if not params["role_path"]:
+        return ""
+    role = Path(params["role_path"]).resolve()
+    code = [files_digest(role, "*.yml"), code_digest(role.parents[1] / "plugins")]
+    # Of the volumes only what follows from them decides: which instances there are to be.
+    known = {**info, "resource": content(info["resource"]), "claims": []}
+    return digest([known, params["agent_image"], code])
 
 
 def main() -> None:

@@ -53,57 +53,12 @@ dropped:
   returned: success
 """
 
-import tempfile
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup.history import (
-    drop_abandoned_scratch,
-    was_restored,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
-    drop_expired_previous,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.errors import (
-    DatabaseNotReady,
-    OperatorError,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
-    ApiError,
-    Cluster,
-    Object,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
-    connect as connect_cluster,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
-    is_to_be_restored,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.reach import (
-    Address,
-    reach,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
-    read_key,
-    remember_primary,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
-    Connection,
-    ConnectionParameters,
-    connect,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.databases import is_empty
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.errors import (
-    database_errors,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import (
-    Observation,
-    inspect,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.provision import (
-    ensure_role_and_database,
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.primary import (
+    provision_and_look,
 )
 
 ARGUMENT_SPEC = {
@@ -115,97 +70,9 @@ ARGUMENT_SPEC = {
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Provision (not in check mode) and look."""
-    cluster = connect_cluster()
-    namespace = params["resource"]["metadata"]["namespace"]
-    try:
-        with reach(cluster, namespace, params["leader"], params["pod_ip"], 5432) as address:
-            return _work(cluster, params["resource"], params["leader"], address, check_mode)
-    except ApiError:
-        raise
-    except OperatorError as error:
-        return {
-            "changed": False,
-            "dropped": [],
-            "contents": "",
-            "server": {"problem": [error.reason, error.message]},
-        }
-
-
-def _work(
-    cluster: Cluster, resource: dict[str, Any], leader: str, address: Address, check_mode: bool
-) -> dict[str, Any]:
-    spec = resource["spec"]
-    changed, dropped = False, []
-    with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
-        password_file = Path(folder, "password")
-        password_file.touch(mode=0o600)
-        internal = _secret(cluster, resource, "internal")
-        password_file.write_text(read_key(internal, "superuser-password"))
-        parameters = ConnectionParameters(
-            address.host, address.port, "postgres", password_file=password_file
-        )
-        with connect(parameters) as connection:
-            if not check_mode:
-                password = read_key(_secret(cluster, resource, "credentials"), "password")
-                provided = ensure_role_and_database(
-                    connection, spec["username"], password, spec["databaseName"]
-                )
-                dropped = [
-                    *drop_expired_previous(connection, datetime.now(UTC)),
-                    *drop_abandoned_scratch(connection),
-                ]
-                changed = provided.changed or bool(dropped)
-            seen = inspect(connection, spec["databaseName"], spec["username"])
-            contents = ""
-            if is_to_be_restored(resource) and seen.database_exists:
-                contents = _look_at_contents(connection, parameters, spec["databaseName"])
-        # What was just written is on this instance: its volume is the one to start from.
-        if seen.writable and not check_mode:
-            changed = remember_primary(cluster, internal, leader) or changed
-    return {
-        "changed": changed,
-        "dropped": dropped,
-        "contents": contents,
-        "server": _describe(seen),
-    }
-
-
-def _look_at_contents(
-    connection: Connection, parameters: ConnectionParameters, database: str
-) -> str:
-    """Return what is in the Database's own database: `restored`, `empty` or `other`."""
-    if was_restored(connection, database):
-        return "restored"
-    with connect(parameters, database) as inside, database_errors("looking", DatabaseNotReady):
-        return "empty" if is_empty(inside) else "other"
-
-
-def _secret(cluster: Cluster, resource: dict[str, Any], secret: str) -> Object:
-    metadata = resource["metadata"]
-    name = f"{metadata['name']}-{secret}"
-    found = cluster.get("v1", "Secret", metadata["namespace"], name)
-    if found is None:
-        raise ApiError(f"Secret {name} is gone; the next reconcile makes or asks for it", 404)
-    return found
-
-
-def _describe(seen: Observation) -> dict[str, Any]:
-    return {
-        "problem": [],
-        "writable": seen.writable,
-        "database_exists": seen.database_exists,
-        "role_exists": seen.role_exists,
-        "version": seen.server_version,
-        "timeline": seen.timeline,
-        "standbys": [
-            {
-                "name": standby.application_name,
-                "state": standby.state,
-                "lag_bytes": standby.replay_lag_bytes or 0,
-            }
-            for standby in seen.standbys
-        ],
-    }
+    return provision_and_look(
+        connect(), params["resource"], params["leader"], params["pod_ip"], check_mode
+    )
 
 
 def main() -> None:

@@ -56,11 +56,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     Cluster,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import (
-    Member,
-    parse_leader,
-    parse_member,
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
+    describe,
+    look,
+    newest_revision,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import Member
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout import (
     Action,
     Step,
@@ -81,12 +82,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     cluster = connect()
     metadata = params["resource"]["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
-    pods = cluster.list("v1", "Pod", namespace, f"app=database,database={name}")
-    members = sorted((parse_member(pod) for pod in pods), key=lambda member: member.ordinal)
-    leader = parse_leader(cluster.get("v1", "Endpoints", namespace, name))
+    members, leader = look(cluster, namespace, name)
     step = Step(Action.NOTHING)
     if params["allowed"]:
-        revision = _newest_revision(cluster, namespace, name)
+        revision = newest_revision(cluster.get("apps/v1", "StatefulSet", namespace, name))
         step = next_step(members, leader, revision, params["resource"]["spec"]["replicas"])
     changed = step.action in {Action.DELETE_POD, Action.SWITCHOVER}
     if changed and not check_mode:
@@ -96,18 +95,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "action": step.action.value,
         "message": step.message,
         "leader": leader,
-        "instances": [_describe(member) for member in members],
+        "instances": [describe(member) for member in members],
     }
-
-
-def _newest_revision(cluster: Cluster, namespace: str, name: str) -> str:
-    """Return the revision that the StatefulSet's controller made of the spec; empty before."""
-    found = cluster.get("apps/v1", "StatefulSet", namespace, name) or {}
-    status = found.get("status", {})
-    if not found or status.get("observedGeneration", 0) < found["metadata"]["generation"]:
-        return ""
-    revision: str = status.get("updateRevision", "")
-    return revision
 
 
 def _take(cluster: Cluster, database: dict[str, Any], step: Step, members: list[Member]) -> None:
@@ -116,20 +105,6 @@ def _take(cluster: Cluster, database: dict[str, Any], step: Step, members: list[
         return
     uid = next(member.uid for member in members if member.name == step.member)
     cluster.delete("v1", "Pod", database["metadata"]["namespace"], step.member, uid)
-
-
-def _describe(member: Member) -> dict[str, Any]:
-    problem = member.problem
-    return {
-        "name": member.name,
-        "pod_ip": member.pod_ip,
-        "ready": member.ready,
-        "role": member.role,
-        "state": member.state,
-        "timeline": member.timeline,
-        "problem": [problem.reason, problem.message] if problem else [],
-        "needs_user": bool(problem and problem.needs_user),
-    }
 
 
 def main() -> None:

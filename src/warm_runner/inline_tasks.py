@@ -20,7 +20,16 @@ from typing import Any
 
 OWN_ACTIONS = frozenset(
     f"ansible.builtin.{name}"
-    for name in ("assert", "debug", "fail", "include_vars", "set_fact", "validate_argument_spec")
+    for name in (
+        "assert",
+        "debug",
+        "fail",
+        "include_role",
+        "include_tasks",
+        "include_vars",
+        "set_fact",
+        "validate_argument_spec",
+    )
 )
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from . import key, renew
+from . import key, parsed_files, renew
 from .loaded_files import LoadedFiles
 
 TERMINAL_SIZE = (24, 80)
@@ -57,6 +57,7 @@ class Warm:
         of_the_key: the variables of the key as they were during the imports.
         configuration: Ansible's configuration file, described.
         files: the loaded files, to see changes.
+        documents: the collections' roles, parsed.
         usable: why a playbook must not run in a fork of this process; empty where it may.
     """
 
@@ -67,6 +68,7 @@ class Warm:
     of_the_key: dict[str, str]
     configuration: str
     files: LoadedFiles
+    documents: parsed_files.Documents
     usable: str
 
     def changed(self) -> str:
@@ -108,6 +110,7 @@ def preload(runner: str, collections: Sequence[str], started_with: dict[str, str
         with _terminal(), _record_variables() as read:
             _load_ansible()
             _load_collections(collections)
+            documents = parsed_files.parse(collections)
         for name in renew.VARIABLES:
             read.pop(name, None)
     finally:
@@ -124,6 +127,7 @@ def preload(runner: str, collections: Sequence[str], started_with: dict[str, str
         of_the_key=of_the_key,
         configuration=key.fingerprint(constants.CONFIG_FILE or ""),
         files=LoadedFiles.of_this_process(),
+        documents=documents,
         usable=_relative_setting(constants.config),
     )
 

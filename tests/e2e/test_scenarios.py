@@ -1,16 +1,23 @@
-"""Each molecule scenario is one test, on the cluster of $KUBECONFIG with the operator deployed."""
+"""Each molecule scenario is one test, on the cluster of $KUBECONFIG with the operator deployed.
+
+With RUNNER=stock the operator uses the stock ansible-runner meanwhile, and what each scenario
+leaves is compared with what it left when it last ran with the warm one.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import runner
 from collection_root import ensure_collection_root
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -19,12 +26,27 @@ MOLECULE = ("molecule", "--base-config", "molecule/config.yml")
 TIMEOUT_SECONDS = 900
 # It makes a cluster of its own, builds the image and loads it.
 TIMEOUT_KIND_SECONDS = 2400
+KEPT = CHECKOUT / ".cache" / "scenarios"
+# They have a cluster of their own, or run the roles themselves.
+WITHOUT_OPERATOR = ("kind", "runner")
 OPERATOR = (
     "--namespace=postgres-operator-system",
     "deployment/postgres-operator-controller-manager",
 )
 
 Environment = dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def used_runner() -> Iterator[str]:
+    """The operator uses the chosen runner as long as the tests last."""
+    name = runner.chosen()
+    if name == "warm":
+        yield name
+        return
+    runner.switch_to(name)
+    yield name
+    runner.switch_to("warm")
 
 
 @pytest.fixture
@@ -51,8 +73,13 @@ def log(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.mark.e2e
+def test_the_operator_uses_the_runner_that_was_asked_for(used_runner: str) -> None:
+    assert runner.used() == used_runner
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, environment: Environment, log: Path) -> None:
+def test_scenario(scenario: str, environment: Environment, log: Path, used_runner: str) -> None:
     skip_what_cannot_run(scenario)
     timeout = TIMEOUT_KIND_SECONDS if scenario == "kind" else TIMEOUT_SECONDS
     arguments = ("test", "--destroy", "never", "--scenario-name", scenario)
@@ -63,10 +90,23 @@ def test_scenario(scenario: str, environment: Environment, log: Path) -> None:
     if problem:
         # What went wrong is still there to be looked at.
         show_cluster(f"scenario-{scenario}", environment, log)
+    elif scenario not in WITHOUT_OPERATOR:
+        problem = compare_runners(scenario, used_runner)
     run([*MOLECULE, "destroy", "--scenario-name", scenario], environment, log, TIMEOUT_SECONDS)
     if problem:
         print(log.read_text(errors="replace"))
         pytest.fail(f"scenario {scenario}: {problem}", pytrace=False)
+
+
+def compare_runners(scenario: str, name: str) -> str:
+    """Keep what the scenario has left; say in what it differs from what the warm runner left."""
+    kept = {each: KEPT / each / f"{scenario}.json" for each in runner.RUNNERS}
+    runner.write_down(f"scenario-{scenario}", kept[name])
+    if name == "warm" or not kept["warm"].exists():
+        return ""
+    one, other = (json.loads(kept[each].read_text()) for each in ("warm", name))
+    found = runner.differences(one, other)
+    return "\n".join(["the warm and the stock runner differ:", *found]) if found else ""
 
 
 def skip_what_cannot_run(scenario: str) -> None:

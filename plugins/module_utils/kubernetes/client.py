@@ -20,6 +20,7 @@ from kubernetes import config, dynamic
 from kubernetes.client import ApiClient, Configuration, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
+from kubernetes.dynamic.resource import Resource
 
 from ..errors import OperatorError
 
@@ -27,9 +28,35 @@ FIELD_MANAGER = "postgres-operator"
 GROUP_VERSION = "database.example.com/v1"
 # Connect and read, in seconds: a silent API server must end a reconcile, not hang it.
 REQUEST_TIMEOUT = (5, 30)
+# The library's own objects would be made of every answer, only to become plain again.
+_OPTIONS = {"_request_timeout": REQUEST_TIMEOUT, "serialize": False}
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 Object = dict[str, Any]
+
+# The kinds that the roles use, and their names in a URL: to be asked for these the API server need
+# not be asked first what it serves. All are namespaced but the last.
+_KNOWN = {
+    ("v1", "ConfigMap"): "configmaps",
+    ("v1", "Endpoints"): "endpoints",
+    ("v1", "PersistentVolumeClaim"): "persistentvolumeclaims",
+    ("v1", "Pod"): "pods",
+    ("v1", "Secret"): "secrets",
+    ("v1", "Service"): "services",
+    ("v1", "ServiceAccount"): "serviceaccounts",
+    ("apps/v1", "StatefulSet"): "statefulsets",
+    ("batch/v1", "Job"): "jobs",
+    ("events.k8s.io/v1", "Event"): "events",
+    ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
+    ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+    ("rbac.authorization.k8s.io/v1", "Role"): "roles",
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): "rolebindings",
+    (GROUP_VERSION, "Database"): "databases",
+    (GROUP_VERSION, "Backup"): "backups",
+    (GROUP_VERSION, "Restore"): "restores",
+    ("v1", "Namespace"): "namespaces",
+}
+_CLUSTER_SCOPED = frozenset({"Namespace"})
 
 
 class ApiError(OperatorError):
@@ -53,7 +80,7 @@ def _configuration() -> Configuration:
     own = os.environ.get("POSTGRES_OPERATOR_KUBECONFIG")
     if own:
         config.load_kube_config(config_file=own, client_configuration=configuration)
-    elif _SERVICE_ACCOUNT_TOKEN.exists() and "KUBERNETES_SERVICE_HOST" in os.environ:
+    elif in_cluster():
         config.load_incluster_config(client_configuration=configuration)
     else:
         config.load_kube_config(client_configuration=configuration)
@@ -61,8 +88,45 @@ def _configuration() -> Configuration:
 
 
 def in_cluster() -> bool:
-    """Tell whether this process runs in a pod and so reaches other pods by their address."""
+    """Tell whether this process runs in a pod."""
     return _SERVICE_ACCOUNT_TOKEN.exists() and "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def is_on_pod_network() -> bool:
+    """Tell whether this process reaches pods by their address.
+
+    A process outside of the cluster is told so by $POSTGRES_OPERATOR_POD_NETWORK=direct.
+    """
+    return in_cluster() or os.environ.get("POSTGRES_OPERATOR_POD_NETWORK") == "direct"
+
+
+class _Discoverer:
+    """Tells the client library where kinds are served; only unknown ones are asked for."""
+
+    def __init__(self, client: Any, cache_file: Any) -> None:
+        self._client = client
+        self._cache_file = cache_file
+        self._discovered: Any = None
+
+    def get(self, api_version: str, kind: str) -> Any:
+        """Return the client library's resource of a kind."""
+        name = _KNOWN.get((api_version, kind))
+        if not name:
+            self._discovered = self._discovered or dynamic.LazyDiscoverer(
+                self._client, self._cache_file
+            )
+            return self._discovered.get(api_version=api_version, kind=kind)
+        group, _, version = api_version.rpartition("/")
+        return Resource(
+            prefix="apis" if group else "api",
+            group=group,
+            api_version=version,
+            kind=kind,
+            namespaced=kind not in _CLUSTER_SCOPED,
+            name=name,
+            client=self._client,
+            subresources={"status": {"name": f"{name}/status", "kind": kind, "namespaced": True}},
+        )
 
 
 class Cluster:
@@ -73,28 +137,23 @@ class Cluster:
 
     def __init__(self, api: ApiClient) -> None:
         self.api = api
-        with _api_errors("discover the API's resources"):
-            self._dynamic = dynamic.DynamicClient(api)
+        self._dynamic = dynamic.DynamicClient(api, discoverer=_Discoverer)
 
     def _resource(self, api_version: str, kind: str) -> Any:
         try:
             return self._dynamic.resources.get(api_version=api_version, kind=kind)
         except ResourceNotFoundError as error:
-            raise ApiError(
-                f"the cluster does not know {kind} of {api_version}: install the CRDs"
-                " (make install) or use a cluster that serves it",
-                404,
-            ) from error
+            raise _unknown_kind(api_version, kind) from error
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Object | None:
         """Return the object, or None where there is none of that name."""
         with _api_errors(f"read {kind} {namespace}/{name}"):
             resource = self._resource(api_version, kind)
             try:
-                found = resource.get(
-                    name=name, namespace=namespace, _request_timeout=REQUEST_TIMEOUT
-                )
-            except NotFoundError:
+                found = resource.get(name=name, namespace=namespace, **_OPTIONS)
+            except NotFoundError as error:
+                if not _tells_of_an_object(error):
+                    raise _unknown_kind(api_version, kind) from error
                 return None
             return _plain(found)
 
@@ -112,7 +171,7 @@ class Cluster:
                 namespace=namespace or None,
                 label_selector=label_selector,
                 field_selector=field_selector,
-                _request_timeout=REQUEST_TIMEOUT,
+                **_OPTIONS,
             )
             items: list[Object] = _plain(found).get("items", [])
             return items
@@ -142,7 +201,7 @@ class Cluster:
                     namespace=namespace,
                     field_manager=FIELD_MANAGER,
                     force_conflicts=True,
-                    _request_timeout=REQUEST_TIMEOUT,
+                    **_OPTIONS,
                     **({"dry_run": "All"} if dry_run else {}),
                 )
             )
@@ -156,7 +215,7 @@ class Cluster:
                     body=manifest,
                     namespace=manifest["metadata"]["namespace"],
                     field_manager=FIELD_MANAGER,
-                    _request_timeout=REQUEST_TIMEOUT,
+                    **_OPTIONS,
                 )
             )
 
@@ -184,7 +243,7 @@ class Cluster:
                 namespace=namespace,
                 content_type="application/merge-patch+json",
                 field_manager=FIELD_MANAGER,
-                _request_timeout=REQUEST_TIMEOUT,
+                **_OPTIONS,
             )
         )
 
@@ -207,7 +266,7 @@ class Cluster:
         with _api_errors(f"delete {kind} {namespace}/{name}"):
             try:
                 self._resource(api_version, kind).delete(
-                    name=name, namespace=namespace, body=body, _request_timeout=REQUEST_TIMEOUT
+                    name=name, namespace=namespace, body=body, **_OPTIONS
                 )
             except NotFoundError:
                 return False
@@ -236,6 +295,22 @@ def _api_errors(doing: str) -> Iterator[None]:
         ) from error
 
 
+def _unknown_kind(api_version: str, kind: str) -> ApiError:
+    return ApiError(
+        f"the cluster does not know {kind} of {api_version}: install the CRDs"
+        " (make install) or use a cluster that serves it",
+        404,
+    )
+
+
+def _tells_of_an_object(error: Any) -> bool:
+    """Tell a missing object from a path that the API server does not serve: that is plain text."""
+    try:
+        return bool(json.loads(error.body)["kind"] == "Status")
+    except (TypeError, ValueError, KeyError):
+        return False
+
+
 def _server_message(error: Any) -> str:
     """Return what the API server's Status object says, else the HTTP reason."""
     try:
@@ -245,6 +320,6 @@ def _server_message(error: Any) -> str:
 
 
 def _plain(found: Any) -> Object:
-    """Return a client library's result as a plain dict."""
-    result: Object = found.to_dict()
+    """Return the object that an answer of the API server holds."""
+    result: Object = json.loads(found.data)
     return result

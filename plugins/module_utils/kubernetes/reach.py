@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kubernetes.client import CoreV1Api
 from kubernetes.stream import portforward
 
-from .client import Cluster, in_cluster
+from .client import Cluster, is_on_pod_network
 
 _BUFFER_BYTES = 65536
 
@@ -31,7 +31,7 @@ def reach(cluster: Cluster, namespace: str, pod: str, pod_ip: str, port: int) ->
     Outside the cluster (make run, ansible-runner on a laptop) it is a port of the loopback
     interface, each connection to which becomes a port-forward.
     """
-    if in_cluster():
+    if is_on_pod_network():
         yield Address(pod_ip, port)
         return
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -1,0 +1,91 @@
+"""Whether a Database is at rest: all is as its spec says, and a reconcile would write nothing.
+
+It is asked before anything else, as nearly every reconcile is of such a Database. The answer rests
+on the same reads, the same SQL and the same decisions as the whole reconcile: only what was
+applied is compared with what is remembered of it, in place of being rendered and applied anew.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import OperatorError
+from ..kubernetes.applied import is_unchanged
+from ..kubernetes.client import Cluster, Object
+from ..kubernetes.secrets import ensure_credentials, ensure_internal
+from ..status.deciders import decide
+from ..status.decision import build_status, merge_patch
+from .instances import describe, look, newest_revision
+from .members import Member
+from .primary import provision_and_look
+from .rollout import Action, next_step
+
+
+class _Memory:
+    """A cluster whose objects are read once."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[tuple[str, ...], Object | None] = {}
+
+    def get(self, *key: str) -> Object | None:
+        if key not in self._known:
+            api_version, kind, namespace, name = key
+            self._known[key] = self._cluster.get(api_version, kind, namespace, name)
+        return self._known[key]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+
+def is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool) -> bool:
+    """Tell whether there is nothing to do for a Database.
+
+    Whatever is in doubt, or fails, is for the whole reconcile: that one tells what is wrong.
+
+    Args:
+        resource: the Database.
+        inputs: the digest of what its objects are made from.
+        has_data: whether it has volumes.
+    """
+    if resource.get("status", {}).get("phase") != "Ready":
+        return False
+    memory: Any = _Memory(cluster)
+    try:
+        return _is_at_rest(memory, resource, inputs, has_data)
+    except OperatorError:
+        return False
+
+
+def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool) -> bool:
+    name, namespace = resource["metadata"]["name"], resource["metadata"]["namespace"]
+    stateful_set = cluster.get("apps/v1", "StatefulSet", namespace, name)
+    if stateful_set is None or not is_unchanged(cluster, stateful_set, inputs):
+        return False
+    members, leader = look(cluster, namespace, name)
+    replicas = resource["spec"]["replicas"]
+    step = next_step(members, leader, newest_revision(stateful_set), replicas)
+    primary = next((member for member in members if _leads(member, leader)), None)
+    if step.action is not Action.NOTHING or primary is None:
+        return False
+    if ensure_internal(cluster, resource, has_data, dry_run=True):
+        return False
+    if ensure_credentials(cluster, resource, dry_run=True):
+        return False
+    looked = provision_and_look(cluster, resource, leader, primary.pod_ip, check_mode=False)
+    if looked["changed"]:
+        return False
+    observation = {
+        "replicas": replicas,
+        "instances": [describe(member) for member in members],
+        "primary": leader,
+        "server": looked["server"],
+    }
+    decision = decide(resource, observation)
+    status = build_status(resource, decision, datetime.now(UTC))
+    return decision.requeue_after is None and not merge_patch(resource["status"], status)
+
+
+def _leads(member: Member, leader: str) -> bool:
+    return (member.name, member.role, member.state) == (leader, "primary", "running")

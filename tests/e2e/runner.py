@@ -1,0 +1,119 @@
+"""Which ansible-runner the operator uses in the scenarios, and whether both lead to the same.
+
+`RUNNER=stock` has the operator execute the real ansible-runner (WARM_RUNNER=off); `warm`, the
+default, is how it is deployed. What a scenario leaves is written down without what differs
+between any two runs: times, addresses, sizes, who leads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEPLOYMENT = "deployment/postgres-operator-controller-manager"
+NAMESPACE = "postgres-operator-system"
+RUNNERS = {"warm": "WARM_RUNNER-", "stock": "WARM_RUNNER=off"}
+SOCKETS = "/tmp/warm-runner-65532/*.socket"
+
+# Of a status, what the same scenario always ends with.
+LASTING = ("phase", "ready", "instancesReady", "replicas", "readyReplicas", "version", "secretName")
+# A scheduled Backup's run is named by its time, any Job by its resource's UID.
+NAMED_BY_CHANCE = re.compile(r"-(\d{14}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+
+
+def chosen() -> str:
+    """Return the runner that $RUNNER names."""
+    name = os.environ.get("RUNNER") or "warm"
+    if name not in RUNNERS:
+        raise ValueError(f"RUNNER={name} is not known: write {' or '.join(RUNNERS)}")
+    return name
+
+
+def kubectl(*arguments: str) -> str:
+    """Run kubectl and return what it printed."""
+    program = CHECKOUT / ".cluster" / "bin" / "kubectl"
+    command = [str(program) if program.exists() else "kubectl", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
+    return done.stdout
+
+
+def switch_to(name: str) -> None:
+    """Have the deployed operator use a runner from now on."""
+    kubectl("-n", NAMESPACE, "set", "env", DEPLOYMENT, "--containers=manager", RUNNERS[name])
+    kubectl("-n", NAMESPACE, "rollout", "status", DEPLOYMENT, "--timeout=180s")
+
+
+def used() -> str:
+    """Return the runner that the operator's container really has."""
+    script = f"ls {SOCKETS} >/dev/null 2>&1 && echo warm || echo stock"
+    found = kubectl("-n", NAMESPACE, "exec", DEPLOYMENT, "-c", "manager", "--", "sh", "-c", script)
+    return found.strip()
+
+
+def write_down(namespace: str, path: Path) -> None:
+    """Keep what a scenario has left in its namespace."""
+    resources = json.loads(kubectl("-n", namespace, "get", "postgres", "-o", "json"))
+    events = json.loads(kubectl("-n", namespace, "get", "events.events.k8s.io", "-o", "json"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(describe(resources["items"], events["items"]), indent=2) + "\n")
+
+
+def describe(resources: list[Any], events: list[Any]) -> dict[str, Any]:
+    """Return statuses by resource, and the kinds of Event that there were about each."""
+    found: dict[str, Any] = {}
+    for resource in resources:
+        status = resource.get("status", {})
+        found.setdefault(_name(resource["kind"], resource["metadata"]["name"]), []).append(
+            {
+                "fields": sorted(status),
+                "status": {key: status[key] for key in LASTING if key in status},
+                "conditions": sorted(
+                    [condition["type"], condition["status"], condition["reason"]]
+                    for condition in status.get("conditions", [])
+                ),
+            }
+        )
+    told: dict[str, set[str]] = {}
+    for event in events:
+        about = event.get("regarding", {})
+        if event.get("reportingController", "").startswith("database.example.com/"):
+            told.setdefault(_name(about["kind"], about["name"]), set()).add(event["reason"])
+    # How many runs a schedule has had by now is chance: one of each outcome is kept.
+    unique = {
+        name: sorted({json.dumps(one, sort_keys=True) for one in several})
+        for name, several in found.items()
+    }
+    return {
+        "resources": {name: [json.loads(one) for one in unique[name]] for name in sorted(unique)},
+        "events": {name: sorted(told[name]) for name in sorted(told)},
+    }
+
+
+def _name(kind: str, name: str) -> str:
+    return f"{kind}/{NAMED_BY_CHANCE.sub('-*', name)}"
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return what two descriptions of the same scenario do not share.
+
+    A state that lasts only moments may be told by one and be over for the other, so of the Events
+    only those count whose reason the resource has in the end.
+    """
+    problems = []
+    for name in sorted(one["resources"].keys() | other["resources"].keys()):
+        left, right = one["resources"].get(name), other["resources"].get(name)
+        if left != right:
+            problems.append(f"{name}:\n  {json.dumps(left)}\n  {json.dumps(right)}")
+            continue
+        last = {reason for state in left for _, _, reason in state["conditions"]}
+        told = [last & set(side["events"].get(name, ())) for side in (one, other)]
+        if told[0] != told[1]:
+            problems.append(f"Events of {name}: {sorted(told[0])}, {sorted(told[1])}")
+    return problems

@@ -1,0 +1,87 @@
+"""The switch between the runners: what it tells the operator, and what it calls a difference."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "e2e"))
+import runner
+
+
+def resource(kind: str, name: str, phase: str, reason: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "metadata": {"name": name},
+        "status": {
+            "phase": phase,
+            "primary": "app-0",
+            "conditions": [{"type": "Ready", "status": "True", "reason": reason, "message": "m"}],
+        },
+    }
+
+
+def event(kind: str, name: str, reason: str) -> dict[str, Any]:
+    return {
+        "regarding": {"kind": kind, "name": name},
+        "reason": reason,
+        "reportingController": "database.example.com/postgres-operator",
+    }
+
+
+def left(phase: str = "Ready", reason: str = "Verified", told: str = "Verified") -> dict[str, Any]:
+    events = [event("Database", "app", told), event("Database", "app", "Provisioning")]
+    return runner.describe([resource("Database", "app", phase, reason)], events)
+
+
+def test_the_same_is_the_same_whoever_leads_and_whatever_passed_by() -> None:
+    other = resource("Database", "app", "Ready", "Verified")
+    other["status"]["primary"] = "app-1"
+    described = runner.describe([other], [event("Database", "app", "Verified")])
+    assert runner.differences(left(), described) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        left(phase="Failed"),
+        left(reason="Broken", told="Broken"),
+        left(told="Provisioning"),
+        runner.describe([], []),
+    ],
+    ids=["phase", "reason", "event", "missing"],
+)
+def test_another_outcome_is_a_difference(other: dict[str, Any]) -> None:
+    assert runner.differences(left(), other)
+    assert runner.differences(other, left())
+
+
+def test_a_field_that_only_one_writes_is_a_difference() -> None:
+    other = copy.deepcopy(left())
+    other["resources"]["Database/app"][0]["fields"].append("endpoint")
+    assert runner.differences(left(), other)
+
+
+def test_runs_of_a_schedule_count_by_their_outcome() -> None:
+    runs = [resource("Backup", f"b-2026010100000{n}", "Completed", "BackupCompleted") for n in "12"]
+    assert runner.differences(runner.describe(runs, []), runner.describe(runs[:1], [])) == []
+
+
+def test_the_switch_sets_the_operators_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr(runner, "kubectl", lambda *arguments: called.append(arguments) or "")
+    runner.switch_to("stock")
+    runner.switch_to("warm")
+    set_env = [arguments[-1] for arguments in called if "env" in arguments]
+    assert set_env == ["WARM_RUNNER=off", "WARM_RUNNER-"]
+    assert sum("rollout" in arguments for arguments in called) == 2
+
+
+def test_an_unknown_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNNER", "cold")
+    with pytest.raises(ValueError, match="write warm or stock"):
+        runner.chosen()

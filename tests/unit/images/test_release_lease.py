@@ -1,0 +1,125 @@
+"""The operator's lease is given up by who held it, and only once nothing of it runs any more."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "build" / "operator" / "release_lease.py"
+OPERATOR = ("--leader-elect", "--leader-election-id=operator")
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """An API server that has one Lease."""
+
+    lease: dict[str, Any]
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).lease = json.loads(body)
+        self._answer()
+
+    def _answer(self) -> None:
+        body = json.dumps(self.lease).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[Path]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        path = tmp_path / "kubeconfig"
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        document = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {}}],
+            "current-context": "c",
+        }
+        path.write_text(json.dumps(document))
+        yield path
+        server.shutdown()
+
+
+def hold(holder: str) -> None:
+    Api.lease = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "operator", "namespace": "default"},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15},
+    }
+
+
+def start(kubeconfig: Path, shell: str, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, SCRIPT, "/bin/sh", "-c", shell, "operator", *options]
+    return subprocess.Popen(
+        command, env=os.environ | {"KUBECONFIG": str(kubeconfig)}, text=True, stdout=-1, stderr=-2
+    )
+
+
+def test_the_lease_of_this_pod_is_given_up(kubeconfig: Path) -> None:
+    hold(f"{os.uname().nodename}_8f7e")
+    process = start(kubeconfig, "exit 3", *OPERATOR)
+    assert process.wait(30) == 3, process.stdout.read()
+    assert not Api.lease["spec"]["holderIdentity"]
+
+
+def test_the_lease_of_another_pod_is_left_alone(kubeconfig: Path) -> None:
+    hold(f"{os.uname().nodename}-2_8f7e")
+    assert start(kubeconfig, "exit 0", *OPERATOR).wait(30) == 0
+    assert Api.lease["spec"]["holderIdentity"] == f"{os.uname().nodename}-2_8f7e"
+
+
+def test_without_leader_election_the_lease_is_not_looked_for(tmp_path: Path) -> None:
+    process = start(tmp_path / "none", "exit 0")
+    assert process.communicate(timeout=30) == ("", None)
+
+
+def test_what_the_command_leaves_running_is_killed_first(kubeconfig: Path, tmp_path: Path) -> None:
+    hold(f"{os.uname().nodename}_8f7e")
+    left = tmp_path / "left"
+    process = start(kubeconfig, f"setsid sleep 300 & echo $! > {left}; exit 0", *OPERATOR)
+    assert process.wait(30) == 0
+    assert not Path("/proc", left.read_text().strip()).exists()
+    assert not Api.lease["spec"]["holderIdentity"]
+
+
+def test_the_command_gets_the_signal(kubeconfig: Path, tmp_path: Path) -> None:
+    hold(f"{os.uname().nodename}_8f7e")
+    ready = tmp_path / "ready"
+    shell = f"trap 'exit 5' TERM; touch {ready}; while :; do sleep 0.1; done"
+    process = start(kubeconfig, shell, *OPERATOR)
+    while not ready.exists():
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 5
+    assert not Api.lease["spec"]["holderIdentity"]
+
+
+def test_an_api_server_that_is_away_changes_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path / "none", "exit 4", *OPERATOR)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert "was not given up" in output
