@@ -90,6 +90,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
     read_unfinished,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
+    is_first_restore,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import list_runs
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
     read_safety_backup,
@@ -171,7 +174,7 @@ def _look(cluster: Cluster, resource: Object) -> _Found:
     database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     backup = _find_backup(cluster, namespace, backup_name)
-    blocked = find_database_block(database_name, database)
+    blocked = find_database_block(database_name, database, is_first_restore(resource))
     blocked = blocked or find_backup_block(backup_name, backup)
     if blocked or database is None or backup is None:
         return _Found(database, backup, blocked)

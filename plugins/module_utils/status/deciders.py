@@ -53,6 +53,9 @@ def _database(observation: Mapping[str, Any]) -> database.Observation:
         primary=observation.get("primary", ""),
         rollout=observation.get("rollout", ""),
         server=_server(observation.get("server")),
+        restoring=_pair(observation.get("restoring")),
+        unrestorable=_pair(observation.get("unrestorable")),
+        restored_from=observation.get("restored_from", ""),
     )
 
 

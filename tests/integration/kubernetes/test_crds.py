@@ -304,6 +304,7 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
         ("Database", {"storage": {"storageClass": "other"}}, "storage cannot be changed"),
         ("Database", {"databaseName": "other"}, "databaseName cannot be changed"),
         ("Database", {"username": "other"}, "username cannot be changed"),
+        ("Database", {"backupRef": {"name": "b"}}, "backupRef cannot be changed, for it says what"),
         ("Backup", {"databaseRef": {"name": "other"}}, BACKUP_FIXED),
         ("Backup", {"schedule": "0 3 * * *"}, BACKUP_FIXED),
         (
