@@ -27,6 +27,16 @@ options:
     description: Name of the database in PostgreSQL.
     type: str
     required: true
+  unfinished:
+    description:
+      - UIDs of Backups of the same Database that may be at work. What others have left in the store without finishing it
+        is removed, if it is older than O(unfinished_listed).
+    type: list
+    elements: str
+    default: []
+  unfinished_listed:
+    description: When O(unfinished) was true, as RFC 3339. Without it nothing of others is removed.
+    type: str
 author: [postgres-operator maintainers]
 """
 
@@ -65,6 +75,7 @@ steps:
   returned: success
 """
 
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
@@ -74,6 +85,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.create im
     check_versions,
     create_artifact,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import OtherBackups
+from ansible_collections.postgres.operator.plugins.module_utils.errors import InvalidInput
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **options.CONNECTION_OPTIONS,
@@ -81,6 +94,8 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **options.SELECTION_OPTIONS,
     **options.RUN_OPTIONS,
     "database": {"type": "str", "required": True},
+    "unfinished": {"type": "list", "elements": "str", "default": []},
+    "unfinished_listed": {"type": "str"},
 }
 
 
@@ -92,6 +107,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         location=options.location(params),
         jobs=params["jobs"],
         selection=options.selection(params),
+        others=_others(params),
     )
     if check_mode and not request.store.is_finished(request.location):
         check_versions(request.parameters)
@@ -103,6 +119,21 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "artifact": outcome.artifact.summary(),
         "steps": options.steps(progress),
     }
+
+
+def _others(params: dict[str, Any]) -> OtherBackups | None:
+    if not params["unfinished_listed"]:
+        return None
+    try:
+        listed = datetime.fromisoformat(params["unfinished_listed"])
+    except ValueError:
+        listed = datetime.min
+    if listed.tzinfo is None:
+        raise InvalidInput(
+            f"unfinished_listed {params['unfinished_listed']!r} is not a time such as"
+            " 2026-01-31T02:00:00Z"
+        )
+    return OtherBackups(frozenset(params["unfinished"]), listed)
 
 
 def main() -> None:

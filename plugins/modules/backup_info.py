@@ -49,6 +49,10 @@ job_name:
   description: The name of the Backup's Job.
   type: str
   returned: where the Backup has no schedule
+variables:
+  description: The playbook's variables that come from the Backup and from those beside it.
+  type: dict
+  returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
   type: bool
@@ -65,6 +69,7 @@ observation:
 """
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
@@ -85,6 +90,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objec
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
     list_unfinished,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
 )
@@ -117,13 +123,18 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     job = read_job(cluster, namespace, name, "BackupFailed")
     blocked = None if job else find_database_block(database_name, database)
     limits = Limits(params["max_active"], params["max_active_per_destination"])
+    variables: dict[str, Any] = {}
     if job is None and blocked is None:
-        blocked = find_queue_block(resource, list_unfinished(cluster), limits)
+        listed = datetime.now(UTC)
+        unfinished = list_unfinished(cluster)
+        blocked = find_queue_block(resource, unfinished, limits)
+        variables = _variables(resource, unfinished, listed)
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
         "job_name": name,
+        "variables": variables,
         "start": job is None and blocked is None,
         "next": _find_next(cluster, resource, limits) if job and job.result else [],
         "observation": {
@@ -131,6 +142,24 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "blocked": blocked,
             "job": asdict(job) if job else None,
         },
+    }
+
+
+def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> dict[str, Any]:
+    """Return the playbook's variables that come from the Backup and from those beside it."""
+    metadata, spec = resource["metadata"], resource["spec"]
+    beside = [
+        other["metadata"]["uid"]
+        for other in unfinished
+        if other["metadata"]["namespace"] == metadata["namespace"]
+        and other["spec"]["databaseRef"] == spec["databaseRef"]
+    ]
+    return {
+        "artifact_database": spec["databaseRef"]["name"],
+        "artifact_uid": metadata["uid"],
+        "unfinished": beside,
+        "unfinished_listed": format_time(listed),
+        **{key: spec[key] for key in ("include", "exclude") if key in spec},
     }
 
 

@@ -122,23 +122,26 @@ def _start(
             machine.connect()
     control_plane.start_api(control, pki)
     api = Api(pki)
-    imports = [
-        pool.submit(_start_node, machine, pki, system, stand_ins, progress) for machine in nodes
-    ]
+    starts = [pool.submit(_start_node, machine, pki, system) for machine in nodes]
     with progress.step("API server ready"):
         _await(api.ready, API_SECONDS, "the API server is not ready", control, "kube-apiserver")
     control_plane.start_controllers(control, pki)
-    with progress.step("apply name service and storage"):
-        addons.apply(pki)
     wanted = {machine.name for machine in nodes}
     with progress.step(f"{len(wanted)} node(s) Ready"):
         _await(
-            lambda: wanted <= api.ready_nodes(since) or any(_failed(job) for job in imports),
+            lambda: wanted <= api.ready_nodes(since) or any(_failed(job) for job in starts),
             NODE_SECONDS,
             "not every node is Ready",
             nodes[0],
             "kubelet",
         )
+    # Pods whose image is yet to be built would be tried ever more seldom.
+    with progress.step("every node has the system images"):
+        for job in starts:
+            job.result()
+    imports = [pool.submit(_import_stand_ins, machine, stand_ins, progress) for machine in nodes]
+    with progress.step("apply name service and storage"):
+        addons.apply(pki)
     with progress.step("names are answered on every node"):
         for machine in nodes:
             _await(
@@ -170,16 +173,16 @@ def _daemons(machine: Machine) -> tuple[str, ...]:
     return node.DAEMONS if machine.is_node else control_plane.DAEMONS
 
 
-def _start_node(
-    machine: Machine,
-    pki: Pki,
-    system: Future[Path],
-    stand_ins: list[Future[list[Path]]],
-    progress: Progress,
-) -> None:
-    """Start a node and give it the images, those that it cannot be Ready without first."""
+def _start_node(machine: Machine, pki: Pki, system: Future[Path]) -> None:
+    """Start a node and give it the images of what every cluster runs."""
     node.start(machine, pki)
     node.import_archive(machine, system.result(), replace=False)
+
+
+def _import_stand_ins(
+    machine: Machine, stand_ins: list[Future[list[Path]]], progress: Progress
+) -> None:
+    """Give a node the PostgreSQL images."""
     for future in stand_ins:
         for path in future.result():
             with progress.step(f"{machine.name} has {path.stem.rsplit('-', 1)[0]}"):

@@ -26,6 +26,7 @@ from ..store.location import Location
 from . import manifest as manifests
 from .artifact import Artifact, hash_stream, load_artifact
 from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
+from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
     DUMP_FOLDER,
     FORMAT_VERSION,
@@ -77,6 +78,7 @@ class BackupRequest:
         parameters: the server, a superuser, and the database as ``dbname``.
         jobs: processes that pg_dump works with.
         selection: whose rows are dumped; None for all.
+        others: what is known of other backups of the Database; None removes no leftovers of theirs.
     """
 
     parameters: ConnectionParameters
@@ -84,6 +86,7 @@ class BackupRequest:
     location: Location
     jobs: int = 1
     selection: Selection | None = None
+    others: OtherBackups | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,8 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
         return BackupOutcome(load_artifact(request.store, request.location), adopted=True)
     started = now_text()
     versions = check_versions(request.parameters)
+    if request.others:
+        remove_leftovers(request.store, request.location, request.others, progress)
     with _artifact_folder(request) as folder:
         content = _dump(request, folder, versions, progress)
         with progress.step("Computing checksums"):

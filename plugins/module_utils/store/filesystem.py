@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
@@ -107,6 +108,20 @@ class FilesystemStore:
             _remove_tree(folder)
             return True
 
+    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
+        """The UIDs below which there are files but no manifest, and when something changed last."""
+        folder = self.root / namespace / database
+        found = {}
+        with store_errors(f"looking for what unfinished backups left in {folder}"):
+            if not _exists(folder):
+                return {}
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if _exists(Path(entry.path) / MANIFEST_NAME):
+                        continue
+                    found[entry.name] = _last_change(Path(entry.path))
+        return found
+
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """The manifest's bytes, read from the disk.
 
@@ -172,6 +187,13 @@ def _exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def _last_change(folder: Path) -> datetime:
+    """The newest time of a folder and of those in it: that of files which were added."""
+    folders = [folder, *(path for path in folder.glob("*/") if not path.is_symlink())]
+    newest = max(path.lstat().st_mtime for path in folders)
+    return datetime.fromtimestamp(newest, UTC)
 
 
 def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -1,0 +1,90 @@
+"""What killed backups left in the store goes with the next backup; nothing else does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import (
+    OtherBackups,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
+    FilesystemStore,
+)
+
+NOW = datetime.now(UTC)
+AN_HOUR_AGO = NOW - timedelta(hours=1)
+
+
+def leave(
+    bench, name: str, changed: datetime = AN_HOUR_AGO, changed_inside: datetime | None = None
+) -> Path:
+    """A folder as a killed backup leaves it."""
+    folder = bench.folder.parent / name
+    (folder / "dump").mkdir(parents=True)
+    (folder / "dump" / "1.dat.gz").write_bytes(b"half")
+    for path, moment in ((folder / "dump", changed_inside or changed), (folder, changed)):
+        os.utime(path, (moment.timestamp(), moment.timestamp()))
+    return folder
+
+
+def back_up(bench, *unfinished: str, listed: datetime = NOW) -> None:
+    others = OtherBackups(frozenset(unfinished), listed)
+    create_artifact(replace(bench.backup_request(), others=others))
+
+
+def test_what_nobody_works_on_is_removed(bench) -> None:
+    left = leave(bench, str(uuid.uuid4()))
+    back_up(bench)
+    assert not left.exists()
+    assert (bench.folder / "manifest.json").exists()
+
+
+def test_what_somebody_works_on_stays(bench) -> None:
+    at_work = leave(bench, "at-work")
+    just_begun = leave(bench, "just-begun", NOW)
+    still_written = leave(bench, "still-written", changed_inside=NOW)
+    back_up(bench, "at-work")
+    assert at_work.exists()
+    assert just_begun.exists()
+    assert still_written.exists()
+
+
+def test_finished_artifacts_and_what_is_not_ours_stay(bench) -> None:
+    bench.backup()
+    old = bench.folder.parent / "old"
+    shutil.copytree(bench.folder, old)
+    os.utime(old, (0, 0))
+    strange = leave(bench, "Not ours")
+    elsewhere = bench.store.root / "ns" / "other" / "x"
+    elsewhere.mkdir(parents=True)
+    os.utime(elsewhere, (0, 0))
+    bench.store.remove(bench.location)
+    back_up(bench)
+    assert (old / "manifest.json").exists()
+    assert strange.exists()
+    assert elsewhere.exists()
+
+
+def test_whoever_knows_nothing_of_others_removes_nothing(bench) -> None:
+    left = leave(bench, "left")
+    bench.backup()
+    assert left.exists()
+
+
+def test_what_cannot_be_removed_stops_no_backup(bench, monkeypatch) -> None:
+    left = leave(bench, "left")
+
+    def refuse(*_: object) -> bool:
+        raise errors.StoreDenied("no")
+
+    monkeypatch.setattr(FilesystemStore, "remove", refuse)
+    back_up(bench)
+    assert left.exists()
+    assert (bench.folder / "manifest.json").exists()

@@ -1,0 +1,166 @@
+"""What a Restore does at one look, with an API server of a few lines."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.postgres.operator.plugins.modules import restore_info
+
+NAMES = {"name": "undo", "namespace": "shop"}
+
+
+class FakeCluster:
+    """Objects by kind and name."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def add(self, kind: str, name: str, **content: Any) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": "shop", "uid": f"{name}-0000-uid"}
+        made = {"kind": kind, "metadata": metadata | content.pop("metadata", {}), **content}
+        self.objects[kind, name] = made
+        return made
+
+    def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
+        return copy.deepcopy(self.objects.get((kind, name)))
+
+    def list(self, _version: str, kind: str, *_: Any, **__: Any) -> list[Any]:
+        return [copy.deepcopy(o) for (k, _), o in self.objects.items() if k == kind]
+
+
+def completed(**status: Any) -> dict[str, Any]:
+    location = {"backupLocation": "pvc://app-backups/x", "sha256": "ab"}
+    return {"phase": "Completed", **location, **status}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    fake = FakeCluster()
+    fake.add(
+        "Database",
+        "app",
+        spec={"databaseName": "shop"},
+        status={"phase": "Ready", "ready": True},
+    )
+    fake.add("PersistentVolumeClaim", "app-backups")
+    fake.add(
+        "Backup",
+        "nightly-20260101030000",
+        metadata={
+            "labels": {"database.example.com/plan": "nightly"},
+            "ownerReferences": [{"kind": "Backup", "uid": "nightly-0000-uid"}],
+        },
+        spec={
+            "databaseRef": {"name": "app"},
+            "verify": "restore",
+            "deletionPolicy": "Retain",
+            "destination": {"s3": {"bucket": "safe"}},
+        },
+        status=completed(),
+    )
+    fake.add("Backup", "nightly", spec={"databaseRef": {"name": "app"}, "schedule": "0 3 * * *"})
+    monkeypatch.setattr(restore_info, "connect", lambda: fake)
+    return fake
+
+
+def look(cluster: FakeCluster, **spec: Any) -> dict[str, Any]:
+    base = {
+        "databaseRef": {"name": "app"},
+        "backupRef": {"name": "nightly"},
+        "keepPrevious": "24h",
+    }
+    cluster.add("Restore", "undo", spec={**base, **spec})
+    return restore_info.run(NAMES, False)
+
+
+def test_first_there_is_the_safety_backup_and_then_the_job(cluster: FakeCluster) -> None:
+    found = look(cluster)
+    safety = found["safety_backup"]
+    assert not found["start"]
+    assert safety["metadata"]["name"] == "undo-safety-undo-000"
+    assert "ownerReferences" not in safety["metadata"]
+    assert safety["spec"] == {
+        "databaseRef": {"name": "app"},
+        "deletionPolicy": "Delete",
+        "destination": {"s3": {"bucket": "safe"}},
+    }
+    assert look(cluster)["safety_backup"] == safety, "a killed operator makes no other one"
+
+    made = cluster.add("Backup", safety["metadata"]["name"], spec=safety["spec"], status={})
+    for phase in ("Pending", "InProgress"):
+        made["status"] = {"phase": phase}
+        found = look(cluster)
+        assert (found["start"], found["safety_backup"]) == (False, {})
+    made["status"] = completed()
+    found = look(cluster)
+    assert found["start"]
+    assert found["job_annotations"] == {
+        "database.example.com/backup": "nightly-20260101030000",
+        "database.example.com/safety-backup": "undo-safety-undo-000",
+    }
+
+
+def test_it_is_not_made_while_the_restore_is_blocked_or_refused(cluster: FakeCluster) -> None:
+    assert look(cluster, pointInTime="2026-01-01T00:00:00Z")["safety_backup"] == {}
+    assert look(cluster, backupRef={"name": "none"})["safety_backup"] == {}
+    cluster.objects["Database", "app"]["status"] = {"phase": "Deploying"}
+    assert look(cluster)["safety_backup"] == {}
+
+
+def test_a_failed_one_ends_the_restore(cluster: FakeCluster) -> None:
+    told = {"type": "BackupReady", "reason": "NoSpace", "message": "full"}
+    status = {"phase": "Failed", "conditions": [told]}
+    cluster.add("Backup", "undo-safety-undo-000", spec={}, status=status)
+    found = look(cluster)
+    assert not found["start"]
+    assert found["observation"]["safety"]["reason"] == "NoSpace"
+
+
+def test_what_the_job_is_told(cluster: FakeCluster) -> None:
+    include = {"tables": ["public.song"]}
+    found = look(cluster, targetDatabase="other", include=include, dryRun=True)
+    assert found["start"]
+    assert found["variables"] == {
+        "artifact_database": "app",
+        "artifact_uid": "nightly-20260101030000-0000-uid",
+        "artifact_sha256": "ab",
+        "restore_uid": "undo-0000-uid",
+        "keep_previous_seconds": 86400,
+        "dry_run": True,
+        "partial": True,
+        "include": include,
+        "postgres_database": "other",
+    }
+    found = look(cluster, safetyBackup=False)
+    assert found["variables"]["partial"] is False
+    assert "postgres_database" not in found["variables"]
+
+
+def test_a_claim_that_is_gone_is_told(cluster: FakeCluster) -> None:
+    del cluster.objects["PersistentVolumeClaim", "app-backups"]
+    found = look(cluster)
+    assert not found["start"]
+    assert found["observation"]["refused"][0] == "BackupLocationMissing"
+    assert "app-backups" in found["observation"]["refused"][1]
+
+
+def test_a_plan_without_a_run_is_waited_for(cluster: FakeCluster) -> None:
+    del cluster.objects["Backup", "nightly-20260101030000"]
+    assert look(cluster)["observation"]["blocked"][0] == "BackupNotCompleted"
+
+
+def test_once_there_is_a_job_nothing_else_is_looked_at(cluster: FakeCluster) -> None:
+    job = cluster.add(
+        "Job",
+        "undo-restore-undo-000",
+        metadata={"annotations": {"database.example.com/backup": "nightly-1"}},
+        spec={"template": {"spec": {"containers": []}}},
+    )
+    assert job["metadata"]["name"] == look(cluster)["job_name"]
+    cluster.objects.pop(("Backup", "nightly"))
+    found = look(cluster)
+    assert not found["start"]
+    assert found["observation"]["job"]["annotations"]["database.example.com/backup"] == "nightly-1"
+    assert found["observation"]["blocked"] is None
