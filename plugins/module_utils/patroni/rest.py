@@ -17,7 +17,6 @@ from ..kubernetes.secrets import ensure_credentials, ensure_internal
 from ..status.deciders import decide
 from ..status.decision import build_status, merge_patch
 from .instances import describe, look, newest_revision
-from .members import Member
 from .primary import provision_and_look
 from .rollout import Action, next_step
 
@@ -69,7 +68,7 @@ def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool)
     members, leader = look(cluster, namespace, name)
     replicas = resource["spec"]["replicas"]
     step = next_step(members, leader, newest_revision(stateful_set), replicas)
-    primary = next((member for member in members if _leads(member, leader)), None)
+    primary = next((m for m in members if m.name == leader and m.leading), None)
     if step.action is not Action.NOTHING or primary is None:
         return False
     if ensure_internal(cluster, resource, has_data, dry_run=True):
@@ -101,7 +100,3 @@ def _rounded(status: Object) -> Object:
         for instance in status.get("instances", [])
     ]
     return {**status, "instances": instances}
-
-
-def _leads(member: Member, leader: str) -> bool:
-    return (member.name, member.role, member.state) == (leader, "primary", "running")
