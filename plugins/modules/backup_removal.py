@@ -46,6 +46,10 @@ job_name:
   description: The name of the Job that removes the files.
   type: str
   returned: where the Backup exists
+untold:
+  description: What no Event could tell, since the namespace is going; empty where there is nothing.
+  type: str
+  returned: where the Backup exists
 """
 
 from datetime import UTC, datetime
@@ -55,6 +59,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.ansible_module i
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes import events
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
+    ApiError,
     Cluster,
     Object,
     connect,
@@ -69,6 +74,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import parse_time
 from ansible_collections.postgres.operator.plugins.module_utils.status.removal import (
+    Event,
     Observation,
     next_step,
 )
@@ -106,19 +112,29 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             waited=(now - parse_time(backup["metadata"]["deletionTimestamp"])).total_seconds(),
         )
     )
+    untold = ""
     if not check_mode:
         if step.action == "cancel":
             cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
-        if step.event:
-            event = step.event
-            events.record(cluster, backup, event.warning, event.reason, event.message, now)
+        if step.event and not _tell(cluster, backup, step.event, now):
+            untold = step.event.message
     return {
         "changed": step.action == "cancel",
         "action": "wait" if step.action == "cancel" else step.action,
         "resource": backup,
         "claim": claim or {},
         "job_name": removal_job,
+        "untold": untold,
     }
+
+
+def _tell(cluster: Cluster, backup: Object, event: Event, now: datetime) -> bool:
+    """Write the Event; False where a namespace that is going takes none: it holds up nothing."""
+    try:
+        events.record(cluster, backup, event.warning, event.reason, event.message, now)
+    except ApiError:
+        return False
+    return True
 
 
 def _is_wanted(backup: Object) -> bool:
