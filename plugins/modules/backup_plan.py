@@ -63,6 +63,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.final
     set_deletion_policy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import (
+    being_restored,
     list_runs,
     run_manifest,
     slot_of,
@@ -187,6 +188,9 @@ def _prune(
     prunable = choose_prunable(
         [_as_run(run) for run in runs], _retention(plan["spec"]), schedule.zone
     )
+    if prunable:
+        restored = being_restored(cluster, plan["metadata"]["namespace"])
+        prunable = [name for name in prunable if name not in restored]
     if check_mode:
         return prunable
     removed = []

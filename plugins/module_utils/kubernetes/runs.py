@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from ..status.job import has_ended
 from .client import GROUP_VERSION, ApiError, Cluster, Object
 from .objects import owner_reference
 
@@ -36,6 +37,15 @@ def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
         and not run["metadata"].get("deletionTimestamp")
     ]
     return sorted(runs, key=slot_of)
+
+
+def being_restored(cluster: Cluster, namespace: str) -> set[str]:
+    """Return the names of the Backups that Restores are at work with: their files must stay."""
+    return {
+        restore["status"]["backup"]
+        for restore in cluster.list(GROUP_VERSION, "Restore", namespace)
+        if not has_ended(restore) and restore.get("status", {}).get("backup")
+    }
 
 
 def plan_of(backup: Object) -> Object:

@@ -163,6 +163,25 @@ def scratch() -> Iterator[Path]:
     assert left == []
 
 
+@pytest.fixture
+def roles(postgres_server) -> Iterator[None]:
+    """The roles of awkward.sql; what they own goes with them."""
+    names = ('"Owner ""ü"""', "reader", '"app user"')
+    with postgres_server.connect() as connection:
+        for name in names:
+            connection.execute(f"CREATE ROLE {name}")
+    yield
+    with postgres_server.connect() as connection:
+        for (name,) in connection.execute(
+            "SELECT datname FROM pg_database WHERE datname NOT IN"
+            " ('postgres', 'template0', 'template1')"
+        ).fetchall():
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+        connection.execute(f"DROP ROLE {', '.join(names)}")
+
+
 ONE_HOUR = timedelta(hours=1)
 
 

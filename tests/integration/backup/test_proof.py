@@ -85,21 +85,14 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     return condition()
 
 
-def test_everything_awkward_is_proven(make_bench, postgres_server, scratch) -> None:
+def test_everything_awkward_is_proven(roles, make_bench, scratch) -> None:
     """Without roles, databases or anything else of the server that was backed up."""
-    roles = ('"Owner ""ü"""', "reader", '"app user"')
     bench = make_bench(AWKWARD_NAME)
-    for role in roles:
-        bench.execute(f"CREATE ROLE {role}", "postgres")
-    try:
-        bench.execute(AWKWARD_SQL)
-        artifact = bench.backup()
-        before = bench.databases()
-        proof = prove_artifact(ProofRequest(bench.store, bench.location, scratch, jobs=2))
-        assert bench.databases() == before
-    finally:
-        bench.execute(f"DROP OWNED BY {', '.join(roles)}")
-        bench.execute(f"DROP ROLE {', '.join(roles)}", "postgres")
+    bench.execute(AWKWARD_SQL)
+    artifact = bench.backup()
+    before = bench.databases()
+    proof = prove_artifact(ProofRequest(bench.store, bench.location, scratch, jobs=2))
+    assert bench.databases() == before
     times = {"startTime": proof["startTime"], "completionTime": proof["completionTime"]}
     assert proof == artifact.summary() | times
     assert scratch_processes(scratch) == []

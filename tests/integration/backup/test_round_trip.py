@@ -14,24 +14,6 @@ AWKWARD_SQL = Path(__file__).with_name("awkward.sql").read_text(encoding="utf-8"
 
 
 @pytest.fixture
-def roles(postgres_server):
-    names = ('"Owner ""ü"""', "reader", '"app user"')
-    with postgres_server.connect() as connection:
-        for name in names:
-            connection.execute(f"CREATE ROLE {name}")
-    yield
-    with postgres_server.connect() as connection:
-        for (name,) in connection.execute(
-            "SELECT datname FROM pg_database WHERE datname NOT IN"
-            " ('postgres', 'template0', 'template1')"
-        ).fetchall():
-            connection.execute(
-                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
-            )
-        connection.execute(f"DROP ROLE {', '.join(names)}")
-
-
-@pytest.fixture
 def awkward(roles, make_bench):
     bench = make_bench(AWKWARD_NAME, 'OWNER "app user"')
     bench.execute(AWKWARD_SQL)

@@ -24,9 +24,12 @@ class FakeCluster:
     def __init__(self) -> None:
         self.backups: dict[str, Any] = {}
         self.deleted: list[str] = []
+        self.restores: list[dict[str, Any]] = []
         self.refuse = ""
 
-    def list(self, *_: Any) -> list[Any]:
+    def list(self, _version: str, kind: str, *_: Any) -> list[Any]:
+        if kind == "Restore":
+            return self.restores
         return copy.deepcopy(list(self.backups.values()))
 
     def create(self, manifest: dict[str, Any]) -> None:
@@ -123,6 +126,16 @@ def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> Non
     result = look(resource)
     assert result["removed"] == cluster.deleted == names[:1]
     assert [run["metadata"]["name"] for run in result["observation"]["runs"]] == names[1:]
+
+
+def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCluster) -> None:
+    resource = plan(retention=1, suspend=True)
+    names = [cluster.add(resource, minutes, "Completed") for minutes in (3, 2, 1)]
+    restore = {"spec": {}, "status": {"phase": "InProgress", "backup": names[0]}}
+    cluster.restores = [restore]
+    assert look(resource)["removed"] == [names[1]]
+    restore["status"]["phase"] = "Completed"
+    assert look(resource)["removed"] == [names[0]]
 
 
 def test_the_runs_follow_the_plans_deletion_policy(cluster: FakeCluster) -> None:
