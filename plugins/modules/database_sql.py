@@ -40,6 +40,12 @@ server:
   description: What the primary said, or C(problem) with a reason and a message.
   type: dict
   returned: success
+contents:
+  description:
+    - Of a Database that is made from a Backup and is not known to be restored, what is in it, C(empty), C(restored) or
+      C(other). Else empty.
+  type: str
+  returned: success
 dropped:
   description: The replaced databases and leftovers of restores that were dropped.
   type: list

@@ -97,6 +97,16 @@ def find_outcome(connection: Connection, uid: str) -> dict[str, Any] | None:
     return None if row is None else dict(row[0])
 
 
+def was_restored(connection: Connection, database: str) -> bool:
+    """Whether a restore has ever put a database of that name in place, on these volumes."""
+    if not _exists(connection, "restores"):
+        return False
+    row = connection.execute(
+        "SELECT 1 FROM postgres_operator.restores WHERE database = %s LIMIT 1", [database]
+    ).fetchone()
+    return row is not None
+
+
 def remember_outcome(
     connection: Connection, uid: str, database: str, outcome: Mapping[str, Any]
 ) -> None:

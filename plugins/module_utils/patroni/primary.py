@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..backup.history import drop_abandoned_scratch
+from ..backup.history import drop_abandoned_scratch, was_restored
 from ..backup.previous import (
     drop_expired_previous,
 )
-from ..errors import OperatorError
+from ..errors import DatabaseNotReady, OperatorError
 from ..kubernetes.client import ApiError, Cluster, Object
+from ..kubernetes.origin import is_to_be_restored
 from ..kubernetes.reach import (
     Address,
     reach,
@@ -22,9 +23,12 @@ from ..kubernetes.secrets import (
     remember_primary,
 )
 from ..postgres.connection import (
+    Connection,
     ConnectionParameters,
     connect,
 )
+from ..postgres.databases import is_empty
+from ..postgres.errors import database_errors
 from ..postgres.observe import (
     Observation,
     inspect,
@@ -45,8 +49,9 @@ def provision_and_look(
         pod_ip: its address.
 
     Returns:
-        `changed`, `dropped` (the replaced databases that were dropped) and `server`: what the
-        primary said, or `problem` with a reason and a message where it cannot be reached.
+        `changed`, `dropped` (the replaced databases that were dropped), `contents` (of a Database
+        that is made from a Backup: `empty`, `restored` or `other`) and `server`: what the primary
+        said, or `problem` with a reason and a message where it cannot be reached.
 
     Raises:
         ApiError: the API server refused or was not reached.
@@ -61,6 +66,7 @@ def provision_and_look(
         return {
             "changed": False,
             "dropped": [],
+            "contents": "",
             "server": {"problem": [error.reason, error.message]},
         }
 
@@ -90,10 +96,28 @@ def _work(
                 ]
                 changed = provided.changed or bool(dropped)
             seen = inspect(connection, spec["databaseName"], spec["username"])
+            contents = ""
+            if is_to_be_restored(resource) and seen.database_exists:
+                contents = _look_at_contents(connection, parameters, spec["databaseName"])
         # What was just written is on this instance: its volume is the one to start from.
         if seen.writable and not check_mode:
             changed = remember_primary(cluster, internal, leader) or changed
-    return {"changed": changed, "dropped": dropped, "server": _describe(seen)}
+    return {
+        "changed": changed,
+        "dropped": dropped,
+        "contents": contents,
+        "server": _describe(seen),
+    }
+
+
+def _look_at_contents(
+    connection: Connection, parameters: ConnectionParameters, database: str
+) -> str:
+    """Return what is in the Database's own database: `restored`, `empty` or `other`."""
+    if was_restored(connection, database):
+        return "restored"
+    with connect(parameters, database) as inside, database_errors("looking", DatabaseNotReady):
+        return "empty" if is_empty(inside) else "other"
 
 
 def _secret(cluster: Cluster, resource: dict[str, Any], secret: str) -> Object:

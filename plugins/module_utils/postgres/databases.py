@@ -95,6 +95,18 @@ def database_exists(connection: Connection, name: str) -> bool:
     return row is not None
 
 
+def is_empty(connection: Connection) -> bool:
+    """Whether nobody has made a table, a view or a sequence in the session's database."""
+    row = connection.execute(
+        "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace"
+        " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        "   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend"
+        "        WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid"
+        "          AND deptype = 'e') LIMIT 1"
+    ).fetchone()
+    return row is None
+
+
 def read_locale(connection: Connection) -> Locale:
     """The locale of the database that the session is in."""
     major = connection.info.server_version // 10000

@@ -61,6 +61,10 @@ class Observation:
         primary: the leader's name; empty where there is none.
         rollout: the message of the rolling update's step; empty where nothing is to be rolled.
         server: what the primary said; None where it was not asked, because it does not run yet.
+        restoring: (reason, message) while the contents of the Backup that it is made from are not
+            there.
+        unrestorable: the same where only a person can mend that.
+        restored_from: that Backup, once they are there.
     """
 
     replicas: int
@@ -69,6 +73,9 @@ class Observation:
     primary: str = ""
     rollout: str = ""
     server: Server | None = None
+    restoring: tuple[str, str] | None = None
+    unrestorable: tuple[str, str] | None = None
+    restored_from: str = ""
 
 
 def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
@@ -119,6 +126,7 @@ def _fields(resource: Mapping[str, Any], observation: Observation) -> dict[str, 
         "endpoint": f"{name}.{namespace}.svc.cluster.local:5432",
         "readOnlyEndpoint": f"{name}-ro.{namespace}.svc.cluster.local:5432",
         "secretName": f"{name}-credentials",
+        "restoredFrom": observation.restored_from or old.get("restoredFrom"),
         "replicas": len(observation.instances),
         "readyReplicas": ready_count,
         "instancesReady": f"{ready_count}/{observation.replicas}",
@@ -248,6 +256,15 @@ def _verify(observation: Observation, fields: dict[str, Any]) -> Decision:
             log=log,
         )
     log.append(f"Database accessibility check passed: {fields['endpoint']}")
+    if observation.unrestorable:
+        return Decision(
+            phase="Failed",
+            conditions=_conditions(False, *observation.unrestorable, progressing=False),
+            fields=fields,
+            requeue_after=WAITING,
+        )
+    if observation.restoring:
+        return _waiting("Verifying", fields, *observation.restoring)
     fields["ready"] = True
     return Decision(
         phase="Ready",

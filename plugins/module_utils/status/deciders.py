@@ -20,7 +20,7 @@ def decide(resource: Mapping[str, Any], observation: Mapping[str, Any]) -> Decis
     blocked = _pair(observation.get("blocked"))
     job = _job(observation.get("job"))
     if kind == "Backup":
-        return backup.decide(backup.Observation(observation.get("claim", ""), blocked, job))
+        return backup.decide(backup.Observation(observation.get("place", ""), blocked, job))
     return restore.decide(
         restore.Observation(
             blocked, job, _pair(observation.get("refused")), _safety(observation.get("safety"))
@@ -53,6 +53,9 @@ def _database(observation: Mapping[str, Any]) -> database.Observation:
         primary=observation.get("primary", ""),
         rollout=observation.get("rollout", ""),
         server=_server(observation.get("server")),
+        restoring=_pair(observation.get("restoring")),
+        unrestorable=_pair(observation.get("unrestorable")),
+        restored_from=observation.get("restored_from", ""),
     )
 
 

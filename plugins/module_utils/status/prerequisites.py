@@ -7,10 +7,18 @@ from typing import Any
 
 # While these last the primary takes writes: a dump or a restore need not wait for the rest.
 _USABLE_PHASES = frozenset({"Ready", "Updating"})
+RESTORING = "RestoringBackup"
+"""The reason of a Database's condition Ready while its first contents are restored."""
 
 
-def find_database_block(name: str, database: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    """Return reason and message where the Database cannot be worked with yet."""
+def find_database_block(
+    name: str, database: Mapping[str, Any] | None, first: bool = False
+) -> tuple[str, str] | None:
+    """Return reason and message where the Database cannot be worked with yet.
+
+    Args:
+        first: whether it is about the Restore that the Database itself waits for.
+    """
     if database is None:
         return (
             "DatabaseNotFound",
@@ -18,6 +26,9 @@ def find_database_block(name: str, database: Mapping[str, Any] | None) -> tuple[
         )
     phase = database.get("status", {}).get("phase", "Pending")
     if phase in _USABLE_PHASES and database["status"].get("ready"):
+        return None
+    conditions = database.get("status", {}).get("conditions", [])
+    if first and any(c["type"] == "Ready" and c["reason"] == RESTORING for c in conditions):
         return None
     return ("DatabaseNotReady", f"waiting for Database {name} to be Ready: it is {phase}")
 

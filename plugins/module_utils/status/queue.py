@@ -45,14 +45,15 @@ def find_queue_block(
         return None
     before = [other for other in _waiting(others) if _key(other) < _key(backup)]
     active = [other for other in others if _phase(other) == "InProgress"]
-    same = [other for other in active if destination_of(other) == destination_of(backup)]
-    full = limits.destination and len(same) >= limits.destination
-    running = f"{plural(len(same), 'backup')} to {_describe(destination_of(backup))}"
-    if not full:
-        running = plural(len(active), "backup")
+    destination = destination_of(backup)
+    same = [other for other in [*active, *before] if destination_of(other) == destination]
+    if limits.destination and len(same) >= limits.destination:
+        limit = f"{plural(limits.destination, 'backup')} to {_describe(destination)}"
+    else:
+        limit = plural(limits.operator, "backup")
     return (
         REASON,
-        f"{running} {'is' if running.startswith('1 ') else 'are'} being made, which is the limit;"
+        f"waiting for its turn: at most {limit} at the same time, and"
         f" {plural(len(before), 'other')} came before this one",
     )
 

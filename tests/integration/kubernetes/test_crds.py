@@ -266,7 +266,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
     ("kind", "defaults"),
     [
         ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
-        ("Backup", {"verify": "checksum", "deletionPolicy": "Retain"}),
+        ("Backup", {"verify": "checksum", "parallelism": 2, "deletionPolicy": "Retain"}),
         ("Restore", {"keepPrevious": "24h", "dryRun": False, "safetyBackup": True}),
     ],
 )
@@ -304,6 +304,7 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
         ("Database", {"storage": {"storageClass": "other"}}, "storage cannot be changed"),
         ("Database", {"databaseName": "other"}, "databaseName cannot be changed"),
         ("Database", {"username": "other"}, "username cannot be changed"),
+        ("Database", {"backupRef": {"name": "b"}}, "backupRef cannot be changed, for it says what"),
         ("Backup", {"databaseRef": {"name": "other"}}, BACKUP_FIXED),
         ("Backup", {"schedule": "0 3 * * *"}, BACKUP_FIXED),
         (

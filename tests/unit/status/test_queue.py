@@ -42,7 +42,8 @@ def test_what_runs_counts_whoever_came_first() -> None:
     mine = backup(1)
     assert find_queue_block(mine, [*running, mine], Limits(2, 0)) == (
         REASON,
-        "2 backups are being made, which is the limit; 0 others came before this one",
+        "waiting for its turn: at most 2 backups at the same time,"
+        " and 0 others came before this one",
     )
     assert find_queue_block(mine, [*running, mine], Limits(3, 0)) is None
 
@@ -55,7 +56,7 @@ def test_a_full_destination_does_not_hold_up_the_others() -> None:
     running = [backup(0, phase="InProgress"), backup(1, phase="InProgress")]
     block = find_queue_block(queue[2], [*running, *queue[2:]], limits)
     assert block is not None
-    assert "2 backups to the claim of Database app are being made" in block[1]
+    assert "at most 2 backups to the claim of Database app at the same time" in block[1]
 
 
 def test_buckets_are_shared_by_databases() -> None:
@@ -63,7 +64,7 @@ def test_buckets_are_shared_by_databases() -> None:
     first, second = backup(1, "a", "InProgress", **bucket), backup(2, "b", **bucket)
     block = find_queue_block(second, [first, second], Limits(9, 1))
     assert block is not None
-    assert "1 backup to bucket safe is being made" in block[1]
+    assert "at most 1 backup to bucket safe at the same time" in block[1]
 
 
 def test_who_cannot_start_takes_nobodys_turn() -> None:

@@ -1,0 +1,94 @@
+"""Find out how far a Database is that is made from a Backup."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: database_origin
+short_description: Find out how far a Database is that is made from a Backup
+description:
+  - Reads the Restore that brings the first contents of a Database, and the Backup that it names.
+options:
+  resource:
+    description: The Database.
+    type: dict
+    required: true
+  contents:
+    description: What is in it, as M(postgres.operator.database_sql) has seen.
+    type: str
+    choices: ["", empty, restored, other]
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: It is known how far the first contents are
+  postgres.operator.database_origin:
+    resource: "{{ database_info.resource }}"
+    contents: "{{ database_sql.contents }}"
+"""
+
+RETURN = r"""
+restore:
+  description: The Restore that is to be made now; empty where none is.
+  type: dict
+  returned: success
+restored_from:
+  description: The Backup, once the contents are there.
+  type: str
+  returned: success
+restoring:
+  description: A condition's reason and message while they are not.
+  type: list
+  elements: str
+  returned: success
+refused:
+  description: A condition's reason and message of what only a person can mend.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
+    find_origin,
+    is_to_be_restored,
+)
+
+ARGUMENT_SPEC = {
+    "resource": {"type": "dict", "required": True},
+    "contents": {"type": "str", "choices": ["", "empty", "restored", "other"], "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Read; nothing is written, so check mode is no different."""
+    resource, contents = params["resource"], params["contents"]
+    if not contents or not is_to_be_restored(resource):
+        return {
+            "changed": False,
+            "restore": {},
+            "restored_from": "",
+            "restoring": [],
+            "refused": [],
+        }
+    origin = find_origin(connect(), resource, contents)
+    return {
+        "changed": False,
+        "restore": origin.restore or {},
+        "restored_from": origin.restored_from,
+        "restoring": list(origin.restoring or ()),
+        "refused": list(origin.refused or ()),
+    }
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
