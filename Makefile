@@ -76,7 +76,7 @@ checks: venv ## Every linter
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
-	MYPYPATH=hack/cluster:hack/images:bench $(BIN)/mypy --config-file pyproject.toml \
+	MYPYPATH=hack:hack/cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
 		hack/cluster/embedded hack/images/imagebuild hack/*.py bench
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
@@ -103,6 +103,10 @@ manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
 .PHONY: bench-lifecycle
 bench-lifecycle: ## Time a Database, a Backup and a Restore on the current cluster (ARGS="--rounds 3")
 	$(PYTHON) bench/lifecycle.py $(ARGS)
+
+.PHONY: bench-backup
+bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
+	$(BIN)/python bench/backup.py $(ARGS)
 
 .PHONY: bench-reconcile
 bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
@@ -169,3 +173,7 @@ cluster-status: ## Tell how the cluster is
 .PHONY: cluster-load
 cluster-load: ## Load an image that was built here into the cluster (IMAGE=)
 	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) $(IMAGE)
+
+.PHONY: cluster-load-s3
+cluster-load-s3: ## Build the S3 server of the scenarios and load its image into the cluster
+	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) cluster.local/versitygw:1

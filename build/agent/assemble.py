@@ -39,6 +39,9 @@ UNUSED_PACKAGES = (
     "charset_normalizer-*", "*__mypyc*.so", "certifi", "certifi-*",
     "pycparser", "pycparser-*",
 )  # fmt: skip
+# Of all the services that botocore describes, the agent speaks to one.
+BOTOCORE_DATA = "botocore/data"
+USED_SERVICES = ("s3",)
 UNUSED_FILES = ("**/tests", "**/__pycache__", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.c")
 
 
@@ -98,6 +101,9 @@ def install_packages(requirements: Path, output: Path) -> None:
         "--target", packages, "--requirement", requirements,
     )  # fmt: skip
     remove(packages, UNUSED_PACKAGES)
+    for service in (packages / BOTOCORE_DATA).iterdir():
+        if service.is_dir() and service.name not in USED_SERVICES:
+            shutil.rmtree(service)
 
 
 def copy_libraries(output: Path) -> None:
@@ -157,7 +163,11 @@ def main(arguments: list[str]) -> None:
     copy_libraries(options.output)
     copy_launchers(options.output)
     compile_sources(options.output)
-    run(options.output / "bin" / "python3", "-c", "import ansible, patroni, psycopg, ssl, yaml")
+    run(
+        options.output / "bin" / "python3",
+        "-c",
+        "import ansible, boto3, patroni, psycopg, pyrage, ssl, yaml",
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
@@ -28,19 +27,30 @@ def main(command: list[str]) -> int:
     """Be the command, as far as its signals and its exit code go."""
     # What the command leaves behind becomes a child of this process.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    process = subprocess.Popen(command)
+    pid = os.posix_spawnp(command[0], command, os.environ)
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        process.send_signal(number)
+        os.kill(pid, number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
-    code = process.wait()
+    code = await_end(pid)
     kill_children()
     names = [word.removeprefix(OPTION) for word in command if word.startswith(OPTION)]
     if "--leader-elect" in command and names:
         release(names[-1])
     return 128 - code if code < 0 else code
+
+
+def await_end(pid: int) -> int:
+    """Return how a child ended: its exit code, or its signal's number below zero.
+
+    Until then reap what it has left behind, as this process is the init of it all.
+    """
+    while True:
+        ended, status = os.waitpid(-1, 0)
+        if ended == pid:
+            return os.waitstatus_to_exitcode(status)
 
 
 def kill_children() -> None:

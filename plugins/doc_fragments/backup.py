@@ -30,9 +30,53 @@ options:
     ARTIFACT = r"""
 options:
   root:
-    description: Folder of the store; it must exist.
+    description: Folder of the store; it must exist. Either this or O(s3).
     type: path
-    required: true
+  s3:
+    description: A bucket of an object store. Either this or O(root). Needs boto3.
+    type: dict
+    suboptions:
+      endpoint:
+        description: URL of the server, such as V(https://s3.example.com); without it Amazon S3.
+        type: str
+      region:
+        description: Region of the bucket.
+        type: str
+      bucket:
+        description: Name of the bucket; it must exist.
+        type: str
+        required: true
+      prefix:
+        description: Names with slashes between them that all keys begin with.
+        type: str
+        default: ""
+      credentials_folder:
+        description:
+          - Folder with the files C(accessKeyId) and C(secretAccessKey), and perhaps
+            C(sessionToken).
+        type: path
+        required: true
+      ca_file:
+        description: Certificates that the server's is checked with; without it the usual ones.
+        type: path
+      path_style:
+        description: Whether the bucket is named in the URL's path and not in the host's name.
+        type: bool
+        default: false
+      sse:
+        description: Server-side encryption to ask for, V(AES256) or V(aws:kms).
+        type: str
+  identity_file:
+    description:
+      - File with identities of age, as C(age-keygen) writes them; the artifact is encrypted for
+        the first one, and each may decrypt it. Needs pyrage.
+      - Without it the artifact is not encrypted.
+    type: path
+  spool:
+    description:
+      - Folder on a local disk for the files of the dump on their way; needed for O(s3) and
+        O(identity_file).
+    type: path
   namespace:
     description: Namespace of the Database resource.
     type: str

@@ -51,6 +51,10 @@ class DatabaseNotReady(OperatorError):
     """The server cannot be reached, is starting, shutting down or read-only."""
 
 
+class EncryptionKeyWrong(OperatorError):
+    """The key does not open the artifact."""
+
+
 class IncompatibleVersion(OperatorError):
     """The artifact cannot be restored by this version of the server or of the project."""
 

@@ -7,8 +7,9 @@ DOCUMENTATION = r"""
 module: artifact_create
 short_description: Dump a database into an artifact with a manifest
 description:
-  - Dumps one database with C(pg_dump) in directory format to C(ROOT/NAMESPACE/RESOURCE/UID/dump) and writes
+  - Dumps one database with C(pg_dump) in directory format to C(NAMESPACE/RESOURCE/UID/dump) in the store and writes
     C(manifest.json) last of all. Whatever happens before leaves no manifest, and without one it is not a backup.
+  - To S3, or encrypted, each file is sent from O(spool) as soon as C(pg_dump) has finished it, and removed there.
   - The manifest has size and SHA-256 of every file, and row count and fingerprint of every table, taken in the very
     snapshot that was dumped.
   - What a failed run with the same O(uid) left behind is replaced. A finished artifact with the same O(uid) is adopted.
@@ -27,6 +28,14 @@ options:
     description: Name of the database in PostgreSQL.
     type: str
     required: true
+  compression:
+    description: How C(pg_dump) compresses. Before version 16 it knows V(gzip) and V(none). Without it V(zstd), or V(gzip)
+      before version 16.
+    type: str
+    choices: [gzip, lz4, none, zstd]
+  compression_level:
+    description: The method's level; 1-9 of V(gzip), 1-12 of V(lz4), 1-22 of V(zstd). Needs O(compression).
+    type: int
   unfinished:
     description:
       - UIDs of Backups of the same Database that may be at work. What others have left in the store without finishing it
@@ -48,6 +57,23 @@ EXAMPLES = r"""
     password_file: /etc/job/password
     database: app
     root: /backups
+    namespace: default
+    resource: app
+    uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+    jobs: 2
+
+- name: An encrypted dump of app is in S3
+  postgres.operator.artifact_create:
+    host: app.default.svc
+    user: postgres
+    password_file: /etc/job/password
+    database: app
+    s3:
+      endpoint: https://s3.example.com
+      bucket: backups
+      credentials_folder: /etc/s3
+    identity_file: /etc/encryption/identity
+    spool: /var/tmp
     namespace: default
     resource: app
     uid: 0f8fad5b-d9cb-469f-a165-70867728950e
@@ -93,6 +119,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     **options.ARTIFACT_OPTIONS,
     **options.SELECTION_OPTIONS,
     **options.RUN_OPTIONS,
+    **options.COMPRESSION_OPTIONS,
     "database": {"type": "str", "required": True},
     "unfinished": {"type": "list", "elements": "str", "default": []},
     "unfinished_listed": {"type": "str"},
@@ -107,9 +134,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         location=options.location(params),
         jobs=params["jobs"],
         selection=options.selection(params),
+        compression=options.compression(params),
         others=_others(params),
     )
-    if check_mode and not request.store.is_finished(request.location):
+    if check_mode and not request.store.files.is_finished(request.location):
         check_versions(request.parameters)
         return {"changed": True, "steps": []}
     progress = options.progress(params)

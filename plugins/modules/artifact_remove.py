@@ -24,7 +24,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 location:
-  description: The artifact, relative to the store's root.
+  description: The artifact, relative to the store's root or prefix.
   type: str
   returned: success
   sample: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
@@ -37,10 +37,13 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup import op
 
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {**options.ARTIFACT_OPTIONS}
 
+# A deletion waits for this: a bucket that is gone holds it up for less than a minute.
+PATIENCE = {"timeout_seconds": 5.0, "attempts": 3}
+
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Remove; in check mode only find out whether there is something to remove."""
-    store, location = options.store(params), options.location(params)
+    store, location = options.files(params, **PATIENCE), options.location(params)
     changed = store.exists(location) if check_mode else store.remove(location)
     return {"changed": changed, "location": str(location)}
 

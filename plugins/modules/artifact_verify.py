@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: artifact_verify
 short_description: Read an artifact back and compare it with its manifest
 description:
-  - Reads every file of an artifact from the disk (not from the page cache) and compares its size and SHA-256 with the
-    manifest. Missing and extra files are refused, and C(pg_restore) must be able to list the dump.
+  - Reads every file of an artifact from the disk (not from the page cache), or from S3, and compares its size and
+    SHA-256 with the manifest. Missing and extra files are refused, and C(pg_restore) must be able to list the dump.
   - Changes nothing.
 requirements:
   - pg_restore on PATH

@@ -49,6 +49,14 @@ job_name:
   description: The name of the Backup's Job.
   type: str
   returned: where the Backup has no schedule
+claim:
+  description: The PersistentVolumeClaim that the backup goes to; empty for S3.
+  type: str
+  returned: where the Backup has no schedule
+claim_missing:
+  description: Whether that is to be made now.
+  type: bool
+  returned: where the Backup has no schedule
 variables:
   description: The playbook's variables that come from the Backup and from those beside it.
   type: dict
@@ -79,14 +87,16 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     Object,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+    claim_of,
+    find_secret_block,
+    place_of,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
-    backup_claim,
-    job_name,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
     list_unfinished,
 )
@@ -121,28 +131,40 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     name = job_name("backup", resource)
     job = read_job(cluster, namespace, name, "BackupFailed")
-    blocked = None if job else find_database_block(database_name, database)
+    blocked = None
     limits = Limits(params["max_active"], params["max_active_per_destination"])
     variables: dict[str, Any] = {}
+    if job is None:
+        blocked = find_database_block(database_name, database) or find_secret_block(
+            cluster, resource
+        )
     if job is None and blocked is None:
         listed = datetime.now(UTC)
         unfinished = list_unfinished(cluster)
         blocked = find_queue_block(resource, unfinished, limits)
         variables = _variables(resource, unfinished, listed)
+    claim = claim_of(resource)
+    start = job is None and blocked is None
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
         "job_name": name,
+        "claim": claim,
+        "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
         "variables": variables,
-        "start": job is None and blocked is None,
+        "start": start,
         "next": _find_next(cluster, resource, limits) if job and job.result else [],
         "observation": {
-            "claim": backup_claim(database_name),
+            "place": place_of(resource),
             "blocked": blocked,
             "job": asdict(job) if job else None,
         },
     }
+
+
+def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
+    return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
 
 
 def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> dict[str, Any]:
@@ -154,9 +176,12 @@ def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> 
         if other["metadata"]["namespace"] == metadata["namespace"]
         and other["spec"]["databaseRef"] == spec["databaseRef"]
     ]
+    compression = spec.get("compression", {})
     return {
         "artifact_database": spec["databaseRef"]["name"],
         "artifact_uid": metadata["uid"],
+        "compression": compression.get("method", ""),
+        "compression_level": compression.get("level", ""),
         "unfinished": beside,
         "unfinished_listed": format_time(listed),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},

@@ -39,11 +39,15 @@ resource:
   type: dict
   returned: where the Backup exists
 claim:
-  description: The PersistentVolumeClaim with the files; empty where it does not exist.
+  description: The PersistentVolumeClaim with the files; empty where it does not exist, or for S3.
   type: dict
   returned: where the Backup exists
 job_name:
   description: The name of the Job that removes the files.
+  type: str
+  returned: where the Backup exists
+untold:
+  description: What no Event could tell, since the namespace is going; empty where there is nothing.
   type: str
   returned: where the Backup exists
 """
@@ -55,17 +59,22 @@ from ansible_collections.postgres.operator.plugins.module_utils.ansible_module i
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes import events
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
+    ApiError,
     Cluster,
     Object,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import read_job
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
-    backup_claim,
-    job_name,
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+    claim_of,
+    find_secret_block,
+    place_of,
+    s3_of,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import read_job
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import parse_time
 from ansible_collections.postgres.operator.plugins.module_utils.status.removal import (
+    Event,
     Observation,
     next_step,
 )
@@ -83,37 +92,49 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if backup is None:
         return {"changed": False, "action": "done"}
     namespace = params["namespace"]
-    claim_name = backup_claim(backup["spec"]["databaseRef"]["name"])
-    claim = cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name)
+    claim_name = claim_of(backup)
+    claim = (
+        cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name) if claim_name else None
+    )
+    terminating = _is_terminating(cluster, namespace)
     backup_job = job_name("backup", backup)
     removal_job = job_name("remove", backup)
     made = read_job(cluster, namespace, backup_job, "BackupFailed")
     step = next_step(
         Observation(
-            location=_location(backup, claim_name),
-            claim=claim_name,
+            location=_location(backup),
+            place=f"PersistentVolumeClaim {claim_name}" if claim_name else place_of(backup),
             wanted=_is_wanted(backup) and bool(made or backup.get("status", {}).get("job")),
-            claim_stays=claim is not None
-            and not claim["metadata"].get("deletionTimestamp")
-            and not _is_terminating(cluster, namespace),
+            place_stays=_place_stays(backup, claim, terminating),
+            blocked=_find_block(cluster, backup, terminating),
             backup_runs=made is not None and made.result is None,
             job=read_job(cluster, namespace, removal_job, "RemovalFailed"),
             waited=(now - parse_time(backup["metadata"]["deletionTimestamp"])).total_seconds(),
         )
     )
+    untold = ""
     if not check_mode:
         if step.action == "cancel":
             cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
-        if step.event:
-            event = step.event
-            events.record(cluster, backup, event.warning, event.reason, event.message, now)
+        if step.event and not _tell(cluster, backup, step.event, now):
+            untold = step.event.message
     return {
         "changed": step.action == "cancel",
         "action": "wait" if step.action == "cancel" else step.action,
         "resource": backup,
         "claim": claim or {},
         "job_name": removal_job,
+        "untold": untold,
     }
+
+
+def _tell(cluster: Cluster, backup: Object, event: Event, now: datetime) -> bool:
+    """Write the Event; False where a namespace that is going takes none: it holds up nothing."""
+    try:
+        events.record(cluster, backup, event.warning, event.reason, event.message, now)
+    except ApiError:
+        return False
+    return True
 
 
 def _is_wanted(backup: Object) -> bool:
@@ -121,10 +142,27 @@ def _is_wanted(backup: Object) -> bool:
     return backup["spec"]["deletionPolicy"] == "Delete" and "schedule" not in backup["spec"]
 
 
-def _location(backup: Object, claim: str) -> str:
+def _location(backup: Object) -> str:
     metadata = backup["metadata"]
     database = backup["spec"]["databaseRef"]["name"]
-    return f"pvc://{claim}/{metadata['namespace']}/{database}/{metadata['uid']}"
+    return f"{place_of(backup)}/{metadata['namespace']}/{database}/{metadata['uid']}"
+
+
+def _place_stays(backup: Object, claim: Object | None, terminating: bool) -> bool:
+    if s3_of(backup):
+        return True
+    gone = claim is None or bool(claim["metadata"].get("deletionTimestamp"))
+    return not gone and not terminating
+
+
+def _find_block(cluster: Cluster, backup: Object, terminating: bool) -> str | None:
+    """Say why no Job can remove the artifact from a bucket."""
+    if not s3_of(backup):
+        return None
+    if terminating:
+        return "no Job can be made in a namespace that is being deleted"
+    block = find_secret_block(cluster, backup, with_key=False)
+    return f"{block[0]}: {block[1]}" if block else None
 
 
 def _is_terminating(cluster: Cluster, namespace: str) -> bool:

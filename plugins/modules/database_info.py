@@ -86,7 +86,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     read_last_primary,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import parse_leader
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.rest import is_at_rest
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.rest import (
+    ReadOnce,
+    is_at_rest,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.start import (
     choose_ordinals,
 )
@@ -108,7 +111,7 @@ if (_PLUGINS / "modules").is_dir():
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Read; what is written makes the primary's user and database, and not in check mode."""
-    cluster = connect()
+    cluster: Any = ReadOnce(connect())
     name, namespace = params["name"], params["namespace"]
     resource = cluster.get(GROUP_VERSION, "Database", namespace, name)
     if resource is None or resource["metadata"].get("deletionTimestamp"):

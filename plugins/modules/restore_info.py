@@ -81,14 +81,15 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     Object,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+    claim_of,
+    find_secret_block,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
-    backup_claim,
-    job_name,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
     is_first_restore,
 )
@@ -134,7 +135,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "resource": resource,
         "database": found.database or {},
         "backup": found.backup or {},
-        "claim": backup_claim(found.backup["spec"]["databaseRef"]["name"]) if found.backup else "",
+        "claim": claim_of(found.backup) if found.backup else "",
         "job_name": name,
         "job_annotations": _annotations(found),
         "variables": _variables(resource, found.backup) if found.start else {},
@@ -180,6 +181,9 @@ def _look(cluster: Cluster, resource: Object) -> _Found:
     refused = find_refusal(resource, backup, database, _missing_claim(cluster, backup))
     if refused:
         return _Found(database, backup, refused=refused)
+    blocked = find_secret_block(cluster, backup)
+    if blocked:
+        return _Found(database, backup, blocked)
     if not needs_safety_backup(resource, database):
         return _Found(database, backup, start=True)
     safety = read_safety_backup(cluster, resource)

@@ -47,6 +47,13 @@ PROVISIONER = Program(
     module="github.com/rancher/local-path-provisioner",
 )
 PAUSE = Program("pause")
+VERSITYGW = Program(
+    "versitygw",
+    package="github.com/versity/versitygw/cmd/versitygw",
+    module="github.com/versity/versitygw",
+)
+"""No part of a cluster: the S3 server of tests and benchmarks."""
+
 PROGRAMS = (KUBERNETES, COREDNS, PROVISIONER, PAUSE)
 
 _go = threading.Lock()

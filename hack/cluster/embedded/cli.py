@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from embedded import kind, lifecycle, paths, state
+from embedded import builds, kind, lifecycle, paths, state
 from embedded.errors import ClusterError
 from embedded.progress import Progress
 
@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("kubeconfig", parents=[common], help="print the kubeconfig's path")
     kubectl = commands.add_parser("kubectl", parents=[common], help="run kubectl on a cluster")
     kubectl.add_argument("arguments", nargs=argparse.REMAINDER)
+    build = commands.add_parser("build", help="build a Go program; print where it is")
+    build.add_argument("program", choices=[builds.VERSITYGW.name], help="the S3 server of tests")
     node = commands.add_parser("node", parents=[common], help="break and mend one machine")
     node.add_argument(
         "action",
@@ -71,6 +73,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
             return 1 if lifecycle.unwell(text) else 0
         case "load":
             provider.load(options.name, options.image, progress)
+        case "build":
+            print(builds.build(builds.VERSITYGW, progress))
         case "node":
             break_or_mend(options.name, options.action, options.machine)
         case _:

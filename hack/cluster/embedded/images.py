@@ -19,6 +19,9 @@ HELPER_IMAGE = "cluster.local/busybox:1"
 COREDNS_IMAGE = f"cluster.local/coredns:{builds.version(builds.COREDNS)}"
 PROVISIONER_IMAGE = f"cluster.local/local-path-provisioner:{builds.version(builds.PROVISIONER)}"
 
+S3_IMAGE = "cluster.local/versitygw:1"
+"""An S3 server; no part of a cluster, but `load` knows it."""
+
 
 def system_archive(progress: Progress) -> Path:
     """Make the archive of the images that a node needs to become ready."""
@@ -52,8 +55,21 @@ def system_archive(progress: Progress) -> Path:
     return path
 
 
-def export(name: str, target: Path) -> None:
+def write_s3_archive(target: Path, progress: Progress) -> None:
+    """Write the image of the S3 server: its program and nothing else."""
+    program = builds.build(builds.VERSITYGW, progress)
+    with scratch() as folder:
+        layer = folder / "layer.tar"
+        archive.pack_layer(layer, {"/versitygw": program}, {})
+        image = Image([S3_IMAGE], {"Entrypoint": ["/versitygw"], "User": "65535:65535"})
+        archive.write(target, layer, [image])
+
+
+def export(name: str, target: Path, progress: Progress) -> None:
     """Write an image of buildah's or Docker's into an archive, under its name in full."""
+    if name == S3_IMAGE:
+        write_s3_archive(target, progress)
+        return
     full = archive.normalised(name)
     # buildah files what it builds under a short name as localhost/NAME.
     for known in (name, f"localhost/{name}"):

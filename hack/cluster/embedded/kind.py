@@ -71,7 +71,7 @@ def load(name: str, image: str, progress: Progress) -> None:
         path = Path(image)
         if not path.is_file():
             path = folder / "image.tar"
-            images.export(image, path)
+            images.export(image, path, progress)
         run(["kind", "load", "image-archive", path, "--name", name])
 
 

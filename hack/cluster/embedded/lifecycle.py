@@ -241,7 +241,7 @@ def load(name: str, image: str, progress: Progress) -> None:
         if not path.is_file():
             path = Path(folder) / "image.tar"
             with progress.step(f"export {image}"):
-                images.export(image, path)
+                images.export(image, path, progress)
         for machine in machines(cluster):
             if machine.is_node:
                 with progress.step(f"import into {machine.name}"):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from ..errors import BackupFailed, ChecksumMismatch
 from ..postgres.programs import run_program
+from ..store.encryption import HEADER
 from ..store.filesystem import FilesystemStore, store_errors
 from ..store.location import Location
+from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAMES, Store
 from . import manifest as manifests
+from .artifact_store import TABLE_OF_CONTENTS, ArtifactStore
 from .manifest import DUMP_FOLDER, FileEntry, Manifest
 
-_CHUNK = 1024 * 1024
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Artifact:
     """A finished artifact.
 
     Attributes:
-        sha256: of the manifest's bytes, in hex; the manifest has those of all other files.
+        sha256: of the manifest's stored bytes, in hex; the manifest has those of all other files.
     """
 
     location: Location
@@ -47,7 +51,7 @@ class Artifact:
 
 
 def load_artifact(
-    store: FilesystemStore, location: Location, expected_sha256: str | None = None
+    store: ArtifactStore, location: Location, expected_sha256: str | None = None
 ) -> Artifact:
     """Read the manifest only.
 
@@ -55,16 +59,16 @@ def load_artifact(
         expected_sha256: what the status of the Backup says; None if that is not known.
 
     Raises:
-        BackupLocationMissing, ChecksumMismatch, IncompatibleVersion.
+        BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong, IncompatibleVersion.
     """
-    content = store.read_manifest(location, manifests.SIZE_LIMIT)
+    content = store.files.read_manifest(location, manifests.SIZE_LIMIT)
     digest = hashlib.sha256(content).hexdigest()
     if expected_sha256 and digest != expected_sha256:
         raise ChecksumMismatch(
             f"the manifest of backup {location} has SHA-256 {digest}, the Backup recorded"
             f" {expected_sha256}: it was altered or belongs to another backup"
         )
-    manifest = manifests.from_json(content)
+    manifest = manifests.from_json(store.decrypted(location, content))
     stated = (manifest.namespace, manifest.database, manifest.uid)
     if stated != (location.namespace, location.database, location.uid):
         raise ChecksumMismatch(
@@ -75,9 +79,9 @@ def load_artifact(
 
 
 def verify_artifact(
-    store: FilesystemStore, location: Location, expected_sha256: str | None = None, jobs: int = 1
+    store: ArtifactStore, location: Location, expected_sha256: str | None = None, jobs: int = 1
 ) -> Artifact:
-    """Read everything back from the disk and compare it with the manifest.
+    """Read everything back from where it is stored and compare it with the manifest.
 
     Args:
         jobs: how many files are read at the same time.
@@ -86,17 +90,99 @@ def verify_artifact(
         ChecksumMismatch: a file is missing, extra or altered, or pg_restore cannot read the
             table of contents. Others: see ``load_artifact``.
     """
+    store.check()
     artifact = load_artifact(store, location, expected_sha256)
-    _compare_names(artifact, store.file_names(location))
+    _compare_names(artifact, store.files.file_names(location))
 
     def verify(file: FileEntry) -> None:
-        _verify_file(store, location, file)
+        store.verify(location, file)
 
-    with store_errors(f"reading back backup {location}"), ThreadPoolExecutor(jobs) as pool:
-        for _ in pool.map(verify, artifact.manifest.files):
-            pass
-    check_table_of_contents(store, location)
+    _for_each(_largest_first(artifact), verify, jobs)
+    if store.direct:
+        check_table_of_contents(location, store.direct.folder(location) / DUMP_FOLDER)
+        return artifact
+    with store.dump_folder(location) as folder:
+        store.fetch(location, _table_of_contents(artifact), folder)
+        check_table_of_contents(location, folder)
     return artifact
+
+
+@contextmanager
+def fetched_artifact(
+    store: ArtifactStore, location: Location, expected_sha256: str | None = None, jobs: int = 1
+) -> Iterator[tuple[Artifact, Path]]:
+    """A checked artifact and the folder that pg_restore can read it from.
+
+    Raises:
+        As ``verify_artifact``.
+    """
+    if store.direct:
+        artifact = verify_artifact(store, location, expected_sha256, jobs)
+        yield artifact, store.direct.folder(location) / DUMP_FOLDER
+        return
+    store.check()
+    artifact = load_artifact(store, location, expected_sha256)
+    _compare_names(artifact, store.files.file_names(location))
+    with store.dump_folder(location) as folder:
+
+        def fetch(file: FileEntry) -> None:
+            store.fetch(location, file, folder)
+
+        _for_each(_largest_first(artifact), fetch, jobs)
+        check_table_of_contents(location, folder)
+        yield artifact, folder
+
+
+def copy_artifact(files: Store, location: Location, target: FilesystemStore, jobs: int = 1) -> None:
+    """Copy an artifact as it is stored, unchecked, into a folder where it can then be checked.
+
+    Raises:
+        BackupLocationMissing; ChecksumMismatch: it has what no artifact has.
+    """
+    manifest = files.read_manifest(location, manifests.SIZE_LIMIT)
+    names = sorted(files.file_names(location))
+    strange = [name for name in names if not manifests.is_file_name(name)]
+    if strange:
+        raise ChecksumMismatch(f"backup {location} has files that no backup has: {_some(strange)}")
+    target.begin(location)
+    with store_errors(f"copying backup {location}"):
+        (target.folder(location) / DUMP_FOLDER).mkdir()
+
+    def copy(name: str) -> None:
+        with (
+            store_errors(f"copying {name} of backup {location}"),
+            (target.folder(location) / name).open("xb") as output,
+        ):
+            files.read(location, name, output)
+
+    _for_each(names, copy, jobs)
+    encrypted = manifest.startswith(HEADER)
+    target.finish(location, MANIFEST_NAMES[1] if encrypted else MANIFEST_NAMES[0], manifest)
+
+
+def _for_each(items: Iterable[Item], work: Callable[[Item], None], jobs: int) -> None:
+    """Work on several files at a time; the first failure keeps the rest from being begun."""
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(work, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _largest_first(artifact: Artifact) -> list[FileEntry]:
+    """So that none is left over in the end."""
+    return sorted(artifact.manifest.files, key=lambda file: file.size_bytes, reverse=True)
+
+
+def _table_of_contents(artifact: Artifact) -> FileEntry:
+    wanted = f"{DUMP_FOLDER}/{TABLE_OF_CONTENTS}"
+    for file in artifact.manifest.files:
+        if file.name.removesuffix(ENCRYPTED_SUFFIX) == wanted:
+            return file
+    raise ChecksumMismatch(f"backup {artifact.location} has no {wanted}: use another backup")
 
 
 def _compare_names(artifact: Artifact, present: set[str]) -> None:
@@ -113,17 +199,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _verify_file(store: FilesystemStore, location: Location, file: FileEntry) -> None:
-    with store.open(location, file.name) as stream:
-        size, digest = hash_stream(stream)
-    if (size, digest) != (file.size_bytes, file.sha256):
-        raise ChecksumMismatch(
-            f"{file.name} of backup {location} has {size} bytes with SHA-256 {digest}, the manifest"
-            f" says {file.size_bytes} bytes with {file.sha256}: use another backup"
-        )
-
-
-def check_table_of_contents(store: FilesystemStore, location: Location) -> None:
+def check_table_of_contents(location: Location, folder: Path) -> None:
     """Let pg_restore list the dump.
 
     Raises:
@@ -132,7 +208,7 @@ def check_table_of_contents(store: FilesystemStore, location: Location) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
         run_program(
-            ["pg_restore", "--list", str(store.folder(location) / DUMP_FOLDER)],
+            ["pg_restore", "--list", str(folder)],
             environment,
             BackupFailed,
         )
@@ -140,15 +216,3 @@ def check_table_of_contents(store: FilesystemStore, location: Location) -> None:
         raise ChecksumMismatch(
             f"the dump of backup {location} cannot be read: {error.message}"
         ) from error
-
-
-def hash_stream(stream: FileIO) -> tuple[int, str]:
-    """Size in bytes and SHA-256 in hex of what is left of a stream."""
-    digest = hashlib.sha256()
-    buffer = bytearray(_CHUNK)
-    view = memoryview(buffer)
-    size = 0
-    while count := stream.readinto(buffer):
-        digest.update(view[:count])
-        size += count
-    return size, digest.hexdigest()

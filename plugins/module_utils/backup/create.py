@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from io import FileIO
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,12 @@ from ..postgres.programs import (
     require_client_not_older,
     run_program,
 )
-from ..store.filesystem import FilesystemStore, store_errors
+from ..store.filesystem import store_errors
 from ..store.location import Location
 from . import manifest as manifests
-from .artifact import Artifact, hash_stream, load_artifact
+from .artifact import Artifact, load_artifact
+from .artifact_store import ArtifactStore, Sender, describe_file
+from .compression import Compression
 from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
@@ -76,15 +77,16 @@ class BackupRequest:
 
     Attributes:
         parameters: the server, a superuser, and the database as ``dbname``.
-        jobs: processes that pg_dump works with.
+        jobs: processes that pg_dump works with, and files that are sent at the same time.
         selection: whose rows are dumped; None for all.
         others: what is known of other backups of the Database; None removes no leftovers of theirs.
     """
 
     parameters: ConnectionParameters
-    store: FilesystemStore
+    store: ArtifactStore
     location: Location
     jobs: int = 1
+    compression: Compression = field(default_factory=Compression)
     selection: Selection | None = None
     others: OtherBackups | None = None
 
@@ -103,12 +105,13 @@ class BackupOutcome:
 
 @dataclass(frozen=True)
 class _Content:
-    """What was found in the snapshot."""
+    """What was found in the snapshot; ``files`` are those that were sent already."""
 
     source: Source
     tables: list[TableEntry]
     sequences: list[SequenceEntry]
     large_objects: LargeObjects
+    files: list[FileEntry]
 
 
 def create_artifact(request: BackupRequest, progress: Progress | None = None) -> BackupOutcome:
@@ -126,16 +129,18 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     progress = progress or Progress()
     if request.jobs < 1:
         raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
-    if request.store.is_finished(request.location):
+    request.store.check()
+    if request.store.files.is_finished(request.location):
         return BackupOutcome(load_artifact(request.store, request.location), adopted=True)
     started = now_text()
     versions = check_versions(request.parameters)
+    request.compression.option(versions[1])
     if request.others:
-        remove_leftovers(request.store, request.location, request.others, progress)
-    with _artifact_folder(request) as folder:
+        remove_leftovers(request.store.files, request.location, request.others, progress)
+    with _new_artifact(request), request.store.dump_folder(request.location) as folder:
         content = _dump(request, folder, versions, progress)
         with progress.step("Computing checksums"):
-            files = _list_files(folder, request.jobs)
+            files = content.files or _list_files(folder, request.jobs)
         with progress.step("Writing the manifest"):
             manifest = _build_manifest(request.location, started, content, files)
             request.store.finish(request.location, manifests.to_json(manifest))
@@ -156,14 +161,14 @@ def check_versions(parameters: ConnectionParameters) -> tuple[Version, Version]:
 
 
 @contextmanager
-def _artifact_folder(request: BackupRequest) -> Iterator[Path]:
-    """An empty folder that is removed again if the block fails."""
-    folder = request.store.begin(request.location)
+def _new_artifact(request: BackupRequest) -> Iterator[None]:
+    """Room for an artifact that is removed again if the block fails."""
+    request.store.files.begin(request.location)
     try:
-        yield folder
+        yield
     except BaseException:
         with suppress(OperatorError):
-            request.store.remove(request.location)
+            request.store.files.remove(request.location)
         raise
 
 
@@ -178,10 +183,12 @@ def _dump(
         before = read_sequences(snapshot.connection, sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
         with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables"):
-            tables, large_objects = _dump_and_fingerprint(request, folder, snapshot, content)
+            tables, large_objects, files = _dump_and_fingerprint(
+                request, folder, snapshot, content, versions[1]
+            )
         after = read_sequences(snapshot.connection, sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
-    return _Content(source, tables, entries, large_objects)
+    return _Content(source, tables, entries, large_objects, files)
 
 
 def _selected_content(request: BackupRequest, snapshot: Snapshot, encoding: str) -> DumpedContent:
@@ -191,8 +198,13 @@ def _selected_content(request: BackupRequest, snapshot: Snapshot, encoding: str)
 
 
 def _dump_and_fingerprint(
-    request: BackupRequest, folder: Path, snapshot: Snapshot, content: DumpedContent
-) -> tuple[list[TableEntry], LargeObjects]:
+    request: BackupRequest,
+    folder: Path,
+    snapshot: Snapshot,
+    content: DumpedContent,
+    client: Version,
+) -> tuple[list[TableEntry], LargeObjects, list[FileEntry]]:
+    """Do both, and send the dump's files meanwhile where they cannot be written in their place."""
     cancellation = Cancellation()
     tables: list[TableEntry] = []
     large_objects: list[LargeObjects] = []
@@ -209,11 +221,15 @@ def _dump_and_fingerprint(
         with cancellation.calls(snapshot.connection.cancel_safe):
             large_objects.append(read_large_objects(snapshot.connection))
 
-    def dump() -> None:
-        _run_pg_dump(request, folder, snapshot, content, cancellation)
+    def write() -> None:
+        _run_pg_dump(request, folder, snapshot, content, client, cancellation)
 
-    run_together(cancellation, [dump, read_tables, read_large])
-    return tables, large_objects[0]
+    sender = Sender(request.store, request.location, folder, request.jobs)
+    dump: list[Callable[[], None]] = [write]
+    if not request.store.direct:
+        dump = [lambda: sender.dump(write), lambda: sender.send(cancellation)]
+    run_together(cancellation, [*dump, read_tables, read_large])
+    return tables, large_objects[0], sender.entries
 
 
 def _run_pg_dump(
@@ -221,6 +237,7 @@ def _run_pg_dump(
     folder: Path,
     snapshot: Snapshot,
     content: DumpedContent,
+    client: Version,
     cancellation: Cancellation,
 ) -> None:
     with program_environment(request.parameters) as environment:
@@ -230,7 +247,8 @@ def _run_pg_dump(
                 "--format=directory",
                 f"--jobs={request.jobs}",
                 f"--snapshot={snapshot.name}",
-                f"--file={folder / DUMP_FOLDER}",
+                f"--file={folder}",
+                f"--compress={request.compression.option(client)}",
                 f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
                 "--no-password",
                 *content.options,
@@ -263,13 +281,11 @@ def _read_source(
 
 
 def _list_files(folder: Path, jobs: int) -> list[FileEntry]:
-    """Size and checksum of every file below the artifact's folder."""
+    """Size and checksum of every file of the dump."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
 
     def entry(path: Path) -> FileEntry:
-        with FileIO(path) as stream:
-            size, digest = hash_stream(stream)
-        return FileEntry(path.relative_to(folder).as_posix(), size, digest)
+        return describe_file(path, f"{DUMP_FOLDER}/{path.relative_to(folder).as_posix()}")
 
     with store_errors(f"reading {folder}"), ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(entry, paths))

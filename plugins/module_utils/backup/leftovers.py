@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..errors import InvalidInput, OperatorError
-from ..store.filesystem import FilesystemStore
 from ..store.location import Location
+from ..store.protocol import Store
 from .progress import Progress
 
 _MARGIN = timedelta(minutes=10)
@@ -29,7 +29,7 @@ class OtherBackups:
 
 
 def remove_leftovers(
-    store: FilesystemStore, location: Location, others: OtherBackups, progress: Progress
+    store: Store, location: Location, others: OtherBackups, progress: Progress
 ) -> list[str]:
     """Remove artifacts without a manifest that nobody works on, of the same Database.
 

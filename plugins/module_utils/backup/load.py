@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..errors import IncompatibleVersion, OperatorError, RestoreFailed
 from ..postgres.connection import Connection, ConnectionParameters, program_environment
@@ -15,9 +16,7 @@ from ..postgres.programs import (
     require_not_newer,
     run_program,
 )
-from ..store.filesystem import FilesystemStore
 from .artifact import Artifact
-from .manifest import DUMP_FOLDER
 
 
 def check_versions(artifact: Artifact, connection: Connection) -> None:
@@ -79,8 +78,7 @@ def _names(names: Iterable[str]) -> str:
 
 def run_pg_restore(
     parameters: ConnectionParameters,
-    store: FilesystemStore,
-    artifact: Artifact,
+    dump: Path,
     jobs: int,
     failure: type[OperatorError],
     *options: str,
@@ -89,6 +87,7 @@ def run_pg_restore(
 
     Args:
         parameters: the server, a superuser, and the database as ``dbname``.
+        dump: the folder with it.
         jobs: processes that pg_restore works with.
         failure: the error if the reason is not recognised.
         options: further ones for pg_restore.
@@ -102,7 +101,7 @@ def run_pg_restore(
                 "--no-password",
                 *options,
                 f"--dbname={parameters.conninfo()}",
-                str(store.folder(artifact.location) / DUMP_FOLDER),
+                str(dump),
             ],
             environment,
             failure,

@@ -12,10 +12,9 @@ from pathlib import Path
 from ..errors import InvalidInput, OperatorError
 from ..postgres.connection import ConnectionParameters, connect
 from ..postgres.programs import run_program
-from ..store.filesystem import FilesystemStore
 from .artifact import Artifact
 from .load import run_pg_restore
-from .manifest import DUMP_FOLDER, Manifest
+from .manifest import Manifest
 from .selection import (
     Key,
     Selection,
@@ -35,7 +34,7 @@ _LARGE_OBJECTS = re.compile(_ENTRY + r"BLOBS? ")
 
 def load_rows(
     parameters: ConnectionParameters,
-    store: FilesystemStore,
+    dump: Path,
     artifact: Artifact,
     jobs: int,
     failure: type[OperatorError],
@@ -46,6 +45,7 @@ def load_rows(
 
     Args:
         parameters: the server, a superuser, and the database as ``dbname``.
+        dump: the folder with it.
         jobs: processes that pg_restore works with.
         failure: the error if the reason is not recognised.
         selection: whose rows; None for all that the backup has.
@@ -58,11 +58,11 @@ def load_rows(
         InvalidInput: the selection names what is not in the backup.
     """
     if selection is None and not artifact.manifest.is_partial:
-        run_pg_restore(parameters, store, artifact, jobs, failure, *options)
+        run_pg_restore(parameters, dump, jobs, failure, *options)
         return artifact
 
     def run(*more: str) -> None:
-        run_pg_restore(parameters, store, artifact, jobs, failure, *options, *more)
+        run_pg_restore(parameters, dump, jobs, failure, *options, *more)
 
     run("--section=pre-data")
     selected = None if selection is None else _resolve(parameters, artifact, selection)
@@ -72,9 +72,9 @@ def load_rows(
         else:
             for names in _data_options(artifact.manifest, selected):
                 run("--section=data", *names)
-            blobs = _list_entries(store, artifact, failure, Path(folder, "data"))
+            blobs = _list_entries(dump, failure, Path(folder, "data"))
             run("--section=data", _use_list(Path(folder, "blobs"), blobs, _LARGE_OBJECTS, True))
-        rest = _list_entries(store, artifact, failure, Path(folder, "post-data"))
+        rest = _list_entries(dump, failure, Path(folder, "post-data"))
         run("--section=post-data", _use_list(Path(folder, "rest"), rest, _LEFT_OUT, False))
     return replace(artifact, manifest=narrow_manifest(artifact.manifest, selected))
 
@@ -118,9 +118,7 @@ def _chunks(names: list[str]) -> Iterable[list[str]]:
     return (names[at : at + _TABLES_PER_RUN] for at in range(0, len(names), _TABLES_PER_RUN))
 
 
-def _list_entries(
-    store: FilesystemStore, artifact: Artifact, failure: type[OperatorError], file: Path
-) -> list[str]:
+def _list_entries(dump: Path, failure: type[OperatorError], file: Path) -> list[str]:
     """What pg_restore would do for the section that the file is named after, line by line."""
     run_program(
         [
@@ -128,7 +126,7 @@ def _list_entries(
             "--list",
             f"--section={file.name}",
             f"--file={file}",
-            str(store.folder(artifact.location) / DUMP_FOLDER),
+            str(dump),
         ],
         {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         failure,

@@ -252,11 +252,16 @@ def _is_postgres_text(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a file of an artifact can have this path."""
+    return _FILE_NAME.fullmatch(name) is not None
+
+
 def _check_values(manifest: Manifest) -> None:
     for time in (manifest.start_time, manifest.completion_time):
         _require(_is_time(time), "a time", time)
     for file in manifest.files:
-        _require(_FILE_NAME.fullmatch(file.name) is not None, "a file name", file.name)
+        _require(is_file_name(file.name), "a file name", file.name)
         _require(_SHA256.fullmatch(file.sha256) is not None, "a SHA-256", file.sha256)
         _require(file.size_bytes >= 0, "a size", file.size_bytes)
     for table in manifest.tables:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..errors import InvalidInput
 from ..postgres.connection import ConnectionParameters
+from ..store.encryption import EncryptionKey
 from ..store.filesystem import FilesystemStore
 from ..store.location import Location
+from ..store.protocol import Store
+from .artifact_store import ArtifactStore
+from .compression import METHODS, Compression
 from .progress import Progress
 from .selection import Selection, parse_selection
 
@@ -21,8 +26,22 @@ CONNECTION_OPTIONS: Options = {
     "password_file": {"type": "path", "no_log": False},
 }
 
-ARTIFACT_OPTIONS: Options = {
-    "root": {"type": "path", "required": True},
+_S3_OPTIONS: Options = {
+    "endpoint": {"type": "str"},
+    "region": {"type": "str"},
+    "bucket": {"type": "str", "required": True},
+    "prefix": {"type": "str", "default": ""},
+    "credentials_folder": {"type": "path", "required": True},
+    "ca_file": {"type": "path"},
+    "path_style": {"type": "bool", "default": False},
+    "sse": {"type": "str"},
+}
+
+ARTIFACT_OPTIONS: dict[str, dict[str, Any]] = {
+    "root": {"type": "path"},
+    "s3": {"type": "dict", "options": _S3_OPTIONS},
+    "identity_file": {"type": "path"},
+    "spool": {"type": "path"},
     "namespace": {"type": "str", "required": True},
     "resource": {"type": "str", "required": True},
     "uid": {"type": "str", "required": True},
@@ -31,6 +50,11 @@ ARTIFACT_OPTIONS: Options = {
 RUN_OPTIONS: Options = {
     "jobs": {"type": "int", "default": 1},
     "progress_file": {"type": "path"},
+}
+
+COMPRESSION_OPTIONS: Options = {
+    "compression": {"type": "str", "choices": list(METHODS)},
+    "compression_level": {"type": "int"},
 }
 
 
@@ -57,9 +81,55 @@ def connection_parameters(params: dict[str, Any], database: str) -> ConnectionPa
     )
 
 
-def store(params: dict[str, Any]) -> FilesystemStore:
-    """The store that ARTIFACT_OPTIONS name."""
-    return FilesystemStore(Path(params["root"]))
+def store(params: dict[str, Any]) -> ArtifactStore:
+    """The store that ARTIFACT_OPTIONS name.
+
+    Raises:
+        InvalidInput: it names none, or two.
+    """
+    identity_file, spool = params.get("identity_file"), params.get("spool")
+    return ArtifactStore(
+        files(params),
+        key=EncryptionKey(Path(identity_file)) if identity_file else None,
+        spool=Path(spool) if spool else None,
+    )
+
+
+def files(params: dict[str, Any], **patience: Any) -> Store:
+    """Where the files are that ARTIFACT_OPTIONS name.
+
+    Args:
+        patience: ``timeout_seconds`` and ``attempts`` of a bucket's requests, if not the usual.
+
+    Raises:
+        InvalidInput: it names none, or two.
+    """
+    root, s3 = params.get("root"), params.get("s3")
+    if bool(root) == bool(s3):
+        raise InvalidInput("a store is either a root, its folder, or an s3: name one of them")
+    if root:
+        return FilesystemStore(Path(root))
+    assert s3 is not None
+    # boto3 is large: who uses a folder need not have it, nor wait for it.
+    from ..store.s3 import S3Store  # noqa: PLC0415
+
+    return S3Store(
+        bucket=s3["bucket"],
+        credentials_folder=Path(s3["credentials_folder"]),
+        endpoint=s3.get("endpoint") or None,
+        region=s3.get("region") or None,
+        prefix=s3.get("prefix") or "",
+        ca_file=Path(s3["ca_file"]) if s3.get("ca_file") else None,
+        path_style=bool(s3.get("path_style")),
+        sse=s3.get("sse") or None,
+        workers=params.get("jobs") or 1,
+        **patience,
+    )
+
+
+def compression(params: dict[str, Any]) -> Compression:
+    """What COMPRESSION_OPTIONS ask for."""
+    return Compression(params["compression"] or None, params["compression_level"])
 
 
 def location(params: dict[str, Any]) -> Location:

@@ -28,9 +28,9 @@ from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.databases import create_database, plain_properties
 from ..postgres.errors import classify_text, database_errors
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
-from ..store.filesystem import FilesystemStore
 from ..store.location import Location
-from .artifact import Artifact, verify_artifact
+from .artifact import Artifact, fetched_artifact
+from .artifact_store import ArtifactStore
 from .compare import compare_content
 from .load import check_extensions, check_versions
 from .load_rows import load_rows
@@ -60,7 +60,7 @@ class ProofRequest:
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
     """
 
-    store: FilesystemStore
+    store: ArtifactStore
     location: Location
     scratch: Path
     jobs: int = 1
@@ -83,18 +83,20 @@ def prove_artifact(request: ProofRequest, progress: Progress | None = None) -> d
     if request.jobs < 1:
         raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
     started = now_text()
-    with progress.step(f"Checking every file of backup {request.location}"):
-        artifact = verify_artifact(
-            request.store, request.location, request.expected_sha256, request.jobs
-        )
     with ExitStack() as stack:
+        with progress.step(f"Checking every file of backup {request.location}"):
+            artifact, dump = stack.enter_context(
+                fetched_artifact(
+                    request.store, request.location, request.expected_sha256, request.jobs
+                )
+            )
         with progress.step("Starting a scratch server"), _explained(request, None):
             settings = _settings(artifact, request.jobs)
             server = stack.enter_context(
                 scratch_server(request.scratch, settings, VerificationFailed)
             )
         with _explained(request, server):
-            _restore_and_compare(request, artifact, server, progress)
+            _restore_and_compare(request, artifact, dump, server, progress)
     return artifact.summary() | {"startTime": started, "completionTime": now_text()}
 
 
@@ -114,7 +116,11 @@ def _settings(artifact: Artifact, jobs: int) -> dict[str, str]:
 
 
 def _restore_and_compare(
-    request: ProofRequest, artifact: Artifact, server: ScratchServer, progress: Progress
+    request: ProofRequest,
+    artifact: Artifact,
+    dump: Path,
+    server: ScratchServer,
+    progress: Progress,
 ) -> None:
     database = replace(server.parameters, dbname=_DATABASE)
     with connect(server.parameters) as connection:
@@ -127,7 +133,7 @@ def _restore_and_compare(
         # The rows are what is proven, not which disk they were on.
         artifact = load_rows(
             database,
-            request.store,
+            dump,
             artifact,
             request.jobs,
             VerificationFailed,

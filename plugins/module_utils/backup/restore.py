@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -36,9 +37,9 @@ from ..postgres.databases import (
     read_properties,
 )
 from ..postgres.errors import database_errors
-from ..store.filesystem import FilesystemStore
 from ..store.location import Location
-from .artifact import Artifact, verify_artifact
+from .artifact import Artifact, fetched_artifact
+from .artifact_store import ArtifactStore
 from .compare import compare_content
 from .difference import summarize_difference
 from .fingerprint import fingerprint_tables
@@ -82,7 +83,7 @@ class RestoreRequest:
     """
 
     parameters: ConnectionParameters
-    store: FilesystemStore
+    store: ArtifactStore
     location: Location
     uid: str
     jobs: int = 1
@@ -147,13 +148,13 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         done = find_outcome(connection, request.uid)
         if done is not None:
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
-        artifact = check_restore(request, connection, progress)
-        try:
-            done = _restore(request, connection, artifact, started, progress)
-        except BaseException as error:
-            done = _undo(request)
-            if done is None or not isinstance(error, Exception):
-                raise
+        with check_restore(request, connection, progress) as (artifact, dump):
+            try:
+                done = _restore(request, connection, artifact, dump, started, progress)
+            except BaseException as error:
+                done = _undo(request)
+                if done is None or not isinstance(error, Exception):
+                    raise
         return RestoreOutcome(done, repeated=False)
 
 
@@ -171,8 +172,8 @@ def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) 
     with database_errors(action, RestoreFailed), connect(request.maintenance) as connection:
         if find_outcome(connection, request.uid) is not None:
             return False
-        check_restore(request, connection, progress or Progress())
-        return True
+        with check_restore(request, connection, progress or Progress()):
+            return True
 
 
 def _check_request(request: RestoreRequest) -> None:
@@ -186,15 +187,21 @@ def _check_request(request: RestoreRequest) -> None:
         raise InvalidInput(f'database "{request.database}" cannot be replaced: name another one')
 
 
-def check_restore(request: RestoreRequest, connection: Connection, progress: Progress) -> Artifact:
-    """Everything that can be found out without writing anything.
+@contextmanager
+def check_restore(
+    request: RestoreRequest, connection: Connection, progress: Progress
+) -> Iterator[tuple[Artifact, Path]]:
+    """Everything that can be found out without writing anything to the server.
+
+    Yields:
+        The artifact, and the folder that pg_restore can read it from.
 
     Args:
         connection: a session in the maintenance database.
 
     Raises:
         DatabaseNotReady: the server is a standby.
-        BackupLocationMissing, ChecksumMismatch: see ``verify_artifact``.
+        BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong: see ``verify_artifact``.
         IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
         ServerVersionUnsupported: pg_restore is too old.
         RestoreFailed: roles or extensions that the backup needs are missing.
@@ -203,25 +210,29 @@ def check_restore(request: RestoreRequest, connection: Connection, progress: Pro
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
-    with progress.step(f"Checking every file of backup {request.location}"):
-        artifact = verify_artifact(
-            request.store, request.location, request.expected_sha256, request.jobs
-        )
-    if not request.partial and (request.selection or artifact.manifest.is_partial):
-        raise InvalidInput(
-            f'a selection of rows does not replace database "{request.database}": restore it'
-            " beside that, into a targetDatabase, and copy what you need"
-        )
-    check_versions(artifact, connection)
-    check_roles(artifact, connection)
-    check_extensions(artifact, connection, RestoreFailed)
-    return artifact
+    with ExitStack() as stack:
+        with progress.step(f"Checking every file of backup {request.location}"):
+            artifact, dump = stack.enter_context(
+                fetched_artifact(
+                    request.store, request.location, request.expected_sha256, request.jobs
+                )
+            )
+        if not request.partial and (request.selection or artifact.manifest.is_partial):
+            raise InvalidInput(
+                f'a selection of rows does not replace database "{request.database}": restore it'
+                " beside that, into a targetDatabase, and copy what you need"
+            )
+        check_versions(artifact, connection)
+        check_roles(artifact, connection)
+        check_extensions(artifact, connection, RestoreFailed)
+        yield artifact, dump
 
 
 def _restore(
     request: RestoreRequest,
     connection: Connection,
     artifact: Artifact,
+    dump: Path,
     started: str,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -234,7 +245,7 @@ def _restore(
     with progress.step("Restoring into it"):
         artifact = load_rows(
             replace(request.parameters, dbname=request.scratch),
-            request.store,
+            dump,
             artifact,
             request.jobs,
             RestoreFailed,

@@ -16,6 +16,9 @@ from .pods import describe_end, find_problem
 PROOF_CONTAINER = "verify"
 """It restores and compares what the container before it has made: a backup."""
 
+COPY_CONTAINER = "copy"
+"""It fetches for the proof, which has no credentials, what is in a bucket."""
+
 _PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.\.)?")
 """A line of ``backup.progress`` in a container's log, among those of Ansible."""
 
@@ -103,7 +106,7 @@ def _final_result(
         for result in _documents(pod).values():
             if result["ok"] == complete:
                 return result
-    return _lost_result(job, complete, failed_reason)
+    return _lost_result(job, pods, complete, failed_reason)
 
 
 def _proves(job: Object) -> bool:
@@ -121,21 +124,23 @@ def _proven_result(
     for pod in pods:
         documents = _documents(pod)
         proof: Mapping[str, Any] | None = documents.pop(PROOF_CONTAINER, None)
+        copied = documents.pop(COPY_CONTAINER, None)
+        if copied and not copied["ok"]:
+            proof = copied
         for result in documents.values():
             if not result["ok"]:
                 return result, None
             if proof is None or proof["ok"] != complete:
                 proof = _interrupted_proof(job, pod)
             return result, proof
-    return _lost_result(job, complete, failed_reason), None
+    return _lost_result(job, pods, complete, failed_reason), None
 
 
 def _interrupted_proof(job: Object, pod: Object) -> Mapping[str, Any]:
     """Return the result of a proof whose container was ended before it could leave one."""
     told = describe_end(pod, PROOF_CONTAINER)
     name, pod_name = job["metadata"]["name"], pod["metadata"]["name"]
-    # The kubelet's words, when a volume outgrows its limit or the node's disk is short.
-    if "EmptyDir" in told or "ephemeral-storage" in told:
+    if _outgrew_disk(told):
         return _failure(
             "NoSpace",
             f"pod {pod_name} was ended: {told}; verifying takes the size of the whole database on"
@@ -148,13 +153,29 @@ def _interrupted_proof(job: Object, pod: Object) -> Mapping[str, Any]:
     )
 
 
-def _lost_result(job: Object, complete: bool, failed_reason: str) -> Mapping[str, Any]:
+def _outgrew_disk(told: str) -> bool:
+    """Tell by the kubelet's words that a volume outgrew its limit or the node's disk is short."""
+    return "EmptyDir" in told or "ephemeral-storage" in told
+
+
+def _lost_result(
+    job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
+) -> Mapping[str, Any]:
     """Return a result for a Job that has left none that can be believed."""
     name = job["metadata"]["name"]
     if complete:
         return _failure(
             failed_reason, f"Job {name} ended without the result that it must leave; make another"
         )
+    for pod in pods:
+        ended = pod.get("status", {}).get("message", "")
+        if _outgrew_disk(ended):
+            return _failure(
+                "NoSpace",
+                f"pod {pod['metadata']['name']} was ended: {' '.join(ended.split()).rstrip('.')};"
+                " the files on their way to or from the store need room on the node's disk: let"
+                " spec.storage.size of the Database have it, or the node",
+            )
     told = next(
         (c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"), ""
     )

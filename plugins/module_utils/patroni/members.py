@@ -49,6 +49,11 @@ class Member:
     problem: Problem | None
 
     @property
+    def leading(self) -> bool:
+        """Whether it runs as the primary, so that its promotion is over."""
+        return (self.role, self.state) == ("primary", "running")
+
+    @property
     def serving(self) -> bool:
         """Whether it takes part: a running primary, or a replica that streams."""
         wanted = "running" if self.role == "primary" else "streaming"

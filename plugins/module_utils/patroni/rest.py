@@ -17,19 +17,21 @@ from ..kubernetes.secrets import ensure_credentials, ensure_internal
 from ..status.deciders import decide
 from ..status.decision import build_status, merge_patch
 from .instances import describe, look, newest_revision
-from .members import Member
 from .primary import provision_and_look
 from .rollout import Action, next_step
 
+LAG_STEP_BYTES = 1 << 20
 
-class _Memory:
-    """A cluster whose objects are read once."""
+
+class ReadOnce:
+    """A cluster each of whose objects is read once: one look, taken of everything in turn."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._known: dict[tuple[str, ...], Object | None] = {}
 
     def get(self, *key: str) -> Object | None:
+        """Return the object, or None where there is none of that name."""
         if key not in self._known:
             api_version, kind, namespace, name = key
             self._known[key] = self._cluster.get(api_version, kind, namespace, name)
@@ -45,15 +47,15 @@ def is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool) 
     Whatever is in doubt, or fails, is for the whole reconcile: that one tells what is wrong.
 
     Args:
+        cluster: one that reads once has what was read for this look already.
         resource: the Database.
         inputs: the digest of what its objects are made from.
         has_data: whether it has volumes.
     """
     if resource.get("status", {}).get("phase") != "Ready":
         return False
-    memory: Any = _Memory(cluster)
     try:
-        return _is_at_rest(memory, resource, inputs, has_data)
+        return _is_at_rest(cluster, resource, inputs, has_data)
     except OperatorError:
         return False
 
@@ -66,7 +68,7 @@ def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool)
     members, leader = look(cluster, namespace, name)
     replicas = resource["spec"]["replicas"]
     step = next_step(members, leader, newest_revision(stateful_set), replicas)
-    primary = next((member for member in members if _leads(member, leader)), None)
+    primary = next((m for m in members if m.name == leader and m.leading), None)
     if step.action is not Action.NOTHING or primary is None:
         return False
     if ensure_internal(cluster, resource, has_data, dry_run=True):
@@ -84,8 +86,17 @@ def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool)
     }
     decision = decide(resource, observation)
     status = build_status(resource, decision, datetime.now(UTC))
-    return decision.requeue_after is None and not merge_patch(resource["status"], status)
+    if decision.requeue_after is not None:
+        return False
+    return not merge_patch(_rounded(resource["status"]), _rounded(status))
 
 
-def _leads(member: Member, leader: str) -> bool:
-    return (member.name, member.role, member.state) == (leader, "primary", "running")
+def _rounded(status: Object) -> Object:
+    """Return the status with lags in steps: a few bytes more or less are no news."""
+    instances = [
+        {**instance, "lagBytes": instance["lagBytes"] // LAG_STEP_BYTES}
+        if "lagBytes" in instance
+        else instance
+        for instance in status.get("instances", [])
+    ]
+    return {**status, "instances": instances}

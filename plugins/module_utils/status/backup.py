@@ -19,11 +19,11 @@ class Observation:
 
     Attributes:
         blocked: (reason, message) of what must come true before the Job can be made.
-        claim: the PersistentVolumeClaim that the backup is written to.
+        place: what its artifact is below, such as pvc://app-backups.
         job: the Job's state; None where there is no Job.
     """
 
-    claim: str
+    place: str
     blocked: tuple[str, str] | None = None
     job: JobState | None = None
 
@@ -43,7 +43,7 @@ def decide(observation: Observation) -> Decision:
         )
     fields = result_fields(observation.job)
     fields["backupTime"] = result["completionTime"]
-    fields["backupLocation"] = f"pvc://{observation.claim}/{result['location']}"
+    fields["backupLocation"] = f"{observation.place}/{result['location']}"
     completed = Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
     verified = _judge(result, observation.job.proof)
     if verified.status != "Unknown":

@@ -20,7 +20,7 @@ def decide(resource: Mapping[str, Any], observation: Mapping[str, Any]) -> Decis
     blocked = _pair(observation.get("blocked"))
     job = _job(observation.get("job"))
     if kind == "Backup":
-        return backup.decide(backup.Observation(observation.get("claim", ""), blocked, job))
+        return backup.decide(backup.Observation(observation.get("place", ""), blocked, job))
     return restore.decide(
         restore.Observation(
             blocked, job, _pair(observation.get("refused")), _safety(observation.get("safety"))

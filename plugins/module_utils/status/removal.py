@@ -16,18 +16,21 @@ class Observation:
 
     Attributes:
         location: the artifact, for people.
-        claim: the PersistentVolumeClaim that it is in.
+        place: what it is in, for people, such as PersistentVolumeClaim app-backups.
         wanted: whether the artifact is to be removed, and there can be one.
-        claim_stays: whether the claim exists, and neither it nor its namespace is being deleted.
+        place_stays: whether there is anything to remove it from: the claim exists and is not being
+            deleted; True for a bucket.
+        blocked: why no Job can remove it: its namespace is going, or a Secret is missing.
         backup_runs: whether the Job that makes the backup is still there and has not ended.
         job: the Job that removes the artifact; None where it was not made.
         waited: seconds since the deletion was asked for.
     """
 
     location: str
-    claim: str
+    place: str
     wanted: bool
-    claim_stays: bool
+    place_stays: bool
+    blocked: str | None
     backup_runs: bool
     job: JobState | None
     waited: float
@@ -58,7 +61,7 @@ class Step:
 
 def next_step(observation: Observation) -> Step:
     """Decide what comes next. Whatever happens, the answer is `done` after GIVE_UP_SECONDS."""
-    if not observation.wanted or not observation.claim_stays:
+    if not observation.wanted or not observation.place_stays:
         return Step("done")
     result = observation.job.result if observation.job else None
     if result is not None and result["ok"]:
@@ -66,6 +69,8 @@ def next_step(observation: Observation) -> Step:
         return Step("done", Event(False, "ArtifactRemoved", message))
     if result is not None:
         return _give_up(observation, f"{result['reason']}: {result['message']}")
+    if observation.blocked:
+        return _give_up(observation, observation.blocked)
     if observation.waited > GIVE_UP_SECONDS:
         return _give_up(observation, _delay(observation))
     if observation.backup_runs:
@@ -89,6 +94,6 @@ def _give_up(observation: Observation, why: str) -> Step:
             True,
             "ArtifactNotRemoved",
             f"the Backup is gone but its files at {observation.location} may not be: {why};"
-            f" remove them from PersistentVolumeClaim {observation.claim} by hand",
+            f" remove them from {observation.place} by hand",
         ),
     )

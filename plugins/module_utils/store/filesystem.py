@@ -26,9 +26,10 @@ from ..errors import (
     StoreUnreachable,
 )
 from .location import Location
+from .protocol import MANIFEST_NAMES, Sink
 
-MANIFEST_NAME = "manifest.json"
 _TEMPORARY_MANIFEST_NAME = ".manifest.json.new"
+_CHUNK = 1024 * 1024
 
 
 @contextmanager
@@ -59,17 +60,25 @@ class FilesystemStore:
         """The artifact's folder; it need not exist."""
         return self.root / location.namespace / location.database / location.uid
 
+    def describe(self, location: Location) -> str:
+        """The artifact's folder."""
+        return str(self.folder(location))
+
     def is_finished(self, location: Location) -> bool:
-        """Whether there is a manifest, be it good or bad."""
+        """See ``Store``."""
+        return bool(self._manifests(location))
+
+    def _manifests(self, location: Location) -> list[str]:
+        folder = self.folder(location)
         with store_errors(f"looking for backup {location}"):
-            return _exists(self.folder(location) / MANIFEST_NAME)
+            return [name for name in MANIFEST_NAMES if _exists(folder / name)]
 
     def exists(self, location: Location) -> bool:
-        """Whether there is anything, finished or not."""
+        """See ``Store``."""
         with store_errors(f"looking for backup {location}"):
             return _exists(self.folder(location))
 
-    def begin(self, location: Location) -> Path:
+    def begin(self, location: Location) -> None:
         """Make an empty folder for the artifact, in place of what a failed run left there.
 
         Raises:
@@ -83,24 +92,26 @@ class FilesystemStore:
                 )
             _remove_tree(folder)
             folder.mkdir(parents=True)
-        return folder
 
-    def finish(self, location: Location, manifest: bytes) -> None:
-        """Make all files durable, then let the manifest appear."""
+    def put(self, location: Location, name: str, path: Path) -> None:
+        """See ``Store``; what makes it durable is ``finish``."""
+        target = self.folder(location) / name
+        with store_errors(f"writing {target}"):
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
+
+    def finish(self, location: Location, name: str, manifest: bytes) -> None:
+        """See ``Store``."""
         folder = self.folder(location)
         with store_errors(f"writing backup {location}"):
             _sync_tree(folder)
             _write_durably(folder / _TEMPORARY_MANIFEST_NAME, manifest)
-            (folder / _TEMPORARY_MANIFEST_NAME).replace(folder / MANIFEST_NAME)
+            (folder / _TEMPORARY_MANIFEST_NAME).replace(folder / name)
             for directory in (folder, folder.parent, folder.parent.parent, self.root):
                 _sync(directory)
 
     def remove(self, location: Location) -> bool:
-        """Remove an artifact, its manifest first: what a crash leaves is not a backup.
-
-        Returns:
-            Whether there was anything.
-        """
+        """See ``Store``: what a crash leaves is not a backup."""
         folder = self.folder(location)
         with store_errors(f"removing backup {location}"):
             if not _exists(folder):
@@ -109,7 +120,7 @@ class FilesystemStore:
             return True
 
     def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
-        """The UIDs below which there are files but no manifest, and when something changed last."""
+        """See ``Store``."""
         folder = self.root / namespace / database
         found = {}
         with store_errors(f"looking for what unfinished backups left in {folder}"):
@@ -117,26 +128,24 @@ class FilesystemStore:
                 return {}
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if _exists(Path(entry.path) / MANIFEST_NAME):
+                    if any(_exists(Path(entry.path) / name) for name in MANIFEST_NAMES):
                         continue
                     found[entry.name] = _last_change(Path(entry.path))
         return found
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
-        """The manifest's bytes, read from the disk.
-
-        Raises:
-            BackupLocationMissing: there is none.
-            ChecksumMismatch: it is larger than ``limit`` bytes, so it is not a manifest.
-        """
-        if not self.is_finished(location):
+        """See ``Store``."""
+        names = self._manifests(location)
+        if not names:
             raise BackupLocationMissing(
                 f"there is no finished backup at {self.folder(location)}:"
                 " it was removed, never completed, or another volume is mounted"
             )
+        if len(names) > 1:
+            raise ChecksumMismatch(f"backup {location} has two manifests: {', '.join(names)}")
         with (
             store_errors(f"reading the manifest of backup {location}"),
-            self.open(location, MANIFEST_NAME) as file,
+            self.open(location, names[0]) as file,
         ):
             content = file.read(limit + 1)
         if len(content) > limit:
@@ -156,7 +165,18 @@ class FilesystemStore:
                 if not entry.is_file(follow_symlinks=False):
                     raise ChecksumMismatch(f"{entry.path} is not a plain file")
                 names.add(os.path.relpath(entry.path, folder))
-        return names - {MANIFEST_NAME}
+        return names.difference(MANIFEST_NAMES)
+
+    def read(self, location: Location, name: str, sink: Sink) -> None:
+        """See ``Store``."""
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        with (
+            store_errors(f"reading {name} of backup {location}"),
+            self.open(location, name) as stream,
+        ):
+            while count := stream.readinto(buffer):
+                sink.write(bytes(view[:count]))
 
     @contextmanager
     def open(self, location: Location, name: str) -> Iterator[FileIO]:
@@ -210,7 +230,7 @@ def _remove_tree(folder: Path) -> None:
     """Remove a folder if it is there; without its manifest from the first moment on."""
     if not _exists(folder):
         return
-    for name in (MANIFEST_NAME, _TEMPORARY_MANIFEST_NAME):
+    for name in (*MANIFEST_NAMES, _TEMPORARY_MANIFEST_NAME):
         (folder / name).unlink(missing_ok=True)
     _sync(folder)
     shutil.rmtree(folder)

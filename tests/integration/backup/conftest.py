@@ -12,8 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
+import pyrage
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import Artifact
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
+    ArtifactStore,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
     BackupRequest,
     create_artifact,
@@ -26,11 +30,16 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.restore i
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
+    EncryptionKey,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from psycopg import sql
+from s3_server import BUCKET, S3Server, s3_server
 
 _numbers = itertools.count(1)
 
@@ -41,7 +50,7 @@ class Bench:
 
     server: object
     database: str
-    store: FilesystemStore
+    files: FilesystemStore | S3Store
     location: Location = field(default_factory=lambda: Location("ns", "app", str(uuid.uuid4())))
 
     @property
@@ -54,20 +63,27 @@ class Bench:
             self.server.password_file,
         )
 
+    key: EncryptionKey | None = None
+    spool: Path | None = None
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.files, self.key, self.spool)
+
     @property
     def folder(self) -> Path:
-        return self.store.folder(self.location)
+        return self.files.folder(self.location)
 
-    def backup_request(self) -> BackupRequest:
-        return BackupRequest(self.parameters, self.store, self.location, jobs=2)
+    def backup_request(self, **changes: object) -> BackupRequest:
+        return BackupRequest(self.parameters, self.store, self.location, **{"jobs": 2} | changes)
 
     def restore_request(self, **changes: object) -> RestoreRequest:
         settings = {"uid": str(uuid.uuid4()), "jobs": 2, "lock_wait_seconds": 0.2} | changes
         parameters = settings.pop("parameters", self.parameters)
         return RestoreRequest(parameters, self.store, self.location, **settings)
 
-    def backup(self) -> Artifact:
-        return create_artifact(self.backup_request()).artifact
+    def backup(self, **changes: object) -> Artifact:
+        return create_artifact(self.backup_request(**changes)).artifact
 
     def restore(self, **changes: object) -> RestoreOutcome:
         return restore_artifact(self.restore_request(**changes))
@@ -167,3 +183,48 @@ def roles(postgres_server) -> Iterator[None]:
 
 
 ONE_HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory) -> Iterator[S3Server]:
+    """An S3 server with an empty bucket, for all tests together."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def s3_store(s3: S3Server) -> S3Store:
+    """A store in the bucket, below a prefix of its own."""
+    return S3Store(
+        bucket=BUCKET,
+        credentials_folder=s3.credentials,
+        endpoint=s3.endpoint,
+        ca_file=s3.ca_file,
+        prefix=f"test/{next(_numbers)}",
+        path_style=True,
+        timeout_seconds=2,
+        attempts=3,
+    )
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> EncryptionKey:
+    """A new key, as age-keygen writes it."""
+    identity = pyrage.x25519.Identity.generate()
+    path = tmp_path / "identity"
+    path.write_text(f"# created: now\n# public key: {identity.to_public()}\n{identity}\n")
+    return EncryptionKey(path)
+
+
+@pytest.fixture
+def remote(bench: Bench, s3_store: S3Store, spool: Path) -> Bench:
+    """The bench with its store in S3."""
+    bench.files, bench.spool = s3_store, spool
+    return bench

@@ -177,7 +177,7 @@ def children_named(name: str) -> list[int]:
 def test_scratch_database_is_dropped_when_the_restore_fails(changed) -> None:
     before = changed.databases()
     # What the check reads is not there yet when the rows that it checks are restored.
-    changed.store.remove(changed.location)
+    changed.files.remove(changed.location)
     changed.execute(
         "CREATE FUNCTION check_it(text) RETURNS boolean LANGUAGE sql"
         " AS 'SELECT EXISTS (SELECT FROM public.version)';"

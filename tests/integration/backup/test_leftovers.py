@@ -17,6 +17,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
+from s3_server import BUCKET
 
 NOW = datetime.now(UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)
@@ -62,14 +63,40 @@ def test_finished_artifacts_and_what_is_not_ours_stay(bench) -> None:
     shutil.copytree(bench.folder, old)
     os.utime(old, (0, 0))
     strange = leave(bench, "Not ours")
-    elsewhere = bench.store.root / "ns" / "other" / "x"
+    elsewhere = bench.files.root / "ns" / "other" / "x"
     elsewhere.mkdir(parents=True)
     os.utime(elsewhere, (0, 0))
-    bench.store.remove(bench.location)
+    bench.files.remove(bench.location)
     back_up(bench)
     assert (old / "manifest.json").exists()
     assert strange.exists()
     assert elsewhere.exists()
+
+
+def test_finished_encrypted_artifacts_stay(bench, key, spool) -> None:
+    bench.key, bench.spool = key, spool
+    bench.backup()
+    old = bench.folder.parent / "old"
+    shutil.copytree(bench.folder, old)
+    os.utime(old, (0, 0))
+    bench.files.remove(bench.location)
+    back_up(bench)
+    assert (old / "manifest.json.age").exists()
+
+
+def test_in_a_bucket_too(remote, s3) -> None:
+    finished = replace(remote.location, uid=str(uuid.uuid4()))
+    create_artifact(replace(remote.backup_request(), location=finished))
+    left = replace(remote.location, uid=str(uuid.uuid4()))
+    keys = [f"{remote.files.prefix}/{left}/dump/{name}" for name in ("1.dat", "2.dat")]
+    s3.client.put_object(Bucket=BUCKET, Key=keys[0], Body=b"half")
+    s3.client.create_multipart_upload(Bucket=BUCKET, Key=keys[1])
+    back_up(remote)
+    assert remote.files.exists(left), "it was there a moment ago only"
+    remote.location = replace(remote.location, uid=str(uuid.uuid4()))
+    back_up(remote, listed=NOW + timedelta(hours=1))
+    assert not remote.files.exists(left)
+    assert remote.files.is_finished(finished)
 
 
 def test_whoever_knows_nothing_of_others_removes_nothing(bench) -> None:

@@ -149,14 +149,14 @@ MUTATIONS: list[Mutation] = [
 @pytest.fixture
 def originals(changed) -> tuple[str, Path, Path]:
     """The recorded checksum, and two whole artifacts of the same database."""
-    kept = changed.store.root.parent / "original"
+    kept = changed.files.root.parent / "original"
     shutil.copytree(changed.folder, kept)
     manifest = (changed.folder / "manifest.json").read_bytes()
     other = replace(
         changed.backup_request(), location=replace(changed.location, uid=str(uuid.uuid4()))
     )
     create_artifact(other)
-    return hashlib.sha256(manifest).hexdigest(), kept, changed.store.folder(other.location)
+    return hashlib.sha256(manifest).hexdigest(), kept, changed.files.folder(other.location)
 
 
 def test_every_mutation_is_refused_before_any_write(changed, originals) -> None:

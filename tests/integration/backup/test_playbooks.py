@@ -27,7 +27,7 @@ def play(changed, tmp_path):
             "postgres_user": changed.server.user,
             "postgres_password_file": str(changed.server.password_file),
             "postgres_database": changed.database,
-            "artifact_root": str(changed.store.root),
+            "artifact_root": str(changed.files.root),
             "artifact_namespace": "ns",
             "artifact_database": "app",
             "artifact_uid": changed.location.uid,
@@ -117,7 +117,7 @@ def test_backup_then_restore(changed, play, tmp_path) -> None:
     assert "Replacing database" in steps
     assert {"pg_dump", "pg_restore"} <= watcher.programs, "the watcher has seen the programs"
     assert not watcher.found
-    manifest = (changed.store.root / backed_up["location"] / "manifest.json").read_text()
+    manifest = (changed.files.root / backed_up["location"] / "manifest.json").read_text()
     for text in (output, more, steps, changed.server.log, json.dumps(backed_up), manifest):
         assert secret not in text
 

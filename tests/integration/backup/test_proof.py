@@ -308,11 +308,13 @@ def test_a_server_does_not_outlive_a_proof_that_is_killed(bench, scratch, tmp_pa
         "import sys; from pathlib import Path\n"
         "from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import *\n"
         "root, uid, scratch = sys.argv[1:]\n"
-        "prove_artifact(ProofRequest(FilesystemStore(Path(root)), Location('ns', 'app', uid),"
-        " Path(scratch)))\n"
+        "from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem"
+        " import FilesystemStore\n"
+        "store = ArtifactStore(FilesystemStore(Path(root)))\n"
+        "prove_artifact(ProofRequest(store, Location('ns', 'app', uid), Path(scratch)))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    arguments = [bench.store.root, bench.location.uid, scratch]
+    arguments = [bench.files.root, bench.location.uid, scratch]
     run = subprocess.Popen([sys.executable, "-c", script, *arguments], env=environment)
     assert eventually(lambda: bool(scratch_processes(scratch)))
     run.kill()

@@ -11,6 +11,9 @@ from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
     verify_artifact,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
+    ArtifactStore,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
@@ -168,7 +171,9 @@ def test_wrong_password_and_missing_database(bench, tmp_path) -> None:
 
 
 def test_a_store_that_is_not_mounted(bench, tmp_path) -> None:
-    request = replace(bench.backup_request(), store=FilesystemStore(tmp_path / "nowhere"))
+    request = replace(
+        bench.backup_request(), store=ArtifactStore(FilesystemStore(tmp_path / "nowhere"))
+    )
     with pytest.raises(errors.StoreUnreachable, match="mount the volume"):
         create_artifact(request)
     assert not (tmp_path / "nowhere").exists()

@@ -159,7 +159,7 @@ def test_dump_and_fingerprints_see_the_same_moment(bench) -> None:
     try:
         for _ in range(2):
             bench.backup()
-            bench.store.remove(bench.location)
+            bench.files.remove(bench.location)
         bench.backup()
     finally:
         over.set()

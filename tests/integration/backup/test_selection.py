@@ -133,7 +133,7 @@ def test_a_part_does_not_take_the_place_of_the_whole(awkward) -> None:
     back_up(awkward, {"tables": ["public.parent"]})
     with pytest.raises(errors.InvalidInput, match="targetDatabase"):
         awkward.restore()
-    awkward.store.remove(awkward.location)
+    awkward.files.remove(awkward.location)
     awkward.backup()
     with pytest.raises(errors.InvalidInput, match="targetDatabase"):
         awkward.restore(selection=parse_selection({"tables": ["public.parent"]}, None))

@@ -266,7 +266,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
     ("kind", "defaults"),
     [
         ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
-        ("Backup", {"verify": "checksum", "deletionPolicy": "Retain"}),
+        ("Backup", {"verify": "checksum", "parallelism": 2, "deletionPolicy": "Retain"}),
         ("Restore", {"keepPrevious": "24h", "dryRun": False, "safetyBackup": True}),
     ],
 )

@@ -9,7 +9,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 BLOCKED = {
-    "claim": "app-backups",
+    "place": "pvc://app-backups",
     "blocked": ["DatabaseNotFound", "there is no Database app"],
     "job": None,
 }

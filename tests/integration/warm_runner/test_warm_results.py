@@ -221,3 +221,58 @@ def test_a_signal_cancels(shared_box: WarmBox, number: signal.Signals) -> None:
 
     assert process.wait(timeout=20) == 254
     assert (folder / "artifacts" / "1" / "status").read_text() == "canceled"
+
+
+# A role of a loaded collection, whose files the parent has parsed: each kind, and one twice.
+PARSED = {
+    "tasks/main.yml": """
+- {name: Values, ansible.builtin.debug: {msg: "{{ parsed_default }} {{ parsed_vars.list }}"}}
+- name: Twice
+  ansible.builtin.include_tasks: more.yml
+  loop: [1, 2]
+- {name: Handled, ansible.builtin.set_fact: {a: 1}, changed_when: true, notify: Handler}
+- {name: Undefined, ansible.builtin.debug: {msg: "{{ missing }}"}}
+""",
+    "tasks/more.yml": """
+- {name: Turn, ansible.builtin.debug: {msg: "{{ item }} {{ parsed_vars | combine({'b': 2}) }}"}}
+""",
+    "defaults/main.yml": "parsed_default: '{{ 1 + 1 }}'\n",
+    "vars/main.yml": "parsed_vars: {list: [&x '{{ parsed_default }}', *x]}\n",
+    "handlers/main.yml": "- {name: Handler, ansible.builtin.debug: {msg: handled}}\n",
+    "meta/main.yml": "dependencies: []\n",
+    "meta/argument_specs.yml": "argument_specs: {main: {options: {parsed_default: {type: str}}}}\n",
+}
+
+
+def _write_parsed_role(box: WarmBox) -> None:
+    for name, text in PARSED.items():
+        path = box.collection / "roles" / "parsed" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def _run_parsed_role(box: WarmBox) -> tuple[Outcome, Outcome]:
+    case = Case("- {ansible.builtin.import_role: {name: demo.things.parsed}}", "failed", 2)
+    return _run_both(box, case)
+
+
+def test_a_role_that_was_parsed_beforehand_is_as_cold(box: WarmBox) -> None:
+    _write_parsed_role(box)
+
+    warm, cold = _run_parsed_role(box)
+
+    assert cold.code == 2
+    assert "2 [2, 2]" in cold.output, cold.output
+    assert_alike(warm, cold)
+
+
+def test_a_file_that_has_changed_is_parsed_anew(box: WarmBox) -> None:
+    _write_parsed_role(box)
+    _run_parsed_role(box)
+    changed = box.collection / "roles" / "parsed" / "defaults" / "main.yml"
+    changed.write_text("parsed_default: changed\n")
+
+    warm, cold = _run_parsed_role(box)
+
+    assert "changed ['changed', 'changed']" in warm.output
+    assert_alike(warm, cold)

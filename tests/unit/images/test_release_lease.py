@@ -106,6 +106,14 @@ def test_what_the_command_leaves_running_is_killed_first(kubeconfig: Path, tmp_p
     assert not Api.lease["spec"]["holderIdentity"]
 
 
+def test_what_ends_while_the_command_runs_is_reaped(kubeconfig: Path, tmp_path: Path) -> None:
+    hold("another")
+    left = tmp_path / "left"
+    shell = f"sh -c 'sleep 0.1 & echo $! > {left}'; sleep 1; ls /proc/$(cat {left})"
+    process = start(kubeconfig, shell, *OPERATOR)
+    assert process.wait(30) == 2, "the process is still there, as a zombie"
+
+
 def test_the_command_gets_the_signal(kubeconfig: Path, tmp_path: Path) -> None:
     hold(f"{os.uname().nodename}_8f7e")
     ready = tmp_path / "ready"

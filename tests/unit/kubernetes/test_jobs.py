@@ -131,6 +131,17 @@ def test_a_backup_that_failed_has_no_proof() -> None:
     assert (state.result, state.proof) == (failure, None)
 
 
+def test_a_backup_that_could_not_be_fetched_is_not_verified() -> None:
+    pod = verifying_pod(OK, None)
+    unfetched = {"ok": False, "reason": "StoreUnreachable", "message": "no answer"}
+    terminated = {"message": json.dumps(unfetched)}
+    pod["status"]["initContainerStatuses"].append(
+        {"name": "copy", "state": {"terminated": terminated}}
+    )
+    state = job_state(verifying_job("Failed"), [pod], "BackupFailed")
+    assert (state.result, state.proof) == (OK, unfetched)
+
+
 def test_a_verification_that_was_killed_is_told_and_leaves_the_backup() -> None:
     state = job_state(verifying_job("Failed"), [verifying_pod(OK, None)], "BackupFailed")
     assert state.result == OK
@@ -148,6 +159,17 @@ def test_a_verification_that_outgrows_its_volume_is_told() -> None:
     assert state.proof is not None
     assert state.proof["reason"] == "NoSpace"
     assert 'exceeds the limit "64Mi"; verifying' in state.proof["message"]
+
+
+def test_a_backup_that_outgrows_the_spool_is_told() -> None:
+    evicted = verifying_pod(OK, None)
+    limit = 'Usage of EmptyDir volume "spool" exceeds the limit "64Mi". '
+    evicted["status"] = {"reason": "Evicted", "message": limit}
+    for failed in (verifying_job("Failed"), job("Failed")):
+        state = job_state(failed, [evicted], "BackupFailed")
+        assert state.result is not None
+        assert state.result["reason"] == "NoSpace"
+        assert 'volume "spool" exceeds the limit "64Mi"; the files' in state.result["message"]
 
 
 def test_a_verifying_job_whose_pods_are_gone_is_a_failure() -> None:

@@ -45,6 +45,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         status={"phase": "Ready", "ready": True},
     )
     fake.add("PersistentVolumeClaim", "app-backups")
+    fake.add("Secret", "login", data={"accessKeyId": "eA==", "secretAccessKey": "eA=="})
     fake.add(
         "Backup",
         "nightly-20260101030000",
@@ -56,7 +57,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
             "databaseRef": {"name": "app"},
             "verify": "restore",
             "deletionPolicy": "Retain",
-            "destination": {"s3": {"bucket": "safe"}},
+            "destination": {"s3": {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}},
         },
         status=completed(),
     )
@@ -84,7 +85,7 @@ def test_first_there_is_the_safety_backup_and_then_the_job(cluster: FakeCluster)
     assert safety["spec"] == {
         "databaseRef": {"name": "app"},
         "deletionPolicy": "Delete",
-        "destination": {"s3": {"bucket": "safe"}},
+        "destination": {"s3": {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}},
     }
     assert look(cluster)["safety_backup"] == safety, "a killed operator makes no other one"
 
@@ -164,3 +165,11 @@ def test_once_there_is_a_job_nothing_else_is_looked_at(cluster: FakeCluster) -> 
     assert not found["start"]
     assert found["observation"]["job"]["annotations"]["database.example.com/backup"] == "nightly-1"
     assert found["observation"]["blocked"] is None
+
+
+def test_a_secret_that_is_gone_is_told(cluster: FakeCluster) -> None:
+    del cluster.objects["Secret", "login"]
+    found = look(cluster)
+    assert not found["start"]
+    assert found["safety_backup"] == {}
+    assert found["observation"]["blocked"][0] == "SecretMissing"

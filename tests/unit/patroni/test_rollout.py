@@ -53,6 +53,17 @@ def test_a_replaced_replica_must_stream_before_the_next() -> None:
     assert "app-2" in step.message
 
 
+def test_the_old_primary_stays_until_the_new_one_is_promoted() -> None:
+    old = member(0, role="replica", state="streaming")
+    promoting = member(1, revision=NEW, state="running")
+    step = next_step([old, promoting], "app-1", NEW, 2)
+    assert step.action is Action.WAIT
+    assert "app-1" in step.message
+    promoted = member(1, revision=NEW, role="primary", state="running")
+    step = next_step([old, promoted], "app-1", NEW, 2)
+    assert (step.action, step.member) == (Action.DELETE_POD, "app-0")
+
+
 def test_a_replica_that_runs_without_streaming_is_waited_for() -> None:
     step = next_step([member(0), member(1), member(2, state="running")], "app-0", NEW, 3)
     assert step.action is Action.WAIT

@@ -37,21 +37,21 @@ FAILURE = {"ok": False, "reason": "NoSpace", "message": "the volume is full"}
 
 def test_a_backup_that_cannot_start_waits_and_says_for_what() -> None:
     block = ("DatabaseNotFound", "there is no Database app")
-    decision = backup.decide(backup.Observation("app-backups", blocked=block))
+    decision = backup.decide(backup.Observation("pvc://app-backups", blocked=block))
     assert decision.phase == "Pending"
     assert decision.conditions[0].reason == "DatabaseNotFound"
     assert decision.requeue_after
 
 
 def test_a_running_backup_is_in_progress() -> None:
-    decision = backup.decide(backup.Observation("app-backups", job=JobState("j")))
+    decision = backup.decide(backup.Observation("pvc://app-backups", job=JobState("j")))
     assert decision.phase == "InProgress"
     assert decision.conditions[0].reason == "BackupInProgress"
 
 
 def test_a_backup_is_completed_by_its_result_only() -> None:
     done = JobState("j", result=RESULT)
-    decision = backup.decide(backup.Observation("app-backups", job=done))
+    decision = backup.decide(backup.Observation("pvc://app-backups", job=done))
     assert decision.phase == "Completed"
     assert decision.conditions[0].status == "True"
     assert decision.fields["backupLocation"] == "pvc://app-backups/shop/app/u1"

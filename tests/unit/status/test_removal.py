@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 FRESH = Observation(
     location="pvc://app-backups/shop/app/u1",
-    claim="app-backups",
+    place="PersistentVolumeClaim app-backups",
     wanted=True,
-    claim_stays=True,
+    place_stays=True,
+    blocked=None,
     backup_runs=False,
     job=None,
     waited=1,
@@ -40,8 +41,8 @@ def test_a_backup_whose_files_stay_goes_at_once() -> None:
 
 
 def test_nothing_is_tried_where_the_claim_or_its_namespace_is_going() -> None:
-    assert next_step(replace(FRESH, claim_stays=False)).action == "done"
-    assert next_step(replace(FRESH, claim_stays=False, job=JobState("j"))).action == "done"
+    assert next_step(replace(FRESH, place_stays=False)).action == "done"
+    assert next_step(replace(FRESH, place_stays=False, job=JobState("j"))).action == "done"
 
 
 def test_a_backup_that_is_being_made_is_ended_first() -> None:
@@ -75,14 +76,23 @@ def test_why_the_pod_could_not_run_is_told_when_it_is_given_up() -> None:
     st.sampled_from([None, JobState("j"), REMOVED, REFUSED]),
 )
 def test_no_deletion_waits_for_ever(
-    wanted: bool, claim_stays: bool, backup_runs: bool, job: JobState | None
+    wanted: bool, place_stays: bool, backup_runs: bool, job: JobState | None
 ) -> None:
     late = replace(
         FRESH,
         wanted=wanted,
-        claim_stays=claim_stays,
+        place_stays=place_stays,
         backup_runs=backup_runs,
         job=job,
         waited=GIVE_UP_SECONDS + 1,
     )
     assert next_step(late).action == "done"
+
+
+def test_a_bucket_that_no_job_can_reach_holds_nobody_up() -> None:
+    step = next_step(replace(FRESH, place="s3://bucket", blocked="SecretMissing: no keys"))
+    assert step.action == "done"
+    assert step.event is not None
+    assert step.event.warning
+    assert "SecretMissing: no keys" in step.event.message
+    assert "s3://bucket" in step.event.message

@@ -33,12 +33,13 @@ def test_names_that_lead_elsewhere(bad: str) -> None:
 
 
 def test_a_manifest_makes_it_finished(store) -> None:
-    folder = store.begin(LOCATION)
+    store.begin(LOCATION)
+    folder = store.folder(LOCATION)
     (folder / "file").write_text("content")
     assert not store.is_finished(LOCATION)
     with pytest.raises(errors.BackupLocationMissing):
         store.read_manifest(LOCATION, 100)
-    store.finish(LOCATION, b"{}")
+    store.finish(LOCATION, "manifest.json", b"{}")
     assert store.is_finished(LOCATION)
     assert store.read_manifest(LOCATION, 100) == b"{}"
     assert store.file_names(LOCATION) == {"file"}
@@ -56,12 +57,13 @@ def test_everything_is_on_the_disk_before_the_manifest_appears(store, monkeypatc
         events.append("rename")
         return real_replace(self, target)
 
-    folder = store.begin(LOCATION)
+    store.begin(LOCATION)
+    folder = store.folder(LOCATION)
     (folder / "dump").mkdir()
     (folder / "dump" / "a").write_text("a")
     monkeypatch.setattr(filesystem, "_sync", sync)
     monkeypatch.setattr(Path, "replace", replace)
-    store.finish(LOCATION, b"{}")
+    store.finish(LOCATION, "manifest.json", b"{}")
     at = events.index("rename")
     assert {"sync a", "sync dump", "sync 0f8fad5b"} <= set(events[:at])
     assert events[at + 1 :][:1] == ["sync 0f8fad5b"], "the rename itself is made durable"
@@ -75,21 +77,24 @@ def test_a_crash_before_the_rename_leaves_no_manifest(store, monkeypatch) -> Non
 
     monkeypatch.setattr(Path, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        store.finish(LOCATION, b"{}")
+        store.finish(LOCATION, "manifest.json", b"{}")
     assert not store.is_finished(LOCATION)
 
 
 def test_begin_replaces_a_leftover(store) -> None:
-    folder = store.begin(LOCATION)
+    store.begin(LOCATION)
+    folder = store.folder(LOCATION)
     (folder / "dump").mkdir()
     (folder / "dump" / "old").write_text("x")
-    assert list(store.begin(LOCATION).iterdir()) == []
+    store.begin(LOCATION)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_removal_starts_with_the_manifest(store, monkeypatch) -> None:
-    folder = store.begin(LOCATION)
+    store.begin(LOCATION)
+    folder = store.folder(LOCATION)
     (folder / "file").write_text("x")
-    store.finish(LOCATION, b"{}")
+    store.finish(LOCATION, "manifest.json", b"{}")
 
     def crash(path: Path) -> None:
         raise OSError(errno.EIO, "broken")
@@ -104,7 +109,8 @@ def test_a_removal_starts_with_the_manifest(store, monkeypatch) -> None:
 
 
 def test_links_and_odd_files_are_not_followed(store, tmp_path) -> None:
-    folder = store.begin(LOCATION)
+    store.begin(LOCATION)
+    folder = store.folder(LOCATION)
     (tmp_path / "secret").write_text("secret")
     (folder / "link").symlink_to(tmp_path / "secret")
     with pytest.raises(errors.ChecksumMismatch), store.open(LOCATION, "link"):
@@ -121,7 +127,7 @@ def test_links_and_odd_files_are_not_followed(store, tmp_path) -> None:
 
 def test_a_manifest_without_end(store) -> None:
     store.begin(LOCATION)
-    store.finish(LOCATION, b"x" * 101)
+    store.finish(LOCATION, "manifest.json", b"x" * 101)
     with pytest.raises(errors.ChecksumMismatch, match="exceeds"):
         store.read_manifest(LOCATION, 100)
 

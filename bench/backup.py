@@ -1,0 +1,340 @@
+"""What a backup and a restore cost beside plain pg_dump and pg_restore.
+
+    python bench/backup.py [--sizes 100 1000] [--jobs 2] [--rounds 3] [--folder /var/tmp]
+
+A PostgreSQL server of its own gets a database of each size (in MB, as pg_database_size tells). Then
+`pg_dump -Fd -j N`, with the same compression, into a folder is timed beside our backup into a
+folder and into an S3 server on this machine, plain and encrypted, and `pg_restore -j N` beside our
+restores. The backup's time is
+that of the dump with its fingerprints, checksums and manifest, until the manifest is durable; the
+restore's begins with the check of every file and ends with the swap. The variants take turns, so
+that a busy moment hits all; the median is shown. Memory is the peak of what the run's processes
+have resident together, pages that they share counted once for each.
+
+It needs the environment of `make venv`, and PostgreSQL's server programs on PATH or in Debian's
+place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "hack"))
+
+from collection_root import ensure_collection_root
+
+sys.path.insert(0, str(ensure_collection_root()))
+
+import pyrage
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
+    ArtifactStore,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.compression import (
+    Compression,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
+    BackupRequest,
+    create_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
+    RestoreRequest,
+    restore_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
+    ConnectionParameters,
+    connect,
+    program_environment,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.programs import (
+    program_version,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.scratch import (
+    scratch_server,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
+    EncryptionKey,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
+    FilesystemStore,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
+from s3_server import BUCKET, S3Server, s3_server
+
+TABLES = 8
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+# Text that compresses about as well as people's data does, and numbers and times beside it.
+FILL = """
+CREATE TABLE t{number} AS
+SELECT n AS id, now() - n * interval '1 second' AS at, n % 1000 AS customer, random() AS amount,
+       md5(n::text) || ' lorem ipsum dolor sit amet ' || md5((n % 5000)::text) AS note
+  FROM generate_series({first}, {last}) n;
+ALTER TABLE t{number} ADD PRIMARY KEY (id);
+CREATE INDEX ON t{number} (customer);
+"""
+ROWS_PER_MB = 5300
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one run works.
+
+    Attributes:
+        kind: plain, folder, folder-encrypted, s3 or s3-encrypted.
+    """
+
+    kind: str
+    folder: Path
+    s3: S3Server | None = None
+
+    @property
+    def store(self) -> ArtifactStore:
+        """The store of a kind that is not plain."""
+        key = EncryptionKey(self.folder / "identity") if "encrypted" in self.kind else None
+        return ArtifactStore(self._files(), key, self.folder / "spool")
+
+    def _files(self) -> FilesystemStore | S3Store:
+        if self.s3 is None or not self.kind.startswith("s3"):
+            return FilesystemStore(self.folder / "store")
+        return S3Store(
+            bucket=BUCKET,
+            credentials_folder=self.s3.credentials,
+            endpoint=self.s3.endpoint,
+            ca_file=self.s3.ca_file,
+            path_style=True,
+            workers=2,
+        )
+
+
+def dump(place: Place, database: ConnectionParameters, jobs: int, uid: str) -> None:
+    """Back the database up."""
+    if place.kind != "plain":
+        location = Location("bench", "app", uid)
+        create_artifact(BackupRequest(database, place.store, location, jobs))
+        return
+    compression = Compression().option(program_version("pg_dump"))
+    with program_environment(database) as environment:
+        subprocess.run(
+            ["pg_dump", "-Fd", f"-j{jobs}", f"--compress={compression}",
+             f"--file={place.folder / uid}", f"--dbname={database.conninfo()}"],
+            env=environment, check=True,
+        )  # fmt: skip
+
+
+def restore(place: Place, database: ConnectionParameters, jobs: int, uid: str) -> None:
+    """Restore what `dump` made, into another database."""
+    target = replace(database, dbname="restored")
+    if place.kind != "plain":
+        location = Location("bench", "app", uid)
+        restore_artifact(RestoreRequest(target, place.store, location, str(uuid.uuid4()), jobs))
+        return
+    with program_environment(target) as environment:
+        subprocess.run(["createdb", "restored"], env=environment | server_of(target), check=True)
+        subprocess.run(
+            ["pg_restore", f"-j{jobs}", f"--dbname={target.conninfo()}", place.folder / uid],
+            env=environment, check=True,
+        )  # fmt: skip
+
+
+def server_of(database: ConnectionParameters) -> dict[str, str]:
+    """How createdb finds the server."""
+    return {"PGHOST": database.host, "PGPORT": str(database.port), "PGUSER": database.user}
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """The most KiB that the children of this process had together, in a list of one number."""
+    peak, over = [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.05):
+            peak[0] = max(peak[0], sum(map(resident, descendants(os.getpid()))))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
+
+
+def descendants(root: int) -> list[int]:
+    """A process and what it has started, the server and S3 excepted, which were there before."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+    found = [root]
+    for process in found:
+        found += [child for child, parent in parents.items() if parent == process]
+    return found
+
+
+def resident(process: int) -> int:
+    """KiB."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE_KIB
+    except OSError:
+        return 0
+
+
+def work(task: dict[str, Any]) -> None:
+    """Do one run, as a process of its own, and print seconds and KiB."""
+    server = task["s3"]
+    credentials, ca_file, data = map(Path, server["paths"])
+    s3 = S3Server(server["port"], credentials, ca_file, data)
+    place = Place(task["kind"], Path(task["folder"]), s3)
+    database = ConnectionParameters(task["host"], task["port"], "postgres", "bench", None)
+    action = {"dump": dump, "restore": restore}[task["action"]]
+    with peak_memory() as peak:
+        started = time.monotonic()
+        action(place, database, task["jobs"], task["uid"])
+        seconds = time.monotonic() - started
+    print(json.dumps({"seconds": seconds, "kib": peak[0]}))
+
+
+def measure(task: dict[str, Any]) -> dict[str, float]:
+    """Start `work`."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--work", json.dumps(task)],
+        stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+KINDS = ("plain", "folder", "folder-encrypted", "s3", "s3-encrypted")
+
+
+def compare(
+    base: dict[str, Any], rounds: int, drop: Callable[[], None]
+) -> dict[tuple[str, str], list[dict[str, float]]]:
+    """Every action in every place, by turns; the first round warms up and does not count."""
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for turn in range(rounds + 1):
+        for kind in KINDS:
+            uid = str(uuid.uuid4())
+            for action in ("dump", "restore"):
+                result = measure({**base, "kind": kind, "action": action, "uid": uid})
+                if turn:
+                    found.setdefault((action, kind), []).append(result)
+            drop()
+    return found
+
+
+def show(size: int, stored: float, found: dict[tuple[str, str], list[dict[str, float]]]) -> None:
+    """Print the table of one size."""
+    print(f"\ndatabase of {size} MB")
+    print(f"{'':28}{'seconds':>9}{'MB/s':>8}{'of plain':>10}{'peak MiB':>10}")
+    for action in ("dump", "restore"):
+        plain = statistics.median(run["seconds"] for run in found[action, "plain"])
+        for kind in KINDS:
+            seconds = statistics.median(run["seconds"] for run in found[action, kind])
+            memory = max(run["kib"] for run in found[action, kind]) / 1024
+            print(
+                f"{action + ', ' + kind:28}{seconds:9.2f}{stored / seconds:8.1f}"
+                f"{100 * plain / seconds:9.0f}%{memory:10.0f}"
+            )
+
+
+def fill(parameters: ConnectionParameters, megabytes: int) -> float:
+    """Make the database; return its size in MB."""
+    rows = megabytes * ROWS_PER_MB // TABLES
+    with connect(parameters) as connection:
+        connection.execute("CREATE DATABASE bench TEMPLATE template0 ENCODING 'UTF8'")
+    with connect(parameters, "bench") as connection:
+        for number in range(TABLES):
+            first = number * rows + 1
+            for statement in FILL.format(number=number, first=first, last=first + rows - 1).split(
+                ";\n"
+            ):
+                if statement.strip():
+                    connection.execute(statement.encode())
+        connection.execute("VACUUM ANALYZE")
+        row: Any = connection.execute("SELECT pg_database_size('bench')").fetchone()
+    return float(row[0]) / 1e6
+
+
+def bench(options: argparse.Namespace, folder: Path) -> None:
+    """Measure each size."""
+    settings = {"max_connections": "60", "shared_buffers": "256MB", "max_wal_size": "4GB"}
+    for name in ("store", "spool", "s3"):
+        (folder / name).mkdir()
+    (folder / "identity").write_text(f"{pyrage.x25519.Identity.generate()}\n")
+    with (
+        s3_server(folder / "s3") as s3,
+        scratch_server(folder, settings, OperatorError) as server,
+    ):
+        base = {
+            "folder": str(folder),
+            "host": server.parameters.host,
+            "port": server.parameters.port,
+            "jobs": options.jobs,
+            "s3": {"port": s3.port, "paths": [*map(str, (s3.credentials, s3.ca_file, s3.data))]},
+        }
+
+        def drop() -> None:
+            with connect(server.parameters) as connection:
+                names = connection.execute(
+                    "SELECT datname FROM pg_database WHERE datname LIKE 'restored%'"
+                ).fetchall()
+                for (name,) in names:
+                    connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+            for path in (*(folder / "store").iterdir(), *(s3.data / BUCKET).glob("bench")):
+                shutil.rmtree(path)
+            for path in folder.glob("????????-????-*"):
+                shutil.rmtree(path)
+
+        for size in options.sizes:
+            stored = fill(server.parameters, size)
+            found = compare(base, options.rounds, drop)
+            show(size, stored, found)
+            with connect(server.parameters) as connection:
+                connection.execute("DROP DATABASE bench WITH (FORCE)")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000], help="MB")
+    parser.add_argument("--jobs", type=int, default=2, help="as pg_dump's (default: 2)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs that count (default: 3)")
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))  # noqa: S108
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        work(json.loads(options.work))
+        return
+    if shutil.which("initdb") is None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        os.environ["PATH"] = f"{programs[-1]}{os.pathsep}{os.environ['PATH']}"
+    folder = Path(tempfile.mkdtemp(prefix="bench-backup-", dir=options.folder.resolve()))
+    folder.chmod(0o755)
+    try:
+        bench(options, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Where a Backup's spec says that its artifact goes, and the Secrets that this takes."""
+
+from __future__ import annotations
+
+from .client import Cluster, Object
+from .objects import backup_claim
+
+_CREDENTIALS = ("accessKeyId", "secretAccessKey")
+_CERTIFICATES = ("ca.crt",)
+_KEY = ("identity",)
+
+
+def s3_of(backup: Object) -> Object:
+    """Return destination.s3; empty where the artifact is in a PersistentVolumeClaim."""
+    found: Object = backup["spec"].get("destination", {}).get("s3", {})
+    return found
+
+
+def claim_of(backup: Object) -> str:
+    """Return the name of the PersistentVolumeClaim; empty where the artifact is in a bucket."""
+    return "" if s3_of(backup) else backup_claim(backup["spec"]["databaseRef"]["name"])
+
+
+def place_of(backup: Object) -> str:
+    """Return what the artifact's location is below, as the status has it."""
+    s3 = s3_of(backup)
+    if not s3:
+        return f"pvc://{claim_of(backup)}"
+    return "/".join(part for part in (f"s3://{s3['bucket']}", s3.get("prefix")) if part)
+
+
+def find_secret_block(
+    cluster: Cluster, backup: Object, with_key: bool = True
+) -> tuple[str, str] | None:
+    """Return reason and message where a Secret that a Job needs is missing, or keys of it.
+
+    Args:
+        with_key: whether the key of the encryption is needed.
+    """
+    for field, reference, keys in _wanted_secrets(backup, with_key):
+        namespace = backup["metadata"]["namespace"]
+        secret = cluster.get("v1", "Secret", namespace, reference["name"])
+        data = (secret or {}).get("data") or {}
+        missing = [key for key in keys if not data.get(key)]
+        if secret is None:
+            return (
+                "SecretMissing",
+                f"{field} names Secret {reference['name']}, which is not in this namespace;"
+                f" create it with the keys: {', '.join(keys)}",
+            )
+        if missing:
+            return (
+                "SecretMissing",
+                f"Secret {reference['name']}, which {field} names, lacks the keys:"
+                f" {', '.join(missing)}; add them",
+            )
+    return None
+
+
+def _wanted_secrets(backup: Object, with_key: bool) -> list[tuple[str, Object, tuple[str, ...]]]:
+    """Return each Secret's field, reference and keys."""
+    s3, encryption = s3_of(backup), backup["spec"].get("encryption")
+    wanted: list[tuple[str, Object, tuple[str, ...]]] = []
+    if s3:
+        field = "destination.s3.credentialsSecretRef"
+        wanted.append((field, s3["credentialsSecretRef"], _CREDENTIALS))
+    if "caSecretRef" in s3:
+        wanted.append(("destination.s3.caSecretRef", s3["caSecretRef"], _CERTIFICATES))
+    if encryption and with_key:
+        wanted.append(("encryption.secretRef", encryption["secretRef"], _KEY))
+    return wanted

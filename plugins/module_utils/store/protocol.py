@@ -1,0 +1,74 @@
+"""What every store of artifacts can do."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from .location import Location
+
+MANIFEST_NAME = "manifest.json"
+ENCRYPTED_SUFFIX = ".age"
+MANIFEST_NAMES = (MANIFEST_NAME, MANIFEST_NAME + ENCRYPTED_SUFFIX)
+"""A finished artifact has one of them: as it is, or encrypted."""
+
+
+class Sink(Protocol):
+    """What takes the bytes of a file as they come."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take the next bytes."""
+
+
+class Store(Protocol):
+    """A place for artifacts. What makes an artifact finished is its manifest, written last.
+
+    All methods raise StoreDenied, StoreUnreachable and NoSpace as they apply.
+    """
+
+    def describe(self, location: Location) -> str:
+        """Where the artifact is, for people."""
+
+    def is_finished(self, location: Location) -> bool:
+        """Whether there is a manifest, be it good or bad."""
+
+    def exists(self, location: Location) -> bool:
+        """Whether there is anything, finished or not."""
+
+    def begin(self, location: Location) -> None:
+        """Make room for a new artifact: whatever a failed run left there is gone."""
+
+    def put(self, location: Location, name: str, path: Path) -> None:
+        """Store a copy of a local file that nobody writes to any more."""
+
+    def finish(self, location: Location, name: str, manifest: bytes) -> None:
+        """Make all files durable, then let the manifest appear under one of MANIFEST_NAMES."""
+
+    def remove(self, location: Location) -> bool:
+        """Remove an artifact, its manifest first; return whether there was anything."""
+
+    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
+        """The UIDs below which there are files but no manifest, and when something changed last."""
+
+    def read_manifest(self, location: Location, limit: int) -> bytes:
+        """The manifest's bytes.
+
+        Raises:
+            BackupLocationMissing: there is none.
+            ChecksumMismatch: it is larger than ``limit`` bytes, or there are two.
+        """
+
+    def file_names(self, location: Location) -> set[str]:
+        """The paths of all files of the artifact, the manifest excepted.
+
+        Raises:
+            ChecksumMismatch: something there cannot be a file of an artifact.
+        """
+
+    def read(self, location: Location, name: str, sink: Sink) -> None:
+        """Write what the store really holds of a file to a sink.
+
+        Raises:
+            ChecksumMismatch: it is missing.
+        """

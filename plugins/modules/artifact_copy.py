@@ -1,0 +1,81 @@
+"""Copy an artifact's stored files into a folder."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: artifact_copy
+short_description: Copy an artifact's stored files into a folder
+description:
+  - Copies the files of an artifact as they are stored, encrypted or not, into a folder that the other modules then take
+    as O(root).
+  - Needs no key and checks nothing; M(postgres.operator.artifact_verify) and M(postgres.operator.artifact_prove) do.
+  - So an artifact can be proven where the credentials of its store are not at hand.
+extends_documentation_fragment:
+  - postgres.operator.backup.artifact
+  - postgres.operator.backup.run
+options:
+  target:
+    description: The folder; it must exist. What it has of this artifact is replaced.
+    type: path
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The backup is in a folder
+  postgres.operator.artifact_copy:
+    s3:
+      endpoint: https://s3.example.com
+      bucket: backups
+      credentials_folder: /etc/s3
+    namespace: default
+    resource: app
+    uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+    target: /backups
+"""
+
+RETURN = r"""
+location:
+  description: The artifact, relative to the folder.
+  type: str
+  returned: success
+  sample: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
+    copy_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
+    FilesystemStore,
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **options.ARTIFACT_OPTIONS,
+    **options.RUN_OPTIONS,
+    "target": {"type": "path", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Copy; in check mode only find out whether the artifact is there."""
+    files, location = options.files(params), options.location(params)
+    progress = options.progress(params)
+    if not check_mode:
+        with progress.step(f"Copying backup {location}"):
+            copy_artifact(files, location, FilesystemStore(Path(params["target"])), params["jobs"])
+    return {"changed": files.is_finished(location), "location": str(location)}
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
