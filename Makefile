@@ -64,7 +64,11 @@ test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CR
 
 .PHONY: test-scenarios
 test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed (RUNNER=stock)
-	RUNNER=$(RUNNER) $(BIN)/pytest -q tests/e2e $(PYTEST_ARGS)
+	RUNNER=$(RUNNER) $(BIN)/pytest -q -m "not alone" -n $(if $(filter stock,$(RUNNER)),0,2) tests/e2e $(PYTEST_ARGS)
+
+.PHONY: test-alone
+test-alone: venv ## The same for what takes the operator away: the roles without it, and the kill tests
+	$(BIN)/pytest -q -m alone tests/e2e tests/faults $(PYTEST_ARGS)
 
 .PHONY: test-faults
 test-faults: venv ## Kill what works on Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")

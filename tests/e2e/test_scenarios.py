@@ -27,8 +27,12 @@ TIMEOUT_SECONDS = 900
 # It makes a cluster of its own, builds the image and loads it.
 TIMEOUT_KIND_SECONDS = 2400
 KEPT = CHECKOUT / ".cache" / "scenarios"
-# They have a cluster of their own, or run the roles themselves.
+# They have a cluster of their own, or run the roles themselves while the operator is away.
 WITHOUT_OPERATOR = ("kind", "runner")
+PARAMETERS = [
+    pytest.param(name, marks=[pytest.mark.alone] if name in WITHOUT_OPERATOR else [])
+    for name in SCENARIOS
+]
 OPERATOR = (
     "--namespace=postgres-operator-system",
     "deployment/postgres-operator-controller-manager",
@@ -78,7 +82,7 @@ def test_the_operator_uses_the_runner_that_was_asked_for(used_runner: str) -> No
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("scenario", PARAMETERS)
 def test_scenario(scenario: str, environment: Environment, log: Path, used_runner: str) -> None:
     skip_what_cannot_run(scenario)
     timeout = TIMEOUT_KIND_SECONDS if scenario == "kind" else TIMEOUT_SECONDS

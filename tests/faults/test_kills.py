@@ -27,6 +27,7 @@ def namespace() -> Iterator[Namespace]:
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_nothing_is_lost_or_falsely_told(
     namespace: Namespace, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,7 +74,7 @@ def build_plan(target: Target) -> list[Step]:
         _make(target, "deploy", "deploy", after="load-s3"),
         # Alone on the machine: what they wait for has deadlines.
         _tests(target, "scenarios", "test-scenarios", after="deploy", also="integration"),
-        _tests(target, "faults", "test-faults", after="scenarios"),
+        _tests(target, "alone", "test-alone", after="scenarios"),
     ]
 
 
