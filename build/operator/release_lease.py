@@ -69,9 +69,13 @@ def release(name: str) -> None:
     # Imported late: it takes longer than the operator itself to start.
     from kubernetes import client, config  # noqa: PLC0415
 
-    namespace = NAMESPACE.read_text().strip() if NAMESPACE.exists() else "default"
+    in_pod = NAMESPACE.exists()
+    namespace = NAMESPACE.read_text().strip() if in_pod else "default"
     try:
-        config.load_config()
+        if in_pod:
+            config.load_incluster_config()
+        else:
+            config.load_kube_config()
         leases = client.CoordinationV1Api()
         lease = leases.read_namespaced_lease(name, namespace, _request_timeout=TIMEOUT_SECONDS)
         # controller-runtime names the holder HOSTNAME_UUID.
