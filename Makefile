@@ -52,7 +52,7 @@ $(BIN)/python:
 
 .PHONY: test-unit
 test-unit: venv ## Unit tests: seconds, no cluster
-	$(BIN)/pytest -q tests/unit $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n auto tests/unit $(PYTEST_ARGS)
 
 .PHONY: test-integration
 test-integration: venv ## Tests against a real PostgreSQL on this machine
