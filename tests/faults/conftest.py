@@ -7,7 +7,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
-    group.addoption("--backups", type=int, default=8, help="Backups to make under kills")
-    group.addoption("--restores", type=int, default=4, help="Restores to make under kills")
+    group.addoption("--backups", type=int, default=6, help="Backups to make under kills")
+    group.addoption("--restores", type=int, default=3, help="Restores to make under kills")
     group.addoption("--databases", type=int, default=2, help="Databases to work on side by side")
     group.addoption("--seed", type=int, default=1, help="what the random choices start from")

@@ -72,9 +72,8 @@ def build_plan(target: Target) -> list[Step]:
         _make(target, "load", "cluster-load", after="image"),
         _make(target, "load-s3", "cluster-load-s3", after="load"),
         _make(target, "deploy", "deploy", after="load-s3"),
-        # Alone on the machine: what they wait for has deadlines.
-        _tests(target, "scenarios", "test-scenarios", after="deploy", also="integration"),
-        _tests(target, "alone", "test-alone", after="scenarios"),
+        _tests(target, "scenarios", "test-scenarios", after="deploy"),
+        _tests(target, "alone", "test-alone", after="scenarios", also="integration"),
     ]
 
 
