@@ -53,7 +53,12 @@ class Demo:
 
     def make(self, *arguments: str) -> None:
         """Run make targets for the demo's cluster, showing what they print."""
-        settings = [f"CLUSTER={self.cluster}", f"CLUSTER_PROVIDER={self.provider}"]
+        settings = [
+            f"CLUSTER={self.cluster}",
+            f"CLUSTER_PROVIDER={self.provider}",
+            # Never the current one, of which the outer make has told when this did not exist yet.
+            f"KUBECONFIG={self.kubeconfig}",
+        ]
         subprocess.run(["make", *settings, *arguments], cwd=CHECKOUT, check=True)
 
     @property
