@@ -78,6 +78,16 @@ def put_aside(connection: Connection, mark: Mark) -> None:
     )
 
 
+def agreed_time(connection: Connection) -> datetime:
+    """The earlier of two clocks, this machine's and the server's.
+
+    One clock that has jumped ahead must not end the time for which a database is kept.
+    """
+    row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+    assert row is not None
+    return min(datetime.now(UTC), row[0])
+
+
 def drop_expired_previous(connection: Connection, now: datetime) -> list[str]:
     """Drop the databases that were put aside and whose time is over.
 
@@ -85,7 +95,7 @@ def drop_expired_previous(connection: Connection, now: datetime) -> list[str]:
 
     Args:
         connection: an autocommit session of a superuser, in none of these databases.
-        now: with a time zone.
+        now: with a time zone; see ``agreed_time``.
 
     Returns:
         Their names.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ from .history import (
 from .load import check_extensions, check_roles, check_versions
 from .load_rows import load_rows
 from .manifest import Manifest, TableEntry
-from .previous import drop_expired_previous
+from .previous import agreed_time, drop_expired_previous
 from .progress import Progress, now_text
 from .selection import Selection
 from .snapshot import locked_snapshot
@@ -338,7 +338,7 @@ def _clean_up(
     """
     if not request.keep_previous:
         # Standbys end the sessions of a database that is dropped by themselves.
-        drop_expired_previous(connection, datetime.now(UTC))
+        drop_expired_previous(connection, agreed_time(connection))
     previous = done["previousDatabase"]
     if previous is None:
         return done

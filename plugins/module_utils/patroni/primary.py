@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..backup.history import drop_abandoned_scratch, was_restored
-from ..backup.previous import (
-    drop_expired_previous,
-)
+from ..backup.previous import agreed_time, drop_expired_previous
 from ..errors import DatabaseNotReady, OperatorError
 from ..kubernetes.client import ApiError, Cluster, Object
 from ..kubernetes.origin import is_to_be_restored
@@ -91,7 +88,7 @@ def _work(
                     connection, spec["username"], password, spec["databaseName"]
                 )
                 dropped = [
-                    *drop_expired_previous(connection, datetime.now(UTC)),
+                    *drop_expired_previous(connection, agreed_time(connection)),
                     *drop_abandoned_scratch(connection),
                 ]
                 changed = provided.changed or bool(dropped)

@@ -99,6 +99,9 @@ def result_fields(job: JobState) -> dict[str, Any]:
 
 
 def elapsed(result: Mapping[str, Any]) -> str:
-    """Return how long the work took that ended with this result, such as 2m5s."""
+    """Return how long the work took that ended with this result, such as 2m5s.
+
+    Nothing where the clock was put back meanwhile.
+    """
     taken = parse_time(result["completionTime"]) - parse_time(result["startTime"])
-    return format_duration(taken.total_seconds())
+    return format_duration(max(taken.total_seconds(), 0))

@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.backup import previous
 from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
+    agreed_time,
     drop_expired_previous,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
@@ -136,6 +138,19 @@ def test_the_previous_database_is_closed_and_kept_until_its_time(changed, make_b
         assert drop_expired_previous(connection, now + timedelta(minutes=61)) == [name]
         assert drop_expired_previous(connection, now + timedelta(minutes=61)) == []
     assert name not in changed.databases()
+
+
+def test_one_clock_that_has_jumped_ahead_drops_nothing(changed, monkeypatch) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return datetime.now(zone) + timedelta(days=365)
+
+    name = changed.restore(keep_previous=timedelta(hours=1)).summary["previousDatabase"]
+    monkeypatch.setattr(previous, "datetime", Ahead)
+    with changed.connect("postgres") as connection:
+        assert drop_expired_previous(connection, agreed_time(connection)) == []
+    assert name in changed.databases()
 
 
 def test_a_previous_database_that_somebody_took_back_is_never_dropped(changed) -> None:

@@ -59,6 +59,20 @@ class FakeCluster:
         return name
 
 
+class StoppedClock(datetime):
+    """A datetime whose present is one moment."""
+
+    moment: datetime
+
+    @classmethod
+    def at(cls, moment: datetime) -> type[StoppedClock]:
+        return type("Stopped", (cls,), {"moment": moment})
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return cls.moment.astimezone(tz)
+
+
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
@@ -106,6 +120,25 @@ def test_a_run_is_waited_for_or_not_as_the_plan_says(cluster: FakeCluster) -> No
     cluster.add(plan(), 1, "InProgress")
     assert look(plan())["started"] == ""
     assert look(plan(concurrencyPolicy="Allow"))["started"] != ""
+
+
+def test_a_clock_that_jumps_starts_no_slot_twice_and_stops_no_plan(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ahead by three days and back again, back by three hours and on again; a run for each look."""
+    resource = plan(concurrencyPolicy="Allow", retention=100)
+    hours = (0, 0, 72, 72, 0, 0, -3, -3, 0, 0)
+    for minute, jump in enumerate(hours):
+        now = THIS_MINUTE + timedelta(minutes=minute, hours=jump, seconds=1)
+        monkeypatch.setattr(backup_plan, "datetime", StoppedClock.at(now))
+        result = look(resource)
+        resource["status"]["nextScheduleTime"] = result["observation"]["awaited"]
+        # Two slots ahead would wait for the clock: after a jump back, the next minute counts.
+        assert result["observation"]["wake_seconds"] <= 60
+    slots = {backup_plan.slot_of(run) - THIS_MINUTE for run in cluster.backups.values()}
+    ended = timedelta(minutes=len(hours) - 1)
+    assert {timedelta(0), timedelta(minutes=1), timedelta(minutes=2, hours=72), ended} <= slots
+    assert len(slots) == len(cluster.backups)
 
 
 def test_a_suspended_plan_starts_nothing(cluster: FakeCluster) -> None:

@@ -81,6 +81,12 @@ def test_a_backup_that_was_restored_and_compared_is_verified() -> None:
     assert (decision.fields["duration"], decision.fields["verifyDuration"]) == ("7s", "2m5s")
 
 
+def test_a_clock_put_back_meanwhile_makes_no_negative_duration() -> None:
+    result = RESULT | {"completionTime": "2020-01-01T00:00:00Z"}
+    decision = backup.decide(backup.Observation("c", job=JobState("j", result=result)))
+    assert decision.fields["duration"] == "0s"
+
+
 @pytest.mark.parametrize(
     ("proof", "reason"),
     [

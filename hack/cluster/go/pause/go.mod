@@ -1,3 +1,0 @@
-module postgres-operator/cluster/pause
-
-go 1.26
