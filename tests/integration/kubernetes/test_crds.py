@@ -40,7 +40,23 @@ SELECTION = "a selection needs targetDatabase; restore it beside the live databa
 TABLE = "write a table as schema.table, with double quotes around a part that has a dot or a quote"
 SELECTION_FIXED = "include and exclude cannot be changed without a schedule; make another Backup"
 SOME: dict[str, Any] = {"tables": ["public.song"]}
+S3: dict[str, Any] = {
+    "endpoint": "https://s3:9000",
+    "bucket": "backups",
+    "credentialsSecretRef": {"name": "s3"},
+}
+ENDPOINT = "endpoint is the http(s) URL of a server, such as https://s3.example.com:9000"
+BUCKET = "bucket is a name of 3 to 63 lower case letters, digits, '-' and '.'"
+PREFIX = "prefix is names of letters, digits, '.', '_', '=' and '-' with single slashes between"
+LEVEL = "level is 1 to 9 for gzip, 1 to 12 for lz4, 1 to 22 for zstd; leave it out for none"
+MADE_WITH = "compression, parallelism and encryption cannot be changed without a schedule"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
+
+
+def in_s3(**change: Any) -> dict[str, Any]:
+    """A Backup in a bucket; what is None is left out."""
+    fields = {key: value for key, value in (S3 | change).items() if value is not None}
+    return BACKUP | {"destination": {"s3": fields}}
 
 
 def refusal(error: ApiException) -> str:
@@ -215,6 +231,52 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
                 *(({"tables": [t]}, TABLE) for t in ("song", "a.b.c", ".song", 'a."b', 'a.b"', "")),
             )
         ),
+        *(
+            ("Backup", in_s3(**{key: value}), message)
+            for key, message, values in (
+                (
+                    "endpoint",
+                    ENDPOINT,
+                    (
+                        "s3.example.com",
+                        "ftp://a",
+                        "https://user:word@host",
+                        "https://a/b",
+                        "https://",
+                    ),
+                ),
+                ("region", "region is a name such as eu-central-1", ("eu central", "", "a/b")),
+                ("bucket", BUCKET, ("Bad_Bucket", "a..b", "ab", "-ab", "a/b", "a" * 62 + "-")),
+                ("prefix", PREFIX, ("/team", "team//x", "team/", "../other", "a/./b", "a b", "")),
+            )
+            for value in values
+        ),
+        ("Backup", in_s3(endpoint=None), "s3 needs the endpoint of a server, or a region of"),
+        ("Backup", in_s3(credentialsSecretRef=None), "s3.credentialsSecretRef: Required value"),
+        *(
+            ("Backup", BACKUP | {"destination": places}, "destination is either pvc or s3; write")
+            for places in ({}, {"pvc": {}, "s3": S3})
+        ),
+        *(
+            (
+                "Backup",
+                BACKUP | {"destination": {"pvc": {"size": size}}},
+                "size is a number with Gi or Mi, such as 10Gi",
+            )
+            for size in ("10", "0Gi", "1.5Gi", "10GB")
+        ),
+        *(
+            ("Backup", BACKUP | {"compression": {"method": method, "level": level}}, LEVEL)
+            for method, level in (("gzip", 10), ("lz4", 13), ("none", 1))
+        ),
+        ("Backup", BACKUP | {"compression": {"level": 23}}, "should be less than or equal to 22"),
+        *(
+            ("Backup", BACKUP | {"parallelism": count}, message)
+            for count, message in (
+                (0, "greater than or equal to 1"),
+                (17, "less than or equal to 16"),
+            )
+        ),
         ("Restore", {"backupRef": {"name": "b"}}, "spec.databaseRef: Required value"),
         *(
             ("Restore", RESTORE | {"keepPrevious": keep}, KEEP)
@@ -236,6 +298,17 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
             for keep in ("0s", "30m", "24h", "999999h")
         ),
         ("Backup", BACKUP | {"verify": "restore", "deletionPolicy": "Delete"}),
+        *(
+            ("Backup", in_s3(**change))
+            for change in (
+                {"endpoint": "http://[fd00::1]:9000/", "prefix": "team/a..b=c", "sse": "aws:kms"},
+                {"endpoint": None, "region": "eu-central-1", "bucket": "a.b-9", "pathStyle": True},
+            )
+        ),
+        *(
+            ("Backup", BACKUP | {"compression": {"method": method, "level": level}})
+            for method, level in (("gzip", 9), ("lz4", 12), ("zstd", 22))
+        ),
         ("Backup", BACKUP | {"include": {"schemas": ["a b.c"], "tables": ['"a.""b"".c".d e ü']}}),
         ("Backup", PLAN | {"exclude": {"tables": ["public.log", 'public."a.b"']}}),
         ("Restore", RESTORE | {"targetDatabase": "_A-9", "include": SOME, "exclude": SOME}),
@@ -314,6 +387,18 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
         ),
         ("Backup", {"include": SOME}, SELECTION_FIXED),
         ("Backup", {"exclude": SOME}, SELECTION_FIXED),
+        *(
+            ("Backup", {"destination": place}, "destination cannot be changed; make another")
+            for place in ({"pvc": {"size": "1Gi"}}, {"s3": S3})
+        ),
+        *(
+            ("Backup", change, MADE_WITH)
+            for change in (
+                {"parallelism": 4},
+                {"compression": {"method": "none"}},
+                {"encryption": {"secretRef": {"name": "key"}}},
+            )
+        ),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
         ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
     ],
