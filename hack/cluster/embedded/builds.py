@@ -31,26 +31,34 @@ COMPONENTS = (
 
 @dataclass(frozen=True)
 class Program:
-    """A Go program: the folder of its module, and the package to build."""
+    """A Go program.
+
+    Attributes:
+        package: what to build.
+        module: the module whose version is the program's version.
+        sources: the folder of its go.mod. All of a cluster share one, so that what they have in
+            common, Kubernetes' client above all, has one version and is compiled once.
+    """
 
     name: str
-    package: str = "."
+    package: str
     module: str = ""
-    """The module whose version is the program's version."""
+    sources: Path = GO_SOURCES
 
 
-KUBERNETES = Program("kubernetes", module="k8s.io/kubernetes")
-COREDNS = Program("coredns", module="github.com/coredns/coredns")
+KUBERNETES = Program("kubernetes", package="./kubernetes", module="k8s.io/kubernetes")
+COREDNS = Program("coredns", package="./coredns", module="github.com/coredns/coredns")
 PROVISIONER = Program(
     "local-path-provisioner",
     package="github.com/rancher/local-path-provisioner",
     module="github.com/rancher/local-path-provisioner",
 )
-PAUSE = Program("pause")
+PAUSE = Program("pause", package="./pause")
 VERSITYGW = Program(
     "versitygw",
     package="github.com/versity/versitygw/cmd/versitygw",
     module="github.com/versity/versitygw",
+    sources=GO_SOURCES / "versitygw",
 )
 """No part of a cluster: the S3 server of tests and benchmarks."""
 
@@ -79,7 +87,7 @@ def version(program: Program) -> str:
     """The version that a program will say it has."""
     if not program.module:
         return "v1"
-    return pinned_version((GO_SOURCES / program.name / "go.mod").read_text(), program.module)
+    return pinned_version((program.sources / "go.mod").read_text(), program.module)
 
 
 def linker_flags(program: Program) -> str:
@@ -99,8 +107,8 @@ def linker_flags(program: Program) -> str:
 
 def folder(program: Program) -> Path:
     """Where the cache keeps a program, keyed by its sources."""
-    sources = GO_SOURCES / program.name
-    files = [path for path in sorted(sources.iterdir()) if path.suffix in (".go", ".mod", ".sum")]
+    own = sorted((GO_SOURCES / program.name).glob("*.go"))
+    files = [program.sources / "go.mod", program.sources / "go.sum", *own]
     return cache_root() / "bin" / f"{program.name}-{fingerprint(files)}"
 
 
@@ -127,7 +135,7 @@ def build(program: Program, progress: Progress) -> Path:
             run(
                 ["go", "build", "-trimpath", "-ldflags", linker_flags(program),
                  "-o", unfinished, program.package],
-                cwd=GO_SOURCES / program.name,
+                cwd=program.sources,
                 env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"},
                 log=log,
             )  # fmt: skip
