@@ -144,7 +144,11 @@ def _start(
     with progress.step("every node has the system images"):
         for job in starts:
             job.result()
-    imports = [pool.submit(_import_stand_ins, machine, stand_ins, progress) for machine in nodes]
+    imports = [
+        pool.submit(_import_stand_in, machine, stand_in, progress)
+        for machine in nodes
+        for stand_in in stand_ins
+    ]
     with progress.step("apply name service and storage"):
         addons.apply(pki)
     with progress.step("names are answered on every node"):
@@ -184,14 +188,11 @@ def _start_node(machine: Machine, pki: Pki, system: Future[Path]) -> None:
     node.import_archive(machine, system.result())
 
 
-def _import_stand_ins(
-    machine: Machine, stand_ins: list[Future[list[Path]]], progress: Progress
-) -> None:
-    """Give a node the PostgreSQL images."""
-    for future in stand_ins:
-        for path in future.result():
-            with progress.step(f"{machine.name} has {path.stem.rsplit('-', 1)[0]}"):
-                node.import_archive(machine, path)
+def _import_stand_in(machine: Machine, stand_in: Future[list[Path]], progress: Progress) -> None:
+    """Give a node the images of one major version of PostgreSQL."""
+    for path in stand_in.result():
+        with progress.step(f"{machine.name} has {path.stem.rsplit('-', 1)[0]}"):
+            node.import_archive(machine, path)
 
 
 def _failed(job: Future[None]) -> bool:
