@@ -79,7 +79,7 @@ COPY watches.yaml /opt/ansible/
 
 # The warm runner stands on PATH before the real ansible-runner (WARM_RUNNER=off switches it off).
 COPY src/warm_runner/ /opt/warm/warm_runner/
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm /opt/agent/collections
 ENV PATH=/opt/warm/warm_runner/bin:$PATH \
     WARM_RUNNER_COLLECTIONS=postgres.operator \
     WARM_RUNNER_INLINE=postgres.operator

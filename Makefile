@@ -166,6 +166,10 @@ cluster-up: ## Start a real Kubernetes on this machine (CLUSTER=demo NODES= CLUS
 	$(PYTHON) hack/cluster up --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) \
 		$(if $(NODES),--nodes $(NODES))
 
+.PHONY: cluster-packages
+cluster-packages: ## Install the Debian packages that a cluster and a build of the image need
+	$(PYTHON) hack/cluster packages --provider $(CLUSTER_PROVIDER)
+
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster and everything in it
 	$(PYTHON) hack/cluster down --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)

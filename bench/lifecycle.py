@@ -87,11 +87,19 @@ def measure(scale: int, image: str) -> dict[str, float]:
         seconds["Database, 1 instance: apply to Ready"] = namespace.until(
             "Database", "one", "Ready", database(1, image)
         )
+        # The first one waits for the volume that it makes.
+        seconds["first Backup of an empty database, with its volume"] = namespace.until(
+            "Backup", "first", "Completed", reference
+        )
         seconds["Backup of an empty database: apply to Completed"] = namespace.until(
             "Backup", "empty", "Completed", reference
         )
-        seconds["Restore of an empty database: apply to Completed"] = namespace.until(
-            "Restore", "empty", "Completed", {**reference, "backupRef": {"name": "empty"}}
+        restore = {**reference, "backupRef": {"name": "empty"}}
+        seconds["Restore of an empty database, safetyBackup: false"] = namespace.until(
+            "Restore", "unsaved", "Completed", {**restore, "safetyBackup": False}
+        )
+        seconds["Restore of an empty database, with its safety Backup"] = namespace.until(
+            "Restore", "saved", "Completed", restore
         )
         namespace.shell("one-0", "pgbench", "-i", "-q", "-s", str(scale), "app")
         seconds["plain pg_dump -Fd -j2"] = namespace.shell(
@@ -105,8 +113,12 @@ def measure(scale: int, image: str) -> dict[str, float]:
             "one-0", "pg_restore", "-j2", "-d", "plain", "/var/lib/postgresql/data/plain"
         )
         namespace.shell("one-0", "dropdb", "plain")
-        seconds["Restore: apply to Completed"] = namespace.until(
-            "Restore", "full", "Completed", {**reference, "backupRef": {"name": "full"}}
+        restore = {**reference, "backupRef": {"name": "full"}}
+        seconds["Restore, safetyBackup: false"] = namespace.until(
+            "Restore", "unsaved-full", "Completed", {**restore, "safetyBackup": False}
+        )
+        seconds["Restore, with its safety Backup"] = namespace.until(
+            "Restore", "saved-full", "Completed", restore
         )
     finally:
         namespace.kubectl("delete", "namespace", namespace.name, "--timeout=180s")

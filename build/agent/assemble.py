@@ -21,6 +21,8 @@ from py_compile import PycInvalidationMode
 HERE = Path(__file__).parent
 LAUNCHERS = ("ansible-playbook", "patroni", "patronictl")
 STDLIB = Path("/usr/lib/python3.11")
+# Where Debian's Python looks for packages, seen from its own prefix.
+PACKAGES = Path("lib/python3/dist-packages")
 # Outside the C library; the one locale that the agent itself needs.
 UTF8_LOCALE = Path("/usr/lib/locale/C.utf8")
 
@@ -42,6 +44,9 @@ UNUSED_PACKAGES = (
 # Of all the services that botocore describes, the agent speaks to one.
 BOTOCORE_DATA = "botocore/data"
 USED_SERVICES = ("s3",)
+# Where Ansible has the new names of what has left it for other collections. None of them is here,
+# and the file is so long that every start of Ansible spends a tenth of its time on reading it.
+ROUTING = "ansible/config/ansible_builtin_runtime.yml"
 UNUSED_FILES = ("**/tests", "**/__pycache__", "**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.c")
 
 
@@ -94,8 +99,8 @@ def copy_python(output: Path) -> None:
 
 
 def install_packages(requirements: Path, output: Path) -> None:
-    """Install the packages where Debian's Python looks for them, seen from its own prefix."""
-    packages = output / "lib" / "python3" / "dist-packages"
+    """Install the packages."""
+    packages = output / PACKAGES
     run(
         "python3", "-m", "pip", "install", "--no-compile", "--no-deps",
         "--target", packages, "--requirement", requirements,
@@ -104,6 +109,15 @@ def install_packages(requirements: Path, output: Path) -> None:
     for service in (packages / BOTOCORE_DATA).iterdir():
         if service.is_dir() and service.name not in USED_SERVICES:
             shutil.rmtree(service)
+    routing = packages / ROUTING
+    routing.write_text(without_routes(routing.read_text()))
+
+
+def without_routes(routing: str) -> str:
+    """Return Ansible's routing without the routes of plugins and the groups of modules."""
+    beginning = routing.index("\nimport_redirection:")
+    end = routing.index("\naction_groups:")
+    return f"plugin_routing: {{}}{routing[beginning:end]}\naction_groups: {{}}\n"
 
 
 def copy_libraries(output: Path) -> None:
@@ -138,6 +152,7 @@ def copy_launchers(output: Path) -> None:
     shutil.copy("/usr/bin/tini-static", output / "bin" / "tini")
     for name in ("ansible.cfg", "inventory"):
         shutil.copy(HERE / name, output / name)
+    shutil.copy(HERE / "compiled_collections.py", output / PACKAGES)
 
 
 def compile_sources(output: Path) -> None:

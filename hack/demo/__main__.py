@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,13 +54,33 @@ class Demo:
 
     def make(self, *arguments: str) -> None:
         """Run make targets for the demo's cluster, showing what they print."""
+        subprocess.run(self._make(*arguments), cwd=CHECKOUT, check=True)
+
+    def make_side_by_side(self, *targets: str) -> None:
+        """Run make targets at the same time, with the target before each line that they print."""
+
+        def show(target: str) -> None:
+            command = self._make(target)
+            with subprocess.Popen(
+                command, cwd=CHECKOUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            ) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    print(f"{target:<{max(map(len, targets))}} | {line}", end="", flush=True)
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, command)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(show, targets))
+
+    def _make(self, *arguments: str) -> list[str]:
         settings = [
             f"CLUSTER={self.cluster}",
             f"CLUSTER_PROVIDER={self.provider}",
             # Never the current one, of which the outer make has told when this did not exist yet.
             f"KUBECONFIG={self.kubeconfig}",
         ]
-        subprocess.run(["make", *settings, *arguments], cwd=CHECKOUT, check=True)
+        return ["make", *settings, *arguments]
 
     @property
     def kubeconfig(self) -> Path:
@@ -118,10 +139,10 @@ class Demo:
 
 def run(demo: Demo) -> bool:
     """Do all steps; return whether the restored tables equal the lost ones."""
-    with demo.step("Kubernetes is up"):
-        demo.make("cluster-up")
-    with demo.step("The operator's image is built"):
-        demo.make("docker-build")
+    with demo.step("The Debian packages are there"):
+        demo.make("cluster-packages")
+    with demo.step("Kubernetes is up, the operator's image is built"):
+        demo.make_side_by_side("cluster-up", "docker-build")
     with demo.step("The image is in the cluster"):
         demo.make("cluster-load")
     with demo.step("The operator runs"):

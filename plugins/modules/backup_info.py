@@ -65,8 +65,10 @@ start:
   description: Whether the Job is to be made now.
   type: bool
   returned: success
-next:
-  description: Name and namespace of the Backups whose turn it is, now that this one has ended.
+waiting:
+  description:
+    - Kind, name and namespace of whom its end is to be told, once it has ended. The plan that made it, the Restore that it
+      is the safety Backup of, the Backups whose turn it is now.
   type: list
   elements: dict
   returned: where the Backup has no schedule
@@ -76,6 +78,7 @@ observation:
   returned: where the Backup has no schedule
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -99,6 +102,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
     list_unfinished,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import plan_of
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
+    waiting_restore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
@@ -133,16 +140,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     job = read_job(cluster, namespace, name, "BackupFailed")
     blocked = None
     limits = Limits(params["max_active"], params["max_active_per_destination"])
-    variables: dict[str, Any] = {}
     if job is None:
         blocked = find_database_block(database_name, database) or find_secret_block(
             cluster, resource
         )
-    if job is None and blocked is None:
-        listed = datetime.now(UTC)
-        unfinished = list_unfinished(cluster)
+    lines_up = job is None and blocked is None
+    has_ended = job is not None and job.result is not None
+    listed = datetime.now(UTC)
+    unfinished = list_unfinished(cluster) if lines_up or has_ended else []
+    if lines_up:
         blocked = find_queue_block(resource, unfinished, limits)
-        variables = _variables(resource, unfinished, listed)
     claim = claim_of(resource)
     start = job is None and blocked is None
     return {
@@ -152,9 +159,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "job_name": name,
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
-        "variables": variables,
+        "variables": _variables(resource, unfinished, listed) if start else {},
         "start": start,
-        "next": _find_next(cluster, resource, limits) if job and job.result else [],
+        "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
         "observation": {
             "place": place_of(resource),
             "blocked": blocked,
@@ -188,12 +195,15 @@ def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> 
     }
 
 
-def _find_next(cluster: Cluster, ended: Object, limits: Limits) -> list[dict[str, str]]:
-    """Return name and namespace of those whose turn it is."""
-    return [
-        {"name": backup["metadata"]["name"], "namespace": backup["metadata"]["namespace"]}
-        for backup in find_next(ended, list_unfinished(cluster), limits)
+def _waiting(ended: Object, following: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return who waits for the end of a Backup."""
+    metadata = ended["metadata"]
+    beside = {"Backup": plan_of(ended).get("name"), "Restore": waiting_restore(ended)}
+    names = [(kind, name, metadata["namespace"]) for kind, name in beside.items() if name]
+    names += [
+        ("Backup", other["metadata"]["name"], other["metadata"]["namespace"]) for other in following
     ]
+    return [{"kind": kind, "name": name, "namespace": namespace} for kind, name, namespace in names]
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", parents=[common], help="make, heal or resume a cluster")
     up.add_argument("--nodes", type=int, help="nodes that run pods (default: 1, or as it is)")
+    commands.add_parser("packages", parents=[common], help="install what all this needs")
     commands.add_parser("down", parents=[common], help="end a cluster, leaving nothing of it")
     commands.add_parser("status", parents=[common], help="show what runs and how to reach it")
     commands.add_parser("list", help="name the embedded clusters of this machine")
@@ -65,6 +66,8 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
     match options.command:
         case "up":
             provider.up(options.name, options.nodes, progress)
+        case "packages":
+            provider.install_packages(progress)
         case "down":
             provider.down(options.name, progress)
         case "status":

@@ -6,13 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from embedded import archive, builds, state
 from embedded.archive import Image
 from embedded.errors import ClusterError
 from embedded.paths import cache_root
 from embedded.progress import Progress
-from embedded.shell import run
+from embedded.shell import output_of, run, succeeds
 
 PAUSE_IMAGE = "cluster.local/pause:1"
 HELPER_IMAGE = "cluster.local/busybox:1"
@@ -65,27 +66,34 @@ def write_s3_archive(target: Path, progress: Progress) -> None:
         archive.write(target, layer, [image])
 
 
-def export(name: str, target: Path, progress: Progress) -> None:
-    """Write an image of buildah's or Docker's into an archive, under its name in full."""
-    if name == S3_IMAGE:
-        write_s3_archive(target, progress)
-        return
+@contextmanager
+def exported(image: str, progress: Progress) -> Iterator[IO[bytes]]:
+    """Lend the archive of an image: a file's, or as buildah or Docker writes it."""
+    if Path(image).is_file():
+        with Path(image).open("rb") as content:
+            yield content
+    elif image == S3_IMAGE:
+        with scratch() as folder:
+            write_s3_archive(folder / "image.tar", progress)
+            with (folder / "image.tar").open("rb") as content:
+                yield content
+    else:
+        with output_of(_export_command(image)) as content:
+            yield content
+
+
+def _export_command(name: str) -> list[str]:
+    """Give the command that prints an image's archive, with the image's name in full."""
     full = archive.normalised(name)
     # buildah files what it builds under a short name as localhost/NAME.
     for known in (name, f"localhost/{name}"):
-        try:
-            run(["buildah", "inspect", "--type", "image", known])
-        except ClusterError:
-            continue
-        run(["buildah", "push", "--quiet", known, f"docker-archive:{target}:{full}"])
-        return
-    try:
-        run(["docker", "image", "inspect", name])
-    except ClusterError:
+        if succeeds(["buildah", "inspect", "--type", "image", known]):
+            return ["buildah", "push", "--quiet", known, f"docker-archive:/dev/stdout:{full}"]
+    if not succeeds(["docker", "image", "inspect", name]):
         raise ClusterError(
             f"image {name}: neither buildah nor Docker has it, and it is no file; build it first"
-        ) from None
-    run(["docker", "save", "--output", target, name])
+        )
+    return ["docker", "save", name]
 
 
 def _busybox(folder: Path) -> Path:

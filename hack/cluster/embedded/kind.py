@@ -45,6 +45,10 @@ def up(name: str, nodes: int | None, progress: Progress) -> None:
     progress.say(f"cluster {name} is up: export KUBECONFIG={kubeconfig_path(name)}")
 
 
+def install_packages(progress: Progress) -> None:
+    """Install nothing: Docker has all that is needed."""
+
+
 def down(name: str, progress: Progress) -> None:
     """Delete a cluster."""
     _require()
@@ -71,7 +75,8 @@ def load(name: str, image: str, progress: Progress) -> None:
         path = Path(image)
         if not path.is_file():
             path = folder / "image.tar"
-            images.export(image, path, progress)
+            with images.exported(image, progress) as content, path.open("wb") as output:
+                shutil.copyfileobj(content, output)
         run(["kind", "load", "image-archive", path, "--name", name])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,10 +48,7 @@ def up(name: str, nodes: int | None, progress: Progress) -> None:
     state.check_name(name)
     if nodes is not None and not 1 <= nodes <= state.MAX_NODES:
         raise ClusterError(f"a cluster has 1 to {state.MAX_NODES} nodes, not {nodes}")
-    os.environ["PATH"] = packages.SEARCH_PATH
-    with state.lock("packages"):
-        log = cache_root() / "log" / "packages.log"
-        packages.install(packages.missing_packages(), progress, log)
+    install_packages(progress)
     with ThreadPoolExecutor(max_workers=8) as pool:
         stand_ins = [
             pool.submit(postgres_images.archives, postgres, progress)
@@ -68,6 +64,15 @@ def up(name: str, nodes: int | None, progress: Progress) -> None:
     progress.say(
         f"cluster {name} is up: export KUBECONFIG={kubeconfig_path(name)}; {kubectl_link()}"
     )
+
+
+def install_packages(progress: Progress) -> None:
+    """Install the Debian packages that clusters, and a build of the operator's image, need."""
+    _require_root()
+    os.environ["PATH"] = packages.SEARCH_PATH
+    with state.lock("packages"):
+        log = cache_root() / "log" / "packages.log"
+        packages.install(packages.missing_packages(), progress, log)
 
 
 def _record(name: str, nodes: int | None) -> Cluster:
@@ -139,7 +144,11 @@ def _start(
     with progress.step("every node has the system images"):
         for job in starts:
             job.result()
-    imports = [pool.submit(_import_stand_ins, machine, stand_ins, progress) for machine in nodes]
+    imports = [
+        pool.submit(_import_stand_in, machine, stand_in, progress)
+        for machine in nodes
+        for stand_in in stand_ins
+    ]
     with progress.step("apply name service and storage"):
         addons.apply(pki)
     with progress.step("names are answered on every node"):
@@ -176,17 +185,14 @@ def _daemons(machine: Machine) -> tuple[str, ...]:
 def _start_node(machine: Machine, pki: Pki, system: Future[Path]) -> None:
     """Start a node and give it the images of what every cluster runs."""
     node.start(machine, pki)
-    node.import_archive(machine, system.result(), replace=False)
+    node.import_archive(machine, system.result())
 
 
-def _import_stand_ins(
-    machine: Machine, stand_ins: list[Future[list[Path]]], progress: Progress
-) -> None:
-    """Give a node the PostgreSQL images."""
-    for future in stand_ins:
-        for path in future.result():
-            with progress.step(f"{machine.name} has {path.stem.rsplit('-', 1)[0]}"):
-                node.import_archive(machine, path, replace=False)
+def _import_stand_in(machine: Machine, stand_in: Future[list[Path]], progress: Progress) -> None:
+    """Give a node the images of one major version of PostgreSQL."""
+    for path in stand_in.result():
+        with progress.step(f"{machine.name} has {path.stem.rsplit('-', 1)[0]}"):
+            node.import_archive(machine, path)
 
 
 def _failed(job: Future[None]) -> bool:
@@ -236,16 +242,13 @@ def _erase(name: str) -> None:
 def load(name: str, image: str, progress: Progress) -> None:
     """Give every node an image: of buildah's, of Docker's, or an archive file."""
     cluster = _existing(name)
-    with tempfile.TemporaryDirectory(dir=cluster.folder, prefix="load-") as folder:
-        path = Path(image)
-        if not path.is_file():
-            path = Path(folder) / "image.tar"
-            with progress.step(f"export {image}"):
-                images.export(image, path, progress)
-        for machine in machines(cluster):
-            if machine.is_node:
-                with progress.step(f"import into {machine.name}"):
-                    node.import_archive(machine, path, replace=True)
+    for machine in machines(cluster):
+        if machine.is_node:
+            with (
+                progress.step(f"{machine.name} has {image}"),
+                images.exported(image, progress) as content,
+            ):
+                node.import_images(machine, content)
 
 
 def status(name: str) -> str:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from embedded import archive
 from embedded.builds import KUBERNETES, binary
@@ -110,15 +110,17 @@ def image_names(machine: Machine) -> set[str]:
     return set(machine.execute([*CTR, "images", "list", "--quiet"]).split())
 
 
-def import_archive(machine: Machine, path: Path, *, replace: bool) -> bool:
-    """Import an archive unless the node has its images; tell whether that was needed."""
+def import_archive(machine: Machine, path: Path) -> None:
+    """Import an archive unless the node has its images."""
     names = set(archive.names_in(path))
-    if not replace and names and names <= image_names(machine):
-        return False
-    # Read here and sent on standard input: a machine does not see all of the host's folders.
-    with path.open("rb") as content:
-        run([*machine.enter([*CTR, "images", "import", "-"])], stdin=content)
-    return True
+    if not names or not names <= image_names(machine):
+        with path.open("rb") as content:
+            import_images(machine, content)
+
+
+def import_images(machine: Machine, content: IO[bytes]) -> None:
+    """Import an archive from an open file: a machine does not see all of the host's folders."""
+    run([*machine.enter([*CTR, "images", "import", "-"])], stdin=content)
 
 
 def network_config(machine: Machine) -> Mapping[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 from embedded.errors import ClusterError
@@ -62,6 +63,32 @@ def run(
         said = "" if log else "\n" + "\n".join((done.stderr or done.stdout).splitlines()[-20:])
         raise ClusterError(f"exit code {done.returncode} from: {shown}{said}".rstrip(), log)
     return done.stdout or ""
+
+
+@contextmanager
+def output_of(command: Sequence[Argument]) -> Iterator[IO[bytes]]:
+    """Lend what a command prints, while it prints it; it is ended where that is not wanted."""
+    words = [str(word) for word in command]
+    with TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors
+        )
+        assert process.stdout is not None
+        try:
+            with process.stdout:
+                yield process.stdout
+                # What follows the end of an archive is of no use, but must not fail to be written.
+                while process.stdout.read(1 << 20):
+                    pass
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            failed = process.wait() != 0
+        if failed:
+            errors.seek(0)
+            said = f"exit code {process.returncode} from: {shlex.join(words)}\n{errors.read()}"
+            raise ClusterError(said.rstrip())
 
 
 def _standard_input(stdin: str | IO[bytes] | None) -> int | IO[bytes] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -55,11 +55,13 @@ def build_plan(target: Target) -> list[Step]:
     """Return the steps, each after those that it waits for.
 
     Once the environment is there, two chains run side by side: the tests that need no cluster, and
-    the way to a cluster with the operator. What installs Debian packages is not run side by side.
+    the way to a cluster with the operator, whose image is built meanwhile. What installs Debian
+    packages is not run side by side.
     """
     return [
         Step("packages", ("bash", "hack/test/packages.sh")),
-        _make(target, "environment", "venv", after="packages"),
+        _make(target, "cluster-packages", "cluster-packages", after="packages"),
+        _make(target, "environment", "venv", after="cluster-packages"),
         _make(target, "checks", "checks", after="environment"),
         _tests(target, "unit", "test-unit", after="checks"),
         _tests(target, "integration", "test-integration", after="unit"),
@@ -68,8 +70,8 @@ def build_plan(target: Target) -> list[Step]:
         _make(target, "crds", "install", after="cluster"),
         # Before the operator comes: these tests look at what the API server and the modules do.
         _tests(target, "kubernetes", "test-kubernetes", after="crds"),
-        _make(target, "image", "docker-build", after="kubernetes"),
-        _make(target, "load", "cluster-load", after="image"),
+        _make(target, "image", "docker-build", after="leftovers"),
+        _make(target, "load", "cluster-load", after="kubernetes", also="image"),
         _make(target, "load-s3", "cluster-load-s3", after="load"),
         _make(target, "deploy", "deploy", after="load-s3"),
         _tests(target, "scenarios", "test-scenarios", after="deploy"),
@@ -82,11 +84,12 @@ def end_step(target: Target) -> Step:
     return _make(target, "cluster-down", "cluster-down")
 
 
-def _make(target: Target, name: str, goal: str, after: str = "") -> Step:
-    return Step(name, target.make(goal), (after,) if after else ())
+def _make(target: Target, name: str, goal: str, after: str = "", also: str = "") -> Step:
+    return Step(name, target.make(goal), tuple(step for step in (after, also) if step))
 
 
 def _tests(target: Target, name: str, goal: str, after: str, also: str = "") -> Step:
     report = target.folder / f"{name}.xml"
-    waits = tuple(step for step in (after, also) if step)
-    return Step(name, target.make(goal, f"PYTEST_ARGS=--junitxml={report}"), waits, report)
+    made = _make(target, name, goal, after, also)
+    command = (*made.command, f"PYTEST_ARGS=--junitxml={report}")
+    return replace(made, command=command, report=report)

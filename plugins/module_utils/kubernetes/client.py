@@ -30,6 +30,7 @@ GROUP_VERSION = "database.example.com/v1"
 REQUEST_TIMEOUT = (5, 30)
 # The library's own objects would be made of every answer, only to become plain again.
 _OPTIONS = {"_request_timeout": REQUEST_TIMEOUT, "serialize": False}
+_LOG_BYTES = 64 * 1024
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 Object = dict[str, Any]
@@ -177,13 +178,14 @@ class Cluster:
             return items
 
     def read_log(self, namespace: str, pod: str, container: str, lines: int) -> str:
-        """Return the last lines of a container's log."""
+        """Return the last lines of a container's log, cut off where they are very long."""
         with _api_errors(f"read the log of pod {namespace}/{pod}"):
             text: str = CoreV1Api(self.api).read_namespaced_pod_log(
                 pod,
                 namespace,
                 container=container,
                 tail_lines=lines,
+                limit_bytes=_LOG_BYTES,
                 _request_timeout=REQUEST_TIMEOUT,
             )
             return text

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from ..status.decision import parse_time
 from ..status.job import JobState, has_ended
 from .client import GROUP_VERSION, ApiError, Cluster, Object
 from .objects import is_condition_true
-from .pods import describe_end, find_problem
+from .pods import describe_end, find_problem, told_by_kubelet
 
 PROOF_CONTAINER = "verify"
 """It restores and compares what the container before it has made: a backup."""
@@ -38,7 +40,10 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     pods = cluster.list("v1", "Pod", namespace, f"batch.kubernetes.io/job-name={name}")
     state = job_state(job, pods, failed_reason)
     progress = "" if state.result else _read_progress(cluster, pods)
-    return replace(state, annotations=annotations, progress=progress)
+    age = datetime.now(UTC) - parse_time(job["metadata"]["creationTimestamp"])
+    return replace(
+        state, annotations=annotations, progress=progress, age=max(age.total_seconds(), 0.0)
+    )
 
 
 def _read_progress(cluster: Cluster, pods: Sequence[Object]) -> str:
@@ -78,15 +83,16 @@ def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> O
 def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobState:
     """Return the state of a Job with these pods.
 
-    A result counts only once Kubernetes calls the Job complete or failed: a pod that was killed is
-    replaced, and the replacement's result is the one.
+    A result counts only once a pod has succeeded, or Kubernetes calls the Job complete or failed: a
+    pod that was killed is replaced, and the replacement's result is the one.
     """
     name = job["metadata"]["name"]
     newest_first = sorted(
         pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True
     )
-    complete = is_condition_true(job, "Complete")
-    if complete or is_condition_true(job, "Failed"):
+    failed = is_condition_true(job, "Failed")
+    complete = not failed and (is_condition_true(job, "Complete") or any(map(_has_succeeded, pods)))
+    if complete or failed:
         if _proves(job):
             result, proof = _proven_result(job, newest_first, complete, failed_reason)
             return JobState(name, result=result, proof=proof)
@@ -97,6 +103,19 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
         if problem:
             return JobState(name, (problem.reason, problem.message), problem.needs_user)
     return JobState(name)
+
+
+def _has_succeeded(pod: Object) -> bool:
+    """Tell whether all of a pod's containers ended well.
+
+    That is final, for none of them starts again. Kubernetes takes seconds more to call the pod
+    Succeeded, and then its Job Complete.
+    """
+    ended = [
+        container.get("state", {}).get("terminated", {}).get("exitCode")
+        for container in pod.get("status", {}).get("containerStatuses", [])
+    ]
+    return ended == [0] * len(pod["spec"]["containers"])
 
 
 def _final_result(
@@ -168,11 +187,11 @@ def _lost_result(
             failed_reason, f"Job {name} ended without the result that it must leave; make another"
         )
     for pod in pods:
-        ended = pod.get("status", {}).get("message", "")
+        ended = told_by_kubelet(pod)
         if _outgrew_disk(ended):
             return _failure(
                 "NoSpace",
-                f"pod {pod['metadata']['name']} was ended: {' '.join(ended.split()).rstrip('.')};"
+                f"pod {pod['metadata']['name']} was ended: {ended};"
                 " the files on their way to or from the store need room on the node's disk: let"
                 " spec.storage.size of the Database have it, or the node",
             )

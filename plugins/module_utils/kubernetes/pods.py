@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ..status.decision import parse_time
 from .client import Object
 
 # A pod whose volume is being bound is Unschedulable for a moment.
@@ -64,15 +65,19 @@ def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
 def _is_unschedulable(condition: Object, now: datetime) -> bool:
     if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
         return False
-    since = datetime.fromisoformat(condition["lastTransitionTime"])
-    return now - since >= _SCHEDULING_GRACE
+    return now - parse_time(condition["lastTransitionTime"]) >= _SCHEDULING_GRACE
+
+
+def told_by_kubelet(pod: Object) -> str:
+    """Return on one line what the kubelet says of a pod's end; empty where that is nothing."""
+    return " ".join(pod.get("status", {}).get("message", "").split()).rstrip(".")
 
 
 def describe_end(pod: Object, container_name: str) -> str:
     """Return why a container ended, as the kubelet tells it of the pod or of the container."""
     status = pod.get("status", {})
     if status.get("reason"):
-        return f"{status['reason']}: {' '.join(status.get('message', '').split()).rstrip('.')}"
+        return f"{status['reason']}: {told_by_kubelet(pod)}"
     for container in status.get("containerStatuses", []):
         terminated = container.get("state", {}).get("terminated")
         if container["name"] == container_name and terminated:

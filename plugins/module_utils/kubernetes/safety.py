@@ -10,6 +10,9 @@ from .runs import PLAN_FIELDS
 RESTORE_LABEL = "database.example.com/restore"
 """On a safety Backup: the UID of the Restore."""
 
+WAITING_ANNOTATION = "database.example.com/waiting-restore"
+"""On a safety Backup: the name of the Restore, which is told of its end."""
+
 _NAME_LENGTH = 180
 # Of the Backup that is restored these are not taken over: the copy is of everything, made now.
 _OWN_FIELDS = PLAN_FIELDS | {"databaseRef", "include", "exclude", "verify", "deletionPolicy"}
@@ -40,6 +43,7 @@ def safety_manifest(restore: Object, backup: Object) -> Object:
             "name": safety_name(restore),
             "namespace": metadata["namespace"],
             "labels": {RESTORE_LABEL: metadata["uid"]},
+            "annotations": {WAITING_ANNOTATION: metadata["name"]},
         },
         "spec": {
             **taken_over,
@@ -47,6 +51,12 @@ def safety_manifest(restore: Object, backup: Object) -> Object:
             "deletionPolicy": "Delete",
         },
     }
+
+
+def waiting_restore(backup: Object) -> str:
+    """Return the name of the Restore that a safety Backup was made for; empty for any other."""
+    name: str = (backup["metadata"].get("annotations") or {}).get(WAITING_ANNOTATION, "")
+    return name
 
 
 def read_safety_backup(cluster: Cluster, restore: Object) -> SafetyBackup:

@@ -89,6 +89,7 @@ def _job(job: Mapping[str, Any] | None) -> JobState | None:
         proof=job.get("proof"),
         annotations=job.get("annotations") or {},
         progress=job.get("progress", ""),
+        age=job.get("age", 0.0),
     )
 
 

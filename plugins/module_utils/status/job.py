@@ -18,6 +18,8 @@ from .decision import (
 
 # Whoever ends wakes the next in the queue; this is for when that is lost.
 _WAITS = {"Queued": 30.0}
+# Seconds that a pod takes at the least until its work begins.
+_POD_START = 3.0
 
 _RESULT_KEYS = (
     "startTime",
@@ -49,6 +51,7 @@ class JobState:
         proof: the same of the container that restored and compared what the first one made; None
             where there is none, or nothing was made.
         progress: the step that it is at; empty where that is not known.
+        age: seconds since the Job was made.
     """
 
     name: str
@@ -58,6 +61,21 @@ class JobState:
     proof: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     progress: str = ""
+    age: float = 0.0
+
+
+def next_look(age: float) -> float:
+    """Return in how many seconds to look again at a Job that runs.
+
+    A small backup is done a few seconds after its Job was made, of which none ends before its pod
+    has started. Whoever waits for a large one waits little longer by later looks, which cost CPU.
+
+    >>> [next_look(age) for age in (0, 3, 60, 3600)]
+    [3.0, 1.0, 6.0, 10.0]
+    """
+    if age < _POD_START:
+        return _POD_START - age
+    return min(max(1.0, age / 10), WAITING)
 
 
 def decide_unfinished(
@@ -80,7 +98,7 @@ def decide_unfinished(
         phase="InProgress",
         conditions=[Condition(condition, "False", reason, message)],
         fields={"job": job.name, "progress": job.progress or None},
-        requeue_after=WAITING if job.needs_user else SOON,
+        requeue_after=WAITING if job.needs_user else next_look(job.age),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .decision import SOON, Condition, Decision, plural
+from .decision import WAITING, Condition, Decision, plural
 from .job import JobState, decide_unfinished, result_fields
 
 CONDITION = "RestoreReady"
@@ -128,7 +128,8 @@ def _decide_safety(safety: SafetyBackup) -> Decision:
     return Decision(
         "InProgress",
         [Condition(CONDITION, "False", "SafetyBackupInProgress", told)],
-        requeue_after=SOON,
+        # Its end is told; this is for when that is lost.
+        requeue_after=WAITING,
     )
 
 

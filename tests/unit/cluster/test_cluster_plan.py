@@ -9,7 +9,19 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from embedded import addons, api, archive, builds, cli, dns_probe, lifecycle, packages, paths, state
+from embedded import (
+    addons,
+    api,
+    archive,
+    builds,
+    cli,
+    dns_probe,
+    lifecycle,
+    packages,
+    paths,
+    shell,
+    state,
+)
 from embedded import kind as kind_provider
 from embedded.errors import ClusterError
 
@@ -156,3 +168,17 @@ def test_kind_has_as_many_nodes_that_run_pods(nodes: int, total: int) -> None:
 def test_command_line_defaults() -> None:
     options = cli.parser().parse_args(["up"])
     assert (options.name, options.nodes, options.provider) == ("demo", None, "embedded")
+
+
+def test_the_output_of_a_command_is_lent_and_its_failure_told() -> None:
+    with shell.output_of(["sh", "-c", "echo one; head -c 1000000 /dev/zero"]) as content:
+        # Whatever follows may be left.
+        assert content.readline() == b"one\n"
+    with (
+        pytest.raises(ClusterError, match=r"(?s)exit code 3 .*no such image"),
+        shell.output_of(["sh", "-c", "echo half; echo no such image >&2; exit 3"]) as content,
+    ):
+        assert content.read() == b"half\n"
+    # The reader's failure is told, and the command does not go on.
+    with pytest.raises(KeyError), shell.output_of(["sleep", "600"]):
+        raise KeyError

@@ -18,7 +18,7 @@ OK = {"ok": True, "location": "a/b/c"}
 
 def job(*conditions: str, containers: tuple[str, ...] = ("backup",)) -> dict[str, Any]:
     return {
-        "metadata": {"name": "b-backup-1"},
+        "metadata": {"name": "b-backup-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"template": {"spec": {"containers": [{"name": name} for name in containers]}}},
         "status": {
             "conditions": [{"type": c, "status": "True", "message": "gave up"} for c in conditions]
@@ -29,6 +29,7 @@ def job(*conditions: str, containers: tuple[str, ...] = ("backup",)) -> dict[str
 def pod(message: str, created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
     return {
         "metadata": {"name": "p", "creationTimestamp": created},
+        "spec": {"containers": [{"name": "backup"}]},
         "status": {
             "containerStatuses": [
                 {"name": "backup", "image": "i", "state": {"terminated": {"message": message}}}
@@ -39,6 +40,20 @@ def pod(message: str, created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
 
 def test_a_job_that_runs_has_no_result_even_if_a_pod_ended() -> None:
     assert job_state(job(), [pod(json.dumps(OK))], "BackupFailed").result is None
+
+
+def test_a_pod_that_has_succeeded_is_believed_before_its_job_is() -> None:
+    succeeded = pod(json.dumps(OK))
+    succeeded["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] = 0
+    assert job_state(job(), [pod(""), succeeded], "BackupFailed").result == OK
+    failed = job_state(job("Failed"), [succeeded], "BackupFailed").result
+    assert failed is not None
+    assert failed["ok"] is False
+    # Another container of it is still to come, or at work.
+    succeeded["spec"]["containers"].append({"name": "agent"})
+    assert job_state(job(), [succeeded], "BackupFailed").result is None
+    succeeded["status"]["containerStatuses"].append({"name": "agent", "state": {"running": {}}})
+    assert job_state(job(), [succeeded], "BackupFailed").result is None
 
 
 def test_a_complete_job_has_the_result_of_the_pod_that_succeeded() -> None:
@@ -96,6 +111,7 @@ def verifying_pod(
         terminated = {"exitCode": 0 if proof["ok"] else 2, "message": json.dumps(proof)}
     return {
         "metadata": {"name": "p", "creationTimestamp": created},
+        "spec": {"containers": [{"name": "verify"}]},
         "status": {
             "initContainerStatuses": [
                 {"name": "agent", "state": {"terminated": {"exitCode": 0}}},
@@ -108,6 +124,11 @@ def verifying_pod(
 
 def test_a_verified_backup_has_both_results() -> None:
     state = job_state(verifying_job("Complete"), [verifying_pod(OK, PROVEN)], "BackupFailed")
+    assert (state.result, state.proof) == (OK, PROVEN)
+
+
+def test_a_pod_that_has_succeeded_has_verified() -> None:
+    state = job_state(verifying_job(), [verifying_pod(OK, PROVEN)], "BackupFailed")
     assert (state.result, state.proof) == (OK, PROVEN)
 
 
@@ -186,7 +207,11 @@ class LoggingCluster:
         self.log = log
         statuses = [{"name": "backup", "state": {state: {}}}]
         metadata = {"name": "p", "namespace": "n", "creationTimestamp": "2026-01-01T00:00:00Z"}
-        self.pod = {"metadata": metadata, "status": {"containerStatuses": statuses}}
+        self.pod = {
+            "metadata": metadata,
+            "spec": {"containers": [{"name": "backup"}]},
+            "status": {"containerStatuses": statuses},
+        }
 
     def get(self, *_: str) -> dict[str, Any]:
         return job()
@@ -222,3 +247,4 @@ def test_a_job_that_runs_tells_its_step(state: str, log: str, progress: str) -> 
     found = read_job(cluster, "n", "j", "BackupFailed")
     assert found is not None
     assert found.progress == progress
+    assert found.age > 0

@@ -19,6 +19,7 @@ class FakeCluster:
 
     def add(self, kind: str, name: str, **content: Any) -> dict[str, Any]:
         metadata = {"name": name, "namespace": "shop", "uid": f"{name}-0000-uid"}
+        metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
         made = {"kind": kind, "metadata": metadata | content.pop("metadata", {}), **content}
         self.objects[kind, name] = made
         return made

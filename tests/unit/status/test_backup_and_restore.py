@@ -49,6 +49,14 @@ def test_a_running_backup_is_in_progress() -> None:
     assert decision.conditions[0].reason == "BackupInProgress"
 
 
+def test_a_job_is_looked_at_ever_more_seldom() -> None:
+    looks = [
+        backup.decide(backup.Observation("c", job=JobState("j", age=age))).requeue_after
+        for age in (0.0, 2.0, 4.0, 15.0, 60.0, 3600.0)
+    ]
+    assert looks == [3.0, 1.0, 1.0, 1.5, 6.0, 10.0]
+
+
 def test_a_backup_is_completed_by_its_result_only() -> None:
     done = JobState("j", result=RESULT)
     decision = backup.decide(backup.Observation("pvc://app-backups", job=done))
