@@ -1,8 +1,15 @@
 """Row counts and fingerprints: what is in a database, whatever the order of its rows.
 
-A table's fingerprint is the sum modulo 2^64 of a 64-bit hash of each row's text, the columns
-ordered by name. It finds lost, doubled and altered rows; it is no cryptographic proof. Settings
-of the session make equal values equal text everywhere.
+A table's fingerprint is the sum modulo 2^64 of a 64-bit hash of each row, the columns ordered by
+name. It finds lost, doubled and altered rows; it is no cryptographic proof.
+
+Two values count as the same if PostgreSQL writes them as the same text, as a dump does: 1.0 is
+another numeric than 1.00, and -0 another float than 0. To write that text takes longer than all the
+rest, so the values of ``EXACT_FORMS``'s types are hashed as they are stored. All others are hashed
+as text, and settings of the session make equal values equal text everywhere.
+
+PostgreSQL's hash of a row is a linear combination of its values' hashes: over the sum of such
+hashes, two rows could exchange values unnoticed. So it is hashed once more, row by row.
 """
 
 from __future__ import annotations
@@ -27,6 +34,41 @@ from .manifest import (
 )
 
 OpenSession = Callable[[], AbstractContextManager[Connection]]
+Work = Callable[[Connection], None]
+"""Something to do in a session."""
+
+_SELF = "{}"
+_TEXT = '{} COLLATE "C"'
+_EXACT_FORMS = {
+    "bool": _SELF,
+    # Not a cast, which would trim it.
+    "bpchar": 'textin(bpcharout({})) COLLATE "C"',
+    "bytea": _SELF,
+    "date": _SELF,
+    # A NaN has many forms and one text.
+    "float4": "float4send(CASE WHEN {} = 'NaN'::float4 THEN 'NaN'::float4 ELSE {} END)",
+    "float8": "float8send(CASE WHEN {} = 'NaN'::float8 THEN 'NaN'::float8 ELSE {} END)",
+    "int2": _SELF,
+    "int4": _SELF,
+    "int8": "int8send({})",
+    "interval": "interval_send({})",
+    "json": 'textin(json_out({})) COLLATE "C"',
+    "jsonb": 'textin(jsonb_out({})) COLLATE "C"',
+    "numeric": "numeric_send({})",
+    "text": _TEXT,
+    "time": "time_send({})",
+    "timestamp": "timestamp_send({})",
+    "timestamptz": "timestamptz_send({})",
+    "timetz": "timetz_send({})",
+    "uuid": _SELF,
+    "varchar": _TEXT,
+}
+"""Types of pg_catalog, and what of their values PostgreSQL hashes without loss, alike everywhere.
+
+Numbers of 8 bytes are sent, since their own hash folds them into 4. Not here is what has an OID in
+it (enum, regclass, composite types), what can be stored in several ways (arrays: with and without
+room for NULLs), and what hashes differently on other processors ("char").
+"""
 
 _CANONICAL_SETTINGS = {
     # Names in regclass and its like are then always qualified.
@@ -45,12 +87,19 @@ _CANONICAL_SETTINGS = {
 
 # Members of extensions are not dumped: CREATE EXTENSION makes them.
 _RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
-       ARRAY(SELECT attname::text FROM pg_catalog.pg_attribute
+WITH RECURSIVE exact (oid, name) AS (
+    SELECT oid, typname::text FROM pg_catalog.pg_type
+     WHERE typnamespace = 'pg_catalog'::regnamespace AND typname = ANY(%(exact)s)
+     UNION ALL
+    SELECT domain.oid, exact.name FROM pg_catalog.pg_type domain
+      JOIN exact ON domain.typbasetype = exact.oid)
+SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
+       ARRAY(SELECT ARRAY[attname::text, exact.name]
+               FROM pg_catalog.pg_attribute LEFT JOIN exact ON exact.oid = atttypid
               WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
               ORDER BY attname COLLATE "C")
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind = ANY(%s::"char"[]) AND c.relpersistence <> 't'
+ WHERE c.relkind = ANY(%(kinds)s::"char"[]) AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend
                     WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid
@@ -58,10 +107,11 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulate
  ORDER BY c.relpages DESC, n.nspname, c.relname
 """
 
-# COLLATE "C" since the hash of text depends on its collation. ONLY: children count themselves.
+# The second hash is that of the number of columns, seeded with the first one: all 64 bits of it
+# count, as they would not if it were the value. ONLY: children count themselves.
 _TABLE_CONTENT = sql.SQL(
     "SELECT count(*),"
-    '       coalesce(sum(hashtextextended(ROW({columns})::text COLLATE "C", 0)), 0)'
+    "       coalesce(sum(hashint4extended({number}, hash_record_extended(ROW({values}), 0))), 0)"
     "  FROM ONLY {table}"
 )
 
@@ -72,14 +122,25 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
        (SELECT coalesce(sum(size), 0) FROM
            (SELECT max(pageno::bigint * (current_setting('block_size')::bigint / 4) + length(data))
                    AS size FROM pg_catalog.pg_largeobject GROUP BY loid) AS sizes),
-       (SELECT coalesce(sum(hashtextextended(
-                   (loid::text || ':' || pageno::text || ':' || encode(content, 'hex'))
-                   COLLATE "C", 0)), 0)
+       (SELECT coalesce(sum(hashint4extended(
+                   pageno, hash_record_extended(ROW(int8send(loid::int8), content), 0))), 0)
           FROM pg_catalog.pg_largeobject, rtrim(data, '\\x00'::bytea) AS content
          WHERE length(content) > 0)
 """
 
 _SEQUENCES_PER_STATEMENT = 500
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        exact_type: which of ``_EXACT_FORMS`` it is of, or its domain is over; None if of none.
+    """
+
+    name: str
+    exact_type: str | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +151,7 @@ class Relation:
     name: str
     kind: str
     populated: bool
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -123,10 +184,16 @@ def list_sequences(connection: Connection) -> list[Relation]:
 
 
 def _list_relations(connection: Connection, kinds: list[str]) -> list[Relation]:
-    rows: Any = connection.execute(_RELATIONS, [kinds])
+    rows: Any = connection.execute(_RELATIONS, {"kinds": kinds, "exact": list(_EXACT_FORMS)})
     return [
-        Relation(schema, name, _kind(relkind, is_partition), populated, tuple(columns))
-        for _, schema, name, relkind, is_partition, populated, columns in rows
+        Relation(
+            schema,
+            name,
+            _kind(relkind, is_partition),
+            populated,
+            tuple(Column(*column) for column in columns),
+        )
+        for schema, name, relkind, is_partition, populated, columns in rows
     ]
 
 
@@ -141,6 +208,7 @@ def fingerprint_tables(
     tables: Sequence[Relation],
     workers: int,
     cancellation: Cancellation,
+    further: Sequence[Work] = (),
 ) -> list[TableEntry]:
     """Count and fingerprint tables.
 
@@ -148,25 +216,30 @@ def fingerprint_tables(
         open_session: makes a session with canonical settings, one for each worker.
         workers: how many tables are read at the same time.
         cancellation: ends running queries if something else has failed.
+        further: what workers do when no table is left to begin with.
 
     Returns:
         One entry per table, ordered by schema and name.
     """
-    waiting: queue.SimpleQueue[Relation] = queue.SimpleQueue()
-    for table in tables:
-        waiting.put(table)
     entries: list[TableEntry] = []
 
-    def work() -> None:
-        with open_session() as connection, cancellation.calls(connection.cancel_safe):
-            for table in _drain(waiting, cancellation):
-                entries.append(_fingerprint_table(connection, table))
+    def reading(table: Relation) -> Work:
+        return lambda connection: entries.append(_fingerprint_table(connection, table))
 
-    run_together(cancellation, [work] * min(workers, len(tables)))
+    waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
+    for work in (*map(reading, tables), *further):
+        waiting.put(work)
+
+    def work_off() -> None:
+        with open_session() as connection, cancellation.calls(connection.cancel_safe):
+            for work in _drain(waiting, cancellation):
+                work(connection)
+
+    run_together(cancellation, [work_off] * min(workers, waiting.qsize()))
     return sorted(entries, key=lambda entry: (entry.schema, entry.name))
 
 
-def _drain(waiting: queue.SimpleQueue[Relation], cancellation: Cancellation) -> Iterator[Relation]:
+def _drain(waiting: queue.SimpleQueue[Work], cancellation: Cancellation) -> Iterator[Work]:
     while not cancellation.requested:
         try:
             yield waiting.get_nowait()
@@ -180,7 +253,8 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
         rows, total = _single_row(
             connection,
             _TABLE_CONTENT.format(
-                columns=sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+                number=sql.Literal(len(table.columns)),
+                values=sql.SQL(", ").join(_hashed_values(table.columns)),
                 table=table.identifier,
             ),
         )
@@ -192,6 +266,23 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
         rows=rows,
         fingerprint=_as_fingerprint(total),
     )
+
+
+def _hashed_values(columns: Sequence[Column]) -> Iterator[sql.Composable]:
+    """One expression for each column of an exact type, and one for all others together."""
+    others = []
+    for column in columns:
+        if column.exact_type is None:
+            others.append(sql.Identifier(column.name))
+        else:
+            # Without its domain, whose OID is another one in each database.
+            value = sql.SQL("{}::{}").format(
+                sql.Identifier(column.name), sql.Identifier("pg_catalog", column.exact_type)
+            )
+            form = _EXACT_FORMS[column.exact_type]
+            yield sql.SQL(form).format(*[value] * form.count("{}"))
+    if others:
+        yield sql.SQL('ROW({})::text COLLATE "C"').format(sql.SQL(", ").join(others))
 
 
 def read_large_objects(connection: Connection) -> LargeObjects:
