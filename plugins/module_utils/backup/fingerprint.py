@@ -5,11 +5,12 @@ name. It finds lost, doubled and altered rows; it is no cryptographic proof.
 
 Two values count as the same if PostgreSQL writes them as the same text, as a dump does: 1.0 is
 another numeric than 1.00, and -0 another float than 0. To write that text takes longer than all the
-rest, so the values of ``EXACT_FORMS``'s types are hashed as they are stored. All others are hashed
-as text, and settings of the session make equal values equal text everywhere.
+rest, so values of common types are hashed as they are stored. All others are hashed as text, and
+settings of the session make equal values equal text everywhere.
 
-PostgreSQL's hash of a row is a linear combination of its values' hashes: over the sum of such
-hashes, two rows could exchange values unnoticed. So it is hashed once more, row by row.
+The hash of a row is the exclusive or of its values' hashes, each seeded by its column, and that is
+hashed once more: else a part of the sum, its lowest bit for one, would be the same when two rows
+exchange a value.
 """
 
 from __future__ import annotations
@@ -37,37 +38,49 @@ OpenSession = Callable[[], AbstractContextManager[Connection]]
 Work = Callable[[Connection], None]
 """Something to do in a session."""
 
-_SELF = "{}"
-_TEXT = '{} COLLATE "C"'
-_EXACT_FORMS = {
-    "bool": _SELF,
+_HASHES = {
+    "bool": "hashint4extended({value}::int4, {seed})",
     # Not a cast, which would trim it.
-    "bpchar": 'textin(bpcharout({})) COLLATE "C"',
-    "bytea": _SELF,
-    "date": _SELF,
-    # A NaN has many forms and one text.
-    "float4": "float4send(CASE WHEN {} = 'NaN'::float4 THEN 'NaN'::float4 ELSE {} END)",
-    "float8": "float8send(CASE WHEN {} = 'NaN'::float8 THEN 'NaN'::float8 ELSE {} END)",
-    "int2": _SELF,
-    "int4": _SELF,
-    "int8": "int8send({})",
-    "interval": "interval_send({})",
-    "json": 'textin(json_out({})) COLLATE "C"',
-    "jsonb": 'textin(jsonb_out({})) COLLATE "C"',
-    "numeric": "numeric_send({})",
-    "text": _TEXT,
-    "time": "time_send({})",
-    "timestamp": "timestamp_send({})",
-    "timestamptz": "timestamptz_send({})",
-    "timetz": "timetz_send({})",
-    "uuid": _SELF,
-    "varchar": _TEXT,
+    "bpchar": 'hashtextextended(textin(bpcharout({value})) COLLATE "C", {seed})',
+    # PostgreSQL has one hash for both zeros.
+    "float4": "CASE WHEN {value} = 0"
+    ' THEN hashtextextended(textin(float4out({value})) COLLATE "C", {seed})'
+    " ELSE hashfloat4extended({value}, {seed}) END",
+    "float8": "CASE WHEN {value} = 0"
+    ' THEN hashtextextended(textin(float8out({value})) COLLATE "C", {seed})'
+    " ELSE hashfloat8extended({value}, {seed}) END",
+    "int2": "hashint2extended({value}, {seed})",
+    "int4": "hashint4extended({value}, {seed})",
+    # The first of them folds the number's halves into one.
+    "int8": "hashint8extended({value}, {seed}) # hashint8extended({value} >> 32, -{seed})",
+    "json": 'hashtextextended(textin(json_out({value})) COLLATE "C", {seed})',
+    "jsonb": 'hashtextextended(textin(jsonb_out({value})) COLLATE "C", {seed})',
+    "text": 'hashtextextended({value} COLLATE "C", {seed})',
+    "uuid": "uuid_hash_extended({value}, {seed})",
+    "varchar": 'hashtextextended({value} COLLATE "C", {seed})',
 }
-"""Types of pg_catalog, and what of their values PostgreSQL hashes without loss, alike everywhere.
+"""Types of pg_catalog, and a hash of their values without loss, alike everywhere.
 
-Numbers of 8 bytes are sent, since their own hash folds them into 4. Not here is what has an OID in
-it (enum, regclass, composite types), what can be stored in several ways (arrays: with and without
-room for NULLs), and what hashes differently on other processors ("char").
+None has an OID in its values, as enums, regclass and composite types have, which is another one
+after a restore. Of none has a value several stored forms that have not this hash in common, as
+those of arrays have: with and without room for NULLs. "char" hashes differently on other
+processors.
+"""
+
+_STORED_FORMS = {
+    "bytea": "{value}",
+    "date": "{value}",
+    "interval": "interval_send({value})",
+    "numeric": "numeric_send({value})",
+    "time": "time_send({value})",
+    "timestamp": "timestamp_send({value})",
+    "timestamptz": "timestamptz_send({value})",
+    "timetz": "timetz_send({value})",
+}
+"""The same for types of which the values are put into a row, since only that can be hashed.
+
+Times of 8 bytes are sent since their own hash folds them into 4, the others since it takes for
+equal what is not the same text.
 """
 
 _CANONICAL_SETTINGS = {
@@ -107,12 +120,10 @@ SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
  ORDER BY c.relpages DESC, n.nspname, c.relname
 """
 
-# The second hash is that of the number of columns, seeded with the first one: all 64 bits of it
-# count, as they would not if it were the value. ONLY: children count themselves.
+# The last hash is that of the number of columns, seeded with the row's: all 64 bits of it count, as
+# they would not if it were the value. ONLY: children count themselves.
 _TABLE_CONTENT = sql.SQL(
-    "SELECT count(*),"
-    "       coalesce(sum(hashint4extended({number}, hash_record_extended(ROW({values}), 0))), 0)"
-    "  FROM ONLY {table}"
+    "SELECT count(*), coalesce(sum(hashint4extended({number}, {hash})), 0) FROM ONLY {table}"
 )
 
 # pg_dump reads holes of sparse objects as zeros and pg_restore writes them: so pages are
@@ -136,7 +147,8 @@ class Column:
     """A column.
 
     Attributes:
-        exact_type: which of ``_EXACT_FORMS`` it is of, or its domain is over; None if of none.
+        exact_type: which of ``_HASHES`` or ``_STORED_FORMS`` it is of, or its domain is over; None
+            if of none.
     """
 
     name: str
@@ -184,7 +196,9 @@ def list_sequences(connection: Connection) -> list[Relation]:
 
 
 def _list_relations(connection: Connection, kinds: list[str]) -> list[Relation]:
-    rows: Any = connection.execute(_RELATIONS, {"kinds": kinds, "exact": list(_EXACT_FORMS)})
+    rows: Any = connection.execute(
+        _RELATIONS, {"kinds": kinds, "exact": [*_HASHES, *_STORED_FORMS]}
+    )
     return [
         Relation(
             schema,
@@ -254,7 +268,7 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
             connection,
             _TABLE_CONTENT.format(
                 number=sql.Literal(len(table.columns)),
-                values=sql.SQL(", ").join(_hashed_values(table.columns)),
+                hash=_row_hash(table.columns),
                 table=table.identifier,
             ),
         )
@@ -268,21 +282,31 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
     )
 
 
-def _hashed_values(columns: Sequence[Column]) -> Iterator[sql.Composable]:
-    """One expression for each column of an exact type, and one for all others together."""
-    others = []
-    for column in columns:
+def _row_hash(columns: Sequence[Column]) -> sql.Composable:
+    """The expression for the hash of a row."""
+    hashes: list[sql.Composable] = []
+    stored, others = [], []
+    for seed, column in enumerate(columns, 1):
+        name = sql.Identifier(column.name)
         if column.exact_type is None:
-            others.append(sql.Identifier(column.name))
+            others.append(name)
+            continue
+        # Without its domain, which hashes no otherwise and may have an operator of its own.
+        value = sql.SQL("{}::{}").format(name, sql.Identifier("pg_catalog", column.exact_type))
+        if column.exact_type in _STORED_FORMS:
+            stored.append(sql.SQL(_STORED_FORMS[column.exact_type]).format(value=value))
         else:
-            # Without its domain, whose OID is another one in each database.
-            value = sql.SQL("{}::{}").format(
-                sql.Identifier(column.name), sql.Identifier("pg_catalog", column.exact_type)
-            )
-            form = _EXACT_FORMS[column.exact_type]
-            yield sql.SQL(form).format(*[value] * form.count("{}"))
-    if others:
-        yield sql.SQL('ROW({})::text COLLATE "C"').format(sql.SQL(", ").join(others))
+            hash_ = sql.SQL(_HASHES[column.exact_type]).format(value=value, seed=sql.Literal(seed))
+            hashes.append(sql.SQL("coalesce({}, 0)").format(hash_))
+    for values, form in (
+        (stored, "hash_record_extended(ROW({values}), {seed})"),
+        (others, 'hashtextextended(ROW({values})::text COLLATE "C", {seed})'),
+    ):
+        if values:
+            seed = len(columns) + len(hashes) + 1
+            together = sql.SQL(", ").join(values)
+            hashes.append(sql.SQL(form).format(values=together, seed=sql.Literal(seed)))
+    return sql.SQL(" # ").join(hashes) if hashes else sql.Literal(0)
 
 
 def read_large_objects(connection: Connection) -> LargeObjects:

@@ -31,6 +31,8 @@ def _analysis(table: sql.Identifier) -> Work:
         with connection.transaction():
             # What a statistics object computes may need the database's own.
             connection.execute("SET LOCAL search_path TO DEFAULT")
+            # See ``load``.
+            connection.execute("SET LOCAL synchronous_commit TO off")
             connection.execute(sql.SQL("ANALYZE {}").format(table))
 
     return analyze

@@ -198,3 +198,15 @@ def test_the_planner_knows_the_restored_tables(make_bench) -> None:
     ]
     assert bench.scalar("SELECT reltuples FROM pg_class WHERE relname = 't'") == 1000
     assert bench.scalar("SELECT count(*) FROM pg_stats_ext WHERE statistics_name = 'together'") == 1
+
+
+def test_only_what_makes_the_restore_durable_waits_for_the_disk(bench) -> None:
+    """pg_restore computes the materialized view, with its settings; the swap has the server's."""
+    bench.execute(
+        "CREATE MATERIALIZED VIEW at AS SELECT current_setting('synchronous_commit') AS commit"
+    )
+    assert bench.scalar("SELECT commit FROM at") == "on"
+    bench.backup()
+    bench.restore()
+    assert bench.scalar("SELECT commit FROM at") == "off"
+    assert bench.scalar("SHOW synchronous_commit") == "on"
