@@ -2,14 +2,20 @@
 
     python bench/backup.py [--sizes 100 1000] [--jobs 2] [--rounds 3] [--folder /var/tmp]
 
-A PostgreSQL server of its own gets a database of each size (in MB, as pg_database_size tells). Then
-`pg_dump -Fd -j N`, with the same compression, into a folder is timed beside our backup into a
-folder and into an S3 server on this machine, plain and encrypted, and `pg_restore -j N` beside our
-restores. The backup's time is
-that of the dump with its fingerprints, checksums and manifest, until the manifest is durable; the
-restore's begins with the check of every file and ends with the swap. The variants take turns, so
-that a busy moment hits all; the median is shown. Memory is the peak of what the run's processes
-have resident together, pages that they share counted once for each.
+A PostgreSQL server of its own, set like that of a Database but for autovacuum, gets a database of
+each size (in MB, as pg_database_size tells). `pg_dump -Fd -j N`, with the same compression, into a
+folder is timed beside our backup into a folder and into an S3 server on this machine, plain and
+encrypted; `pg_restore -j N` beside our restores.
+
+- *dump*: with fingerprints, checksums and manifest, until the manifest is durable.
+- *dump, read back*: and then every file read again from where it is, as Completed asks for.
+- *restore*: from the check of every file to the swap, with the comparison and with ANALYZE.
+- *pg_restore, ANALYZE*: pg_restore, then `vacuumdb --analyze-only -j N`, since pg_restore leaves a
+  database without statistics and our restore does not.
+
+The variants take turns, so that a busy moment hits all. The median is shown, and of the ratios,
+which are taken round by round. Memory is the peak of what the run's processes have resident
+together, pages that they share counted once for each, without PostgreSQL's and the S3 server's.
 
 It needs the environment of `make venv`, and PostgreSQL's server programs on PATH or in Debian's
 place.
@@ -41,6 +47,9 @@ from collection_root import ensure_collection_root
 sys.path.insert(0, str(ensure_collection_root()))
 
 import pyrage
+from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
+    verify_artifact,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
     ArtifactStore,
 )
@@ -77,6 +86,21 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.location i
 from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from s3_server import BUCKET, S3Server, s3_server
 
+Runs = list[dict[str, float]]
+
+# What a Database's server is set to, which scratch servers are not. No autovacuum: it would come
+# and go between the runs.
+SETTINGS = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "wal_level": "replica",
+    "wal_log_hints": "on",
+    "max_worker_processes": "8",
+    "max_connections": "60",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+}
 TABLES = 8
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 # Text that compresses about as well as people's data does, and numbers and times beside it.
@@ -96,7 +120,7 @@ class Place:
     """Where one run works.
 
     Attributes:
-        kind: plain, folder, folder-encrypted, s3 or s3-encrypted.
+        kind: PLAIN or one of KINDS.
     """
 
     kind: str
@@ -148,6 +172,21 @@ def restore(place: Place, database: ConnectionParameters, jobs: int, uid: str) -
         subprocess.run(["createdb", "restored"], env=environment | server_of(target), check=True)
         subprocess.run(
             ["pg_restore", f"-j{jobs}", f"--dbname={target.conninfo()}", place.folder / uid],
+            env=environment, check=True,
+        )  # fmt: skip
+
+
+def read_back(place: Place, _database: ConnectionParameters, jobs: int, uid: str) -> None:
+    """Read what `dump` made from where it is."""
+    verify_artifact(place.store, Location("bench", "app", uid), jobs=jobs)
+
+
+def analyze(_place: Place, database: ConnectionParameters, jobs: int, _uid: str) -> None:
+    """Give what pg_restore restored its statistics."""
+    target = replace(database, dbname="restored")
+    with program_environment(target) as environment:
+        subprocess.run(
+            ["vacuumdb", "--analyze-only", f"-j{jobs}", "--quiet", f"--dbname={target.conninfo()}"],
             env=environment, check=True,
         )  # fmt: skip
 
@@ -205,7 +244,7 @@ def work(task: dict[str, Any]) -> None:
     s3 = S3Server(server["port"], credentials, ca_file, data)
     place = Place(task["kind"], Path(task["folder"]), s3)
     database = ConnectionParameters(task["host"], task["port"], "postgres", "bench", None)
-    action = {"dump": dump, "restore": restore}[task["action"]]
+    action = ACTIONS[task["action"]]
     with peak_memory() as peak:
         started = time.monotonic()
         action(place, database, task["jobs"], task["uid"])
@@ -223,38 +262,74 @@ def measure(task: dict[str, Any]) -> dict[str, float]:
     return result
 
 
-KINDS = ("plain", "folder", "folder-encrypted", "s3", "s3-encrypted")
+ACTIONS = {"dump": dump, "read back": read_back, "restore": restore, "analyze": analyze}
+PLAIN = "plain"
+KINDS = ("folder", "folder-encrypted", "s3", "s3-encrypted")
 
 
 def compare(
-    base: dict[str, Any], rounds: int, drop: Callable[[], None]
-) -> dict[tuple[str, str], list[dict[str, float]]]:
-    """Every action in every place, by turns; the first round warms up and does not count."""
-    found: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for turn in range(rounds + 1):
-        for kind in KINDS:
+    base: dict[str, Any], rounds: int, warm_ups: int, drop: Callable[[], None]
+) -> dict[tuple[str, str], Runs]:
+    """Every action in every place, by turns; the first rounds warm up and do not count."""
+    found: dict[tuple[str, str], Runs] = {}
+    for turn in range(warm_ups + rounds):
+        for kind in (PLAIN, *KINDS):
             uid = str(uuid.uuid4())
-            for action in ("dump", "restore"):
+            own = (
+                ("dump", "restore", "analyze")
+                if kind == PLAIN
+                else ("dump", "read back", "restore")
+            )
+            for action in own:
                 result = measure({**base, "kind": kind, "action": action, "uid": uid})
-                if turn:
+                if turn >= warm_ups:
                     found.setdefault((action, kind), []).append(result)
             drop()
     return found
 
 
-def show(size: int, stored: float, found: dict[tuple[str, str], list[dict[str, float]]]) -> None:
+def together(one: Runs, other: Runs) -> Runs:
+    """Two steps, one after the other, of each round."""
+    return [
+        {"seconds": a["seconds"] + b["seconds"], "kib": max(a["kib"], b["kib"])}
+        for a, b in zip(one, other, strict=True)
+    ]
+
+
+def show(size: int, stored: float, jobs: int, found: dict[tuple[str, str], Runs]) -> None:
     """Print the table of one size."""
-    print(f"\ndatabase of {size} MB")
-    print(f"{'':28}{'seconds':>9}{'MB/s':>8}{'of plain':>10}{'peak MiB':>10}")
-    for action in ("dump", "restore"):
-        plain = statistics.median(run["seconds"] for run in found[action, "plain"])
-        for kind in KINDS:
-            seconds = statistics.median(run["seconds"] for run in found[action, kind])
-            memory = max(run["kib"] for run in found[action, kind]) / 1024
-            print(
-                f"{action + ', ' + kind:28}{seconds:9.2f}{stored / seconds:8.1f}"
-                f"{100 * plain / seconds:9.0f}%{memory:10.0f}"
-            )
+    print(f"\ndatabase of {size} MB, {jobs} jobs\n")
+    print("| | seconds | MB/s | of plain | of plain with ANALYZE | peak MiB |")
+    print("|---|---|---|---|---|---|")
+
+    def row(label: str, runs: Runs, plain: Runs, analyzed: Runs | None = None) -> None:
+        seconds = statistics.median(run["seconds"] for run in runs)
+        memory = max(run["kib"] for run in runs) / 1024
+        against = ratio(analyzed, runs) if analyzed else ""
+        print(
+            f"| {label} | {seconds:.2f} | {stored / seconds:.1f} | {ratio(plain, runs)} | {against}"
+            f" | {memory:.0f} |"
+        )
+
+    dumped, restored = found["dump", PLAIN], found["restore", PLAIN]
+    analyzed = together(restored, found["analyze", PLAIN])
+    row("pg_dump", dumped, dumped)
+    for kind in KINDS:
+        row(f"dump, {kind}", found["dump", kind], dumped)
+    for kind in KINDS:
+        runs = together(found["dump", kind], found["read back", kind])
+        row(f"dump, read back, {kind}", runs, dumped)
+    row("pg_restore", restored, restored, analyzed)
+    row("pg_restore, ANALYZE", analyzed, restored, analyzed)
+    for kind in KINDS:
+        row(f"restore, {kind}", found["restore", kind], restored, analyzed)
+    sys.stdout.flush()
+
+
+def ratio(plain: Runs, runs: Runs) -> str:
+    """How fast runs were beside plain ones, round by round."""
+    ratios = [a["seconds"] / b["seconds"] for a, b in zip(plain, runs, strict=True)]
+    return f"{100 * statistics.median(ratios):.0f}%"
 
 
 def fill(parameters: ConnectionParameters, megabytes: int) -> float:
@@ -277,13 +352,12 @@ def fill(parameters: ConnectionParameters, megabytes: int) -> float:
 
 def bench(options: argparse.Namespace, folder: Path) -> None:
     """Measure each size."""
-    settings = {"max_connections": "60", "shared_buffers": "256MB", "max_wal_size": "4GB"}
     for name in ("store", "spool", "s3"):
         (folder / name).mkdir()
     (folder / "identity").write_text(f"{pyrage.x25519.Identity.generate()}\n")
     with (
         s3_server(folder / "s3") as s3,
-        scratch_server(folder, settings, OperatorError) as server,
+        scratch_server(folder, SETTINGS, OperatorError) as server,
     ):
         base = {
             "folder": str(folder),
@@ -307,8 +381,8 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
 
         for size in options.sizes:
             stored = fill(server.parameters, size)
-            found = compare(base, options.rounds, drop)
-            show(size, stored, found)
+            found = compare(base, options.rounds, options.warm_ups, drop)
+            show(size, stored, options.jobs, found)
             with connect(server.parameters) as connection:
                 connection.execute("DROP DATABASE bench WITH (FORCE)")
 
@@ -319,6 +393,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000], help="MB")
     parser.add_argument("--jobs", type=int, default=2, help="as pg_dump's (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="runs that count (default: 3)")
+    parser.add_argument("--warm-ups", type=int, default=1, help="runs before (default: 1)")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))  # noqa: S108
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()

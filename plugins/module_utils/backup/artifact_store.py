@@ -29,7 +29,8 @@ from .manifest import DUMP_FOLDER, FileEntry
 
 TABLE_OF_CONTENTS = "toc.dat"
 _CHUNK = 1024 * 1024
-_LOOK_MILLISECONDS = 200
+_LOOK_MILLISECONDS = 20
+"""Also what a backup waits on average, and twice that at most, once pg_dump has ended."""
 
 
 @dataclass(frozen=True)

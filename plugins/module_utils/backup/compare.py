@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ..errors import OperatorError
@@ -10,6 +10,7 @@ from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection
 from .fingerprint import (
     OpenSession,
+    Work,
     fingerprint_tables,
     list_sequences,
     list_tables,
@@ -19,6 +20,7 @@ from .fingerprint import (
 )
 from .manifest import (
     MATERIALIZED_VIEW,
+    LargeObjects,
     Manifest,
     SequenceEntry,
     SequenceState,
@@ -34,12 +36,15 @@ def compare_content(
     workers: int,
     cancellation: Cancellation,
     failure: type[OperatorError],
+    further: Sequence[Work] = (),
 ) -> None:
     """Read a database and refuse it if it is not what was dumped.
 
     Args:
         open_session: makes a session in the database, which nobody else changes.
+        workers: sessions at the same time.
         failure: the error if it differs.
+        further: what these sessions do besides, when they have nothing left to read.
 
     Raises:
         OperatorError: ``failure``; it names the first differences.
@@ -51,14 +56,20 @@ def compare_content(
             make_canonical(connection)
             yield connection
 
+    large_objects: list[LargeObjects] = []
+
+    def read_large(connection: Connection) -> None:
+        large_objects.append(read_large_objects(connection))
+
     with canonical_session() as connection:
         relations = list_tables(connection)
-        tables = fingerprint_tables(canonical_session, relations, workers, cancellation)
         sequences = read_sequences(connection, list_sequences(connection))
-        large_objects = read_large_objects(connection)
+    tables = fingerprint_tables(
+        canonical_session, relations, workers, cancellation, [read_large, *further]
+    )
     differences = table_differences(manifest.tables, tables)
     differences += sequence_differences(manifest.sequences, sequences)
-    if large_objects != manifest.large_objects:
+    if large_objects != [manifest.large_objects]:
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
     if differences:
         raise failure(_describe(differences))

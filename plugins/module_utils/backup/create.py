@@ -250,6 +250,8 @@ def _run_pg_dump(
                 f"--file={folder}",
                 f"--compress={request.compression.option(client)}",
                 f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
+                # What is durable, and when, is the store's business.
+                "--no-sync",
                 "--no-password",
                 *content.options,
                 f"--dbname={request.parameters.conninfo()}",

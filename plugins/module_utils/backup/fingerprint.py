@@ -1,8 +1,16 @@
 """Row counts and fingerprints: what is in a database, whatever the order of its rows.
 
-A table's fingerprint is the sum modulo 2^64 of a 64-bit hash of each row's text, the columns
-ordered by name. It finds lost, doubled and altered rows; it is no cryptographic proof. Settings
-of the session make equal values equal text everywhere.
+A table's fingerprint is the sum modulo 2^64 of a 64-bit hash of each row, the columns ordered by
+name. It finds lost, doubled and altered rows; it is no cryptographic proof.
+
+Two values count as the same if PostgreSQL writes them as the same text, as a dump does: 1.0 is
+another numeric than 1.00, and -0 another float than 0. To write that text takes longer than all the
+rest, so values of common types are hashed as they are stored. All others are hashed as text, and
+settings of the session make equal values equal text everywhere.
+
+The hash of a row is the exclusive or of its values' hashes, each seeded by its column, and that is
+hashed once more: else a part of the sum, its lowest bit for one, would be the same when two rows
+exchange a value.
 """
 
 from __future__ import annotations
@@ -27,6 +35,53 @@ from .manifest import (
 )
 
 OpenSession = Callable[[], AbstractContextManager[Connection]]
+Work = Callable[[Connection], None]
+"""Something to do in a session."""
+
+_HASHES = {
+    "bool": "hashint4extended({value}::int4, {seed})",
+    # Not a cast, which would trim it.
+    "bpchar": 'hashtextextended(textin(bpcharout({value})) COLLATE "C", {seed})',
+    # PostgreSQL has one hash for both zeros.
+    "float4": "CASE WHEN {value} = 0"
+    ' THEN hashtextextended(textin(float4out({value})) COLLATE "C", {seed})'
+    " ELSE hashfloat4extended({value}, {seed}) END",
+    "float8": "CASE WHEN {value} = 0"
+    ' THEN hashtextextended(textin(float8out({value})) COLLATE "C", {seed})'
+    " ELSE hashfloat8extended({value}, {seed}) END",
+    "int2": "hashint2extended({value}, {seed})",
+    "int4": "hashint4extended({value}, {seed})",
+    # The first of them folds the number's halves into one.
+    "int8": "hashint8extended({value}, {seed}) # hashint8extended({value} >> 32, -{seed})",
+    "json": 'hashtextextended(textin(json_out({value})) COLLATE "C", {seed})',
+    "jsonb": 'hashtextextended(textin(jsonb_out({value})) COLLATE "C", {seed})',
+    "text": 'hashtextextended({value} COLLATE "C", {seed})',
+    "uuid": "uuid_hash_extended({value}, {seed})",
+    "varchar": 'hashtextextended({value} COLLATE "C", {seed})',
+}
+"""Types of pg_catalog, and a hash of their values without loss, alike everywhere.
+
+None has an OID in its values, as enums, regclass and composite types have, which is another one
+after a restore. Of none has a value several stored forms that have not this hash in common, as
+those of arrays have: with and without room for NULLs. "char" hashes differently on other
+processors.
+"""
+
+_STORED_FORMS = {
+    "bytea": "{value}",
+    "date": "{value}",
+    "interval": "interval_send({value})",
+    "numeric": "numeric_send({value})",
+    "time": "time_send({value})",
+    "timestamp": "timestamp_send({value})",
+    "timestamptz": "timestamptz_send({value})",
+    "timetz": "timetz_send({value})",
+}
+"""The same for types of which the values are put into a row, since only that can be hashed.
+
+Times of 8 bytes are sent since their own hash folds them into 4, the others since it takes for
+equal what is not the same text.
+"""
 
 _CANONICAL_SETTINGS = {
     # Names in regclass and its like are then always qualified.
@@ -45,12 +100,19 @@ _CANONICAL_SETTINGS = {
 
 # Members of extensions are not dumped: CREATE EXTENSION makes them.
 _RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
-       ARRAY(SELECT attname::text FROM pg_catalog.pg_attribute
+WITH RECURSIVE exact (oid, name) AS (
+    SELECT oid, typname::text FROM pg_catalog.pg_type
+     WHERE typnamespace = 'pg_catalog'::regnamespace AND typname = ANY(%(exact)s)
+     UNION ALL
+    SELECT domain.oid, exact.name FROM pg_catalog.pg_type domain
+      JOIN exact ON domain.typbasetype = exact.oid)
+SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
+       ARRAY(SELECT ARRAY[attname::text, exact.name]
+               FROM pg_catalog.pg_attribute LEFT JOIN exact ON exact.oid = atttypid
               WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
               ORDER BY attname COLLATE "C")
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind = ANY(%s::"char"[]) AND c.relpersistence <> 't'
+ WHERE c.relkind = ANY(%(kinds)s::"char"[]) AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend
                     WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid
@@ -58,11 +120,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulate
  ORDER BY c.relpages DESC, n.nspname, c.relname
 """
 
-# COLLATE "C" since the hash of text depends on its collation. ONLY: children count themselves.
+# The last hash is that of the number of columns, seeded with the row's: all 64 bits of it count, as
+# they would not if it were the value. ONLY: children count themselves.
 _TABLE_CONTENT = sql.SQL(
-    "SELECT count(*),"
-    '       coalesce(sum(hashtextextended(ROW({columns})::text COLLATE "C", 0)), 0)'
-    "  FROM ONLY {table}"
+    "SELECT count(*), coalesce(sum(hashint4extended({number}, {hash})), 0) FROM ONLY {table}"
 )
 
 # pg_dump reads holes of sparse objects as zeros and pg_restore writes them: so pages are
@@ -72,14 +133,26 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
        (SELECT coalesce(sum(size), 0) FROM
            (SELECT max(pageno::bigint * (current_setting('block_size')::bigint / 4) + length(data))
                    AS size FROM pg_catalog.pg_largeobject GROUP BY loid) AS sizes),
-       (SELECT coalesce(sum(hashtextextended(
-                   (loid::text || ':' || pageno::text || ':' || encode(content, 'hex'))
-                   COLLATE "C", 0)), 0)
+       (SELECT coalesce(sum(hashint4extended(
+                   pageno, hash_record_extended(ROW(int8send(loid::int8), content), 0))), 0)
           FROM pg_catalog.pg_largeobject, rtrim(data, '\\x00'::bytea) AS content
          WHERE length(content) > 0)
 """
 
 _SEQUENCES_PER_STATEMENT = 500
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        exact_type: which of ``_HASHES`` or ``_STORED_FORMS`` it is of, or its domain is over; None
+            if of none.
+    """
+
+    name: str
+    exact_type: str | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +163,7 @@ class Relation:
     name: str
     kind: str
     populated: bool
-    columns: tuple[str, ...]
+    columns: tuple[Column, ...]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -123,10 +196,18 @@ def list_sequences(connection: Connection) -> list[Relation]:
 
 
 def _list_relations(connection: Connection, kinds: list[str]) -> list[Relation]:
-    rows: Any = connection.execute(_RELATIONS, [kinds])
+    rows: Any = connection.execute(
+        _RELATIONS, {"kinds": kinds, "exact": [*_HASHES, *_STORED_FORMS]}
+    )
     return [
-        Relation(schema, name, _kind(relkind, is_partition), populated, tuple(columns))
-        for _, schema, name, relkind, is_partition, populated, columns in rows
+        Relation(
+            schema,
+            name,
+            _kind(relkind, is_partition),
+            populated,
+            tuple(Column(*column) for column in columns),
+        )
+        for schema, name, relkind, is_partition, populated, columns in rows
     ]
 
 
@@ -141,6 +222,7 @@ def fingerprint_tables(
     tables: Sequence[Relation],
     workers: int,
     cancellation: Cancellation,
+    further: Sequence[Work] = (),
 ) -> list[TableEntry]:
     """Count and fingerprint tables.
 
@@ -148,25 +230,30 @@ def fingerprint_tables(
         open_session: makes a session with canonical settings, one for each worker.
         workers: how many tables are read at the same time.
         cancellation: ends running queries if something else has failed.
+        further: what workers do when no table is left to begin with.
 
     Returns:
         One entry per table, ordered by schema and name.
     """
-    waiting: queue.SimpleQueue[Relation] = queue.SimpleQueue()
-    for table in tables:
-        waiting.put(table)
     entries: list[TableEntry] = []
 
-    def work() -> None:
-        with open_session() as connection, cancellation.calls(connection.cancel_safe):
-            for table in _drain(waiting, cancellation):
-                entries.append(_fingerprint_table(connection, table))
+    def reading(table: Relation) -> Work:
+        return lambda connection: entries.append(_fingerprint_table(connection, table))
 
-    run_together(cancellation, [work] * min(workers, len(tables)))
+    waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
+    for work in (*map(reading, tables), *further):
+        waiting.put(work)
+
+    def work_off() -> None:
+        with open_session() as connection, cancellation.calls(connection.cancel_safe):
+            for work in _drain(waiting, cancellation):
+                work(connection)
+
+    run_together(cancellation, [work_off] * min(workers, waiting.qsize()))
     return sorted(entries, key=lambda entry: (entry.schema, entry.name))
 
 
-def _drain(waiting: queue.SimpleQueue[Relation], cancellation: Cancellation) -> Iterator[Relation]:
+def _drain(waiting: queue.SimpleQueue[Work], cancellation: Cancellation) -> Iterator[Work]:
     while not cancellation.requested:
         try:
             yield waiting.get_nowait()
@@ -180,7 +267,8 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
         rows, total = _single_row(
             connection,
             _TABLE_CONTENT.format(
-                columns=sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+                number=sql.Literal(len(table.columns)),
+                hash=_row_hash(table.columns),
                 table=table.identifier,
             ),
         )
@@ -192,6 +280,33 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
         rows=rows,
         fingerprint=_as_fingerprint(total),
     )
+
+
+def _row_hash(columns: Sequence[Column]) -> sql.Composable:
+    """The expression for the hash of a row."""
+    hashes: list[sql.Composable] = []
+    stored, others = [], []
+    for seed, column in enumerate(columns, 1):
+        name = sql.Identifier(column.name)
+        if column.exact_type is None:
+            others.append(name)
+            continue
+        # Without its domain, which hashes no otherwise and may have an operator of its own.
+        value = sql.SQL("{}::{}").format(name, sql.Identifier("pg_catalog", column.exact_type))
+        if column.exact_type in _STORED_FORMS:
+            stored.append(sql.SQL(_STORED_FORMS[column.exact_type]).format(value=value))
+        else:
+            hash_ = sql.SQL(_HASHES[column.exact_type]).format(value=value, seed=sql.Literal(seed))
+            hashes.append(sql.SQL("coalesce({}, 0)").format(hash_))
+    for values, form in (
+        (stored, "hash_record_extended(ROW({values}), {seed})"),
+        (others, 'hashtextextended(ROW({values})::text COLLATE "C", {seed})'),
+    ):
+        if values:
+            seed = len(columns) + len(hashes) + 1
+            together = sql.SQL(", ").join(values)
+            hashes.append(sql.SQL(form).format(values=together, seed=sql.Literal(seed)))
+    return sql.SQL(" # ").join(hashes) if hashes else sql.Literal(0)
 
 
 def read_large_objects(connection: Connection) -> LargeObjects:

@@ -18,6 +18,10 @@ from ..postgres.programs import (
 )
 from .artifact import Artifact
 
+# Not each of its many commits waits for the disk and for synchronous standbys. The swap's does, and
+# the write-ahead log is flushed in order: with the swap all that was restored before is durable.
+_OPTIONS = "-c synchronous_commit=off"
+
 
 def check_versions(artifact: Artifact, connection: Connection) -> None:
     """Refuse a server or a pg_restore that cannot load the artifact.
@@ -100,7 +104,7 @@ def run_pg_restore(
                 "--exit-on-error",
                 "--no-password",
                 *options,
-                f"--dbname={parameters.conninfo()}",
+                f"--dbname={parameters.conninfo(options=_OPTIONS)}",
                 str(dump),
             ],
             environment,

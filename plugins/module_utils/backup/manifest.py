@@ -16,7 +16,9 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from ..errors import ChecksumMismatch, IncompatibleVersion
 from ..postgres.databases import Locale
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Another one with every change of what is written here, of how fingerprints are computed too."""
+
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
 

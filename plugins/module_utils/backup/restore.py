@@ -22,7 +22,7 @@ from ..errors import (
     OperatorError,
     RestoreFailed,
 )
-from ..postgres.cancellation import Cancellation, run_together
+from ..postgres.cancellation import Cancellation
 from ..postgres.connection import (
     MAINTENANCE_DATABASE,
     Connection,
@@ -58,6 +58,7 @@ from .progress import Progress, now_text
 from .selection import Selection
 from .snapshot import locked_snapshot
 from .standbys import end_standby_sessions
+from .statistics import list_analyses
 from .swap import Swap, swap
 
 LOCK_WAIT_SECONDS = 10.0
@@ -310,22 +311,18 @@ def _properties_for(
 
 
 def _compare(request: RestoreRequest, artifact: Artifact) -> None:
-    """Compare the scratch database, and meanwhile give the planner its statistics."""
-    cancellation = Cancellation()
+    """Compare the scratch database, and give the planner its statistics."""
 
     @contextmanager
     def session() -> Iterator[Connection]:
         with connect(request.parameters, request.scratch) as connection:
             yield connection
 
-    def analyze() -> None:
-        with session() as connection, cancellation.calls(connection.cancel_safe):
-            connection.execute("ANALYZE")
-
-    def compare() -> None:
-        compare_content(session, artifact.manifest, request.jobs, cancellation, RestoreFailed)
-
-    run_together(cancellation, [compare, analyze])
+    with session() as connection:
+        analyses = list_analyses(connection)
+    compare_content(
+        session, artifact.manifest, request.jobs, Cancellation(), RestoreFailed, analyses
+    )
 
 
 def _clean_up(

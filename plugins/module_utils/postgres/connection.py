@@ -86,11 +86,14 @@ class ConnectionParameters:
             )
         return password
 
-    def conninfo(self, dbname: str | None = None) -> str:
+    def conninfo(self, dbname: str | None = None, options: str = "") -> str:
         """libpq's connection string, without a password.
 
         Programs are always given this and never a bare name: they would take a database
         called ``a=b`` for a connection string.
+
+        Args:
+            options: further settings for the session, as the server's command line takes them.
         """
         return conninfo.make_conninfo(
             host=self.host,
@@ -99,7 +102,7 @@ class ConnectionParameters:
             dbname=dbname or self.dbname,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="postgres-operator",
-            options=_STARTUP_OPTIONS,
+            options=f"{_STARTUP_OPTIONS} {options}".rstrip(),
         )
 
 

@@ -134,10 +134,11 @@ def test_a_newer_source_is_refused(changed) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(errors.IncompatibleVersion, match="KLINGON"):
         changed.restore()
-    document["formatVersion"] = 2
-    path.write_text(json.dumps(document))
-    with pytest.raises(errors.IncompatibleVersion, match="format version 2"):
-        changed.restore()
+    for version in (1, 3):
+        document["formatVersion"] = version
+        path.write_text(json.dumps(document))
+        with pytest.raises(errors.IncompatibleVersion, match=f"format version {version}"):
+            changed.restore()
 
 
 def test_missing_roles_are_named(bench, postgres_server) -> None:

@@ -165,3 +165,48 @@ def test_dump_and_fingerprints_see_the_same_moment(bench) -> None:
         over.set()
         writer.join()
     bench.restore()
+
+
+def test_the_planner_knows_the_restored_tables(make_bench) -> None:
+    """Also what a partitioned table, a materialized view and a statistics object need."""
+    bench = make_bench()
+    bench.execute(
+        "CREATE TABLE t AS SELECT n AS a, n % 7 AS b FROM generate_series(1, 1000) n;"
+        "CREATE FUNCTION helped(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';"
+        "CREATE FUNCTION f(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE"
+        " AS 'BEGIN RETURN helped($1); END';"
+        "CREATE STATISTICS together ON b, f(a) FROM t;"
+        "CREATE MATERIALIZED VIEW m AS SELECT b, count(*) FROM t GROUP BY b;"
+        "CREATE TABLE p (a integer) PARTITION BY LIST (a);"
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1, 2);"
+        "INSERT INTO p VALUES (1), (2), (2)"
+    )
+    bench.backup()
+    bench.restore()
+    with bench.connect() as connection:
+        rows = connection.execute(
+            "SELECT tablename::text, attname::text, inherited FROM pg_stats"
+            " WHERE schemaname = 'public' ORDER BY 1, 2"
+        ).fetchall()
+    assert rows == [
+        ("m", "b", False),
+        ("m", "count", False),
+        ("p", "a", True),
+        ("p1", "a", False),
+        ("t", "a", False),
+        ("t", "b", False),
+    ]
+    assert bench.scalar("SELECT reltuples FROM pg_class WHERE relname = 't'") == 1000
+    assert bench.scalar("SELECT count(*) FROM pg_stats_ext WHERE statistics_name = 'together'") == 1
+
+
+def test_only_what_makes_the_restore_durable_waits_for_the_disk(bench) -> None:
+    """pg_restore computes the materialized view, with its settings; the swap has the server's."""
+    bench.execute(
+        "CREATE MATERIALIZED VIEW at AS SELECT current_setting('synchronous_commit') AS commit"
+    )
+    assert bench.scalar("SELECT commit FROM at") == "on"
+    bench.backup()
+    bench.restore()
+    assert bench.scalar("SELECT commit FROM at") == "off"
+    assert bench.scalar("SHOW synchronous_commit") == "on"

@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 MANIFEST = Manifest(
-    format_version=1,
+    format_version=2,
     namespace="default",
     database="app",
     uid="0f8fad5b",
@@ -170,7 +170,7 @@ def test_a_key_given_twice() -> None:
         manifests.from_json(content)
 
 
-@pytest.mark.parametrize("version", [0, 2, -1, 10**30])
+@pytest.mark.parametrize("version", [0, 1, 3, -1, 10**30])
 def test_other_format_versions(version: int) -> None:
     with pytest.raises(IncompatibleVersion, match=str(version)):
         parse({"formatVersion": version, "whatever": "it is"})
