@@ -16,6 +16,13 @@ RUN --mount=type=cache,target=/go/pkg/mod \
         -ldflags "-s -w -X $module/internal/version.GitVersion=$version" \
         -o /ansible-operator tool
 
+# ---- The client of the warm runner that is started at every reconcile.
+FROM ${GO_IMAGE} AS client
+WORKDIR /src
+COPY src/warm_runner/quick/ ./
+RUN --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /ansible-runner .
+
 # ---- What both Python trees are made with.
 FROM ${DEBIAN_IMAGE} AS python
 RUN apt-get update \
@@ -79,8 +86,9 @@ COPY watches.yaml /opt/ansible/
 
 # The warm runner stands on PATH before the real ansible-runner (WARM_RUNNER=off switches it off).
 COPY src/warm_runner/ /opt/warm/warm_runner/
+COPY --from=client /ansible-runner /opt/warm/warm_runner/quick/
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm
-ENV PATH=/opt/warm/warm_runner/bin:$PATH \
+ENV PATH=/opt/warm/warm_runner/quick:/opt/warm/warm_runner/bin:$PATH \
     WARM_RUNNER_COLLECTIONS=postgres.operator \
     WARM_RUNNER_INLINE=postgres.operator
 

@@ -19,6 +19,7 @@ PYTHON ?= python3
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
 VENV := $(CACHE)/venv-$(shell cat requirements/dev.txt hack/venv.sh | sha256sum | cut -c1-12)
 BIN := $(VENV)/bin
+QUICK := src/warm_runner/quick
 COLLECTIONS := $(shell $(PYTHON) hack/collection_root.py)
 COLLECTION := $(COLLECTIONS)/ansible_collections/postgres/operator
 KUBECTL := $(or $(wildcard .cluster/bin/kubectl),kubectl)
@@ -55,7 +56,7 @@ test-unit: venv ## Unit tests: seconds, no cluster
 	$(BIN)/pytest -q -n auto tests/unit $(PYTEST_ARGS)
 
 .PHONY: test-integration
-test-integration: venv ## Tests against a real PostgreSQL on this machine
+test-integration: venv $(QUICK)/ansible-runner ## Tests against a real PostgreSQL on this machine
 	$(BIN)/pytest -q tests/integration --ignore tests/integration/kubernetes $(PYTEST_ARGS)
 
 .PHONY: test-kubernetes
@@ -113,7 +114,7 @@ bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (A
 	$(BIN)/python bench/backup.py $(ARGS)
 
 .PHONY: bench-reconcile
-bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
+bench-reconcile: venv $(QUICK)/ansible-runner ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
 	$(ANSIBLE_ENV) $(BIN)/python bench/reconcile.py $(ARGS)
 
 .PHONY: bench-fleet
@@ -121,15 +122,17 @@ bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --
 	$(ANSIBLE_ENV) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
 
 .PHONY: bench-soak
-bench-soak: venv ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
+bench-soak: venv $(QUICK)/ansible-runner ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
 	$(ANSIBLE_ENV) $(BIN)/python bench/soak.py $(ARGS)
 
 ##@ The operator
 
 .PHONY: build
-build: $(BIN)/ansible-operator ## Build ansible-operator for this machine
+build: $(BIN)/ansible-operator $(QUICK)/ansible-runner ## Build ansible-operator and the quick client for this machine
 $(BIN)/ansible-operator: build/go.mod build/go.sum | venv
 	cd build && CGO_ENABLED=0 go build -trimpath -o $@ tool
+$(QUICK)/ansible-runner: $(QUICK)/main.go $(QUICK)/go.mod
+	cd $(QUICK) && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o ansible-runner .
 
 .PHONY: install
 install: ## Install the CRDs

@@ -46,6 +46,10 @@ import stand_in
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 WARM_RUNNER = CHECKOUT / "src" / "warm_runner"
+CONFIGURATION = CHECKOUT / "build" / "operator" / "ansible.cfg"
+# As in the image; `make build` builds the quick one.
+CLIENTS = [WARM_RUNNER / "quick", WARM_RUNNER / "bin"]
+CLIENT = next(folder for folder in CLIENTS if (folder / "ansible-runner").exists())
 COLLECTION_PARTS = ("galaxy.yml", "playbooks", "plugins", "roles")
 TASKS = 6
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -130,12 +134,12 @@ class Bench:
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
-        ahead = [str(WARM_RUNNER / "bin")] if variant.warm else []
+        ahead = map(str, CLIENTS) if variant.warm else []
         path = os.pathsep.join([*ahead, str(self.programs), "/usr/local/bin:/usr/bin:/bin"])
         arguments = ["run", str(folder), "--rotate-artifacts", "20", "--role", variant.role]
         arguments += ["--roles-path", f"{variant.roles_path}/", "--hosts", "localhost"]
         arguments += ["-i", str(time.monotonic_ns()), "--role-skip-facts"]
-        program = WARM_RUNNER / "bin" if variant.warm else self.programs
+        program = CLIENT if variant.warm else self.programs
         return subprocess.Popen(
             [program / "ansible-runner", *arguments],
             env=self.environment
@@ -337,6 +341,7 @@ def _parse() -> argparse.Namespace:
 def _environment(folder: Path, own: bool) -> dict[str, str]:
     environment = dict(os.environ) | {
         "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_CONFIG": str(CONFIGURATION),
         "WARM_RUNNER": "on",
         "WARM_RUNNER_FOLDER": str(folder / "run"),
         "WARM_RUNNER_WAIT_SECONDS": "60",

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import stand_in
-from reconcile import WARM_RUNNER
+from reconcile import CLIENT, CLIENTS
 
 MOST_GROWTH_KILOBYTES = 10 * 1024
 # After these the parent has touched what it will touch.
@@ -54,7 +54,7 @@ class Soak:
     def run(self, number: int, slot: int) -> str:
         """Run once; return what went wrong, empty if nothing."""
         folder = self.folder / f"run-{slot}"
-        command = [str(WARM_RUNNER / "bin" / "ansible-runner"), "run", str(folder)]
+        command = [str(CLIENT / "ansible-runner"), "run", str(folder)]
         command += ["--rotate-artifacts", "10", "--role", "database", "--roles-path"]
         command += [f"{self.roles_path}/", "--hosts", "localhost", "-i", str(number)]
         done = subprocess.run(
@@ -170,7 +170,7 @@ def main() -> int:
     try:
         with stand_in.cluster() as (kubeconfig, _):
             environment = os.environ | stand_in.environment(kubeconfig)
-            path = [str(WARM_RUNNER / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+            path = [*map(str, CLIENTS), str(Path(sys.executable).parent), os.environ["PATH"]]
             environment |= {
                 "PATH": os.pathsep.join(path),
                 "TMPDIR": str(folder / "tmp"),

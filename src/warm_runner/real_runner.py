@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-BIN = os.path.join(os.path.dirname(os.path.realpath(__file__)), "bin")
+# Both clients are in folders of this one.
+FOLDER = os.path.dirname(os.path.realpath(__file__))
 
 
 class NoRealRunnerError(Exception):
@@ -20,12 +21,16 @@ def find(environment: Mapping[str, str]) -> str:
         return given
     for folder in environment.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder, "ansible-runner")
-        if os.access(path, os.X_OK) and os.path.dirname(os.path.realpath(path)) != BIN:
+        if os.access(path, os.X_OK) and not _is_ours(path):
             return path
     raise NoRealRunnerError(
         "warm-runner: no other ansible-runner on PATH: pip install ansible-runner, or set"
         " WARM_RUNNER_REAL to its path"
     )
+
+
+def _is_ours(path: str) -> bool:
+    return os.path.dirname(os.path.dirname(os.path.realpath(path))) == FOLDER
 
 
 def interpreter(script: str) -> list[str]:

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).resolve().parents[3] / "src" / "warm_runner"
+# The client in Python, and the one that stands before it in the image.
+CLIENTS = ("bin", "quick")
 COLLECTION = "demo.things"
 # A module that runs in the worker, as a fast role has them.
 ACTION = """
@@ -152,14 +154,15 @@ def _alike(value: Any, folder: Path, names: dict[str, str]) -> Any:
 class WarmBox:
     """Folders, a collection and an environment of one test; its parents die with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, client: str) -> None:
         self.folder = folder
+        self.client = SOURCE / client / "ansible-runner"
         self.run_folder = folder / "run"
         self.real = Path(sys.executable).parent / "ansible-runner"
         self.environment = {
             "HOME": str(folder / "home"),
             "LC_ALL": "C.UTF-8",
-            "PATH": f"{SOURCE / 'bin'}:{self.real.parent}:/usr/bin:/bin",
+            "PATH": f"{self.client.parent}:{SOURCE / 'bin'}:{self.real.parent}:/usr/bin:/bin",
             "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
             "ANSIBLE_GATHERING": "explicit",
             "WARM_RUNNER_COLLECTIONS": COLLECTION,
@@ -218,7 +221,7 @@ class WarmBox:
         environment = self.environment | {"WARM_RUNNER": "" if warm else "off"} | variables
         return subprocess.Popen(
             ["ansible-runner", *arguments],
-            executable=SOURCE / "bin" / "ansible-runner",
+            executable=self.client,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -74,13 +74,14 @@ def _program(path: Path, first: str) -> Path:
 
 def test_the_real_runner_is_the_next_on_path(tmp_path: Path) -> None:
     real = _program(tmp_path / "b" / "ansible-runner", "#!/usr/bin/python3")
+    ours = f"{real_runner.FOLDER}/bin"
     linked = tmp_path / "a"
-    linked.symlink_to(real_runner.BIN, target_is_directory=True)
-    path = os.pathsep.join([real_runner.BIN, str(linked), str(real.parent)])
+    linked.symlink_to(ours, target_is_directory=True)
+    path = os.pathsep.join([ours, str(linked), str(real.parent)])
     assert real_runner.find({"PATH": path}) == str(real)
     assert real_runner.find({"PATH": path, "WARM_RUNNER_REAL": "/x"}) == "/x"
     with pytest.raises(real_runner.NoRealRunnerError, match="set WARM_RUNNER_REAL"):
-        real_runner.find({"PATH": real_runner.BIN})
+        real_runner.find({"PATH": ours})
 
 
 @pytest.mark.parametrize(

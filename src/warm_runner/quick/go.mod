@@ -1,0 +1,3 @@
+module example.com/warm-runner/quick
+
+go 1.24
