@@ -9,12 +9,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
-
-from urllib3.exceptions import HTTPError
 
 from ..errors import OperatorError
 from . import access
@@ -222,10 +220,7 @@ class Cluster:
 @functools.lru_cache(maxsize=1)
 def connect() -> Cluster:
     """Return this process's client."""
-    try:
-        return Cluster(Transport(access.find()))
-    except (access.NoAccess, OSError) as error:
-        raise ApiError(f"cannot find the cluster: {error}") from error
+    return _connect(access.find, "the cluster")
 
 
 @functools.lru_cache(maxsize=1)
@@ -237,7 +232,14 @@ def connect_to_proxy() -> Cluster:
     path = os.environ.get("KUBECONFIG")
     if not path:
         return connect()
-    return Cluster(Transport(access.of_kubeconfig(path)))
+    return _connect(lambda: access.of_kubeconfig(path), "the operator's proxy")
+
+
+def _connect(find: Callable[[], access.Access], what: str) -> Cluster:
+    try:
+        return Cluster(Transport(find()))
+    except (access.NoAccess, OSError) as error:
+        raise ApiError(f"cannot find {what}: {error}") from error
 
 
 @contextmanager
@@ -247,7 +249,7 @@ def _api_errors(doing: str) -> Iterator[None]:
         yield
     except RefusedError as error:
         raise ApiError(f"cannot {doing}: {error.message}", error.status) from error
-    except (HTTPError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ApiError(
             f"cannot {doing}: the API server cannot be reached ({error});"
             " check the kubeconfig and that the cluster is up"

@@ -12,9 +12,8 @@ from typing import Any
 
 from ..errors import OperatorError
 from ..kubernetes.applied import is_unchanged
-from ..kubernetes.client import Cluster, Object, connect_to_proxy
+from ..kubernetes.client import Cluster, Object
 from ..kubernetes.secrets import ensure_credentials, ensure_internal
-from ..kubernetes.wake import is_woken
 from ..status.deciders import decide
 from ..status.decision import build_status, merge_patch
 from .instances import describe, look, newest_revision
@@ -65,8 +64,6 @@ def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool)
     name, namespace = resource["metadata"]["name"], resource["metadata"]["namespace"]
     stateful_set = cluster.get("apps/v1", "StatefulSet", namespace, name)
     if stateful_set is None or not is_unchanged(cluster, stateful_set, inputs):
-        return False
-    if not is_woken(cluster, connect_to_proxy(), resource):
         return False
     members, leader = look(cluster, namespace, name)
     replicas = resource["spec"]["replicas"]

@@ -18,8 +18,9 @@ def alone(shared_box: WarmBox) -> Path:
     """The quick client where there is no other to become; a parent waits already."""
     assert shared_box.run(TASKS).code == 0
     path = shared_box.folder / "alone" / "quick" / "ansible-runner"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(SOURCE / "quick" / "ansible-runner", path)
+    if not path.exists():
+        path.parent.mkdir(parents=True)
+        shutil.copy(SOURCE / "quick" / "ansible-runner", path)
     return path
 
 
@@ -80,13 +81,14 @@ def test_it_ends_by_the_signal_that_ended_the_run(
     shared_box: WarmBox, alone: Path, number: signal.Signals
 ) -> None:
     """Go's own handlers would make an exit of it."""
-    (parent,) = shared_box.parents[-1:]
-    children = Path(f"/proc/{parent}/task/{parent}/children")
     folder = shared_box.private_folder("- {requeue_after: {sleep: 60}}")
     process = start(shared_box, alone, *shared_box.arguments(folder), WARM_RUNNER="")
-    # The run has its terminal once it has a child.
     wait_until((folder / "artifacts" / "1" / "stdout").exists)
-    (run,) = map(int, children.read_text().split())
+    (run,) = [
+        int(child)
+        for parent in shared_box.parents
+        for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    ]
     subprocess.run(["kill", f"-{number.value}", str(run)], check=True)
     code = process.wait(timeout=20)
     if number == signal.SIGTERM:

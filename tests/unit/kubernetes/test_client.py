@@ -12,6 +12,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.acces
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     ApiError,
     Cluster,
+    connect_to_proxy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.transport import (
     Transport,
@@ -159,3 +160,10 @@ def test_a_silent_address_is_an_error_that_says_so() -> None:
     with pytest.raises(ApiError, match="cannot be reached") as caught:
         cluster.get("v1", "Secret", "shop", "app")
     assert caught.value.status == 0
+
+
+def test_a_kubeconfig_that_is_gone_is_an_error_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
+    connect_to_proxy.cache_clear()
+    with pytest.raises(ApiError, match=r"cannot find the operator's proxy: .*/nonexistent"):
+        connect_to_proxy()

@@ -51,7 +51,6 @@ class World:
         self.looked: Any = {"changed": False, "dropped": [], "server": copy.deepcopy(SERVER)}
         self.secrets_change = False
         self.endpoints: Any = {"metadata": {"annotations": {"leader": "app-0"}}}
-        self.own_endpoints: Any = {"metadata": {"ownerReferences": [{"uid": "u"}]}}
         self.stateful_set: Any = {
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
@@ -68,8 +67,6 @@ class World:
         for name in ("ensure_internal", "ensure_credentials"):
             monkeypatch.setattr(rest, name, lambda *_, **__: self.secrets_change)
         monkeypatch.setattr(rest, "provision_and_look", self._provision_and_look)
-        self.asked_of_the_proxy: list[str] = []
-        monkeypatch.setattr(rest, "connect_to_proxy", lambda: Proxy(self))
         members = [rest.describe(m) for m in self._members()]
         observation = {"replicas": 2, "instances": members, "primary": "app-0", "server": SERVER}
         decision = decide(self.resource, observation)
@@ -86,24 +83,11 @@ class World:
     def list(self, *_: Any) -> Any:
         return self.pods
 
-    def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
-        if name in ("app-ro", "app-pods"):
-            return self.own_endpoints
+    def get(self, _version: str, kind: str, *_: str) -> Any:
         return {"StatefulSet": self.stateful_set, "Endpoints": self.endpoints}[kind]
 
     def at_rest(self, inputs: str = "inputs") -> bool:
         return rest.is_at_rest(self, self.resource, inputs, has_data=True)  # type: ignore[arg-type]
-
-
-class Proxy:
-    """ansible-operator's proxy, which watches what is asked for here."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    def get(self, *key: str) -> Any:
-        self._world.asked_of_the_proxy.append(key[3])
-        return self._world.get(*key)
 
 
 @pytest.fixture
@@ -114,11 +98,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def test_a_database_as_its_spec_says_is_at_rest(world: World) -> None:
     assert world.resource["status"]["phase"] == "Ready"
     assert world.at_rest()
-
-
-def test_each_look_has_the_operator_watch_the_instances(world: World) -> None:
-    world.at_rest()
-    assert world.asked_of_the_proxy == ["app-ro"]
 
 
 def test_a_few_bytes_of_lag_are_no_news_and_many_are(world: World) -> None:
@@ -143,9 +122,6 @@ def test_a_few_bytes_of_lag_are_no_news_and_many_are(world: World) -> None:
         lambda w: w.stateful_set["status"].update(updateRevision="r2"),
         lambda w: w.stateful_set["metadata"].update(labels={"a": "b"}),
         lambda w: setattr(w, "stateful_set", None),
-        lambda w: w.own_endpoints["metadata"].clear(),
-        lambda w: w.own_endpoints["metadata"]["ownerReferences"][0].update(uid="another's"),
-        lambda w: setattr(w, "own_endpoints", None),
         lambda w: setattr(w, "secrets_change", True),
         lambda w: w.looked.update(changed=True),
         lambda w: w.looked.update(server={"problem": ["AuthFailed", "no"]}),
