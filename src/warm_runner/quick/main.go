@@ -1,8 +1,8 @@
 // The quick client: does what client.py does in the usual case, without the start of a Python.
 //
 // It knows one way only: there is a parent for this configuration, it accepts the run and starts it.
-// Anything else before the run has started is left to the Python client in ../bin, which this process
-// then becomes: that one starts parents, runs cold and says why. The protocol is protocol.py's, the
+// Where there is none to connect to, this process becomes the Python client in ../bin, which starts
+// parents; where the parent does not start the run, the real ansible-runner. The protocol is protocol.py's, the
 // key is key.py's, and the tests of the Python client are this one's too.
 package main
 
@@ -42,6 +42,8 @@ var (
 
 	// Whatever it is: the Python client does better, or says what is wrong.
 	errNotQuick = errors.New("left to the Python client")
+	errRefused  = errors.New("the parent refused it: see its own line")
+	errDied     = errors.New("its process died before the run began")
 )
 
 func main() {
@@ -107,8 +109,10 @@ func enter(base string) (folder string, connection int, pid int, err error) {
 	}
 	pid, err = handOver(connection, request, wait)
 	if err != nil {
+		// The Python client would ask the same parent again.
 		syscall.Close(connection)
-		return "", 0, 0, err
+		note(folder, "a cold run: "+err.Error())
+		become(runner)
 	}
 	return folder, connection, pid, nil
 }
@@ -273,7 +277,7 @@ func handOver(connection int, request []byte, wait float64) (int, error) {
 	}
 	answer := make([]byte, 1)
 	if !receive(connection, answer) || answer[0] != accepted {
-		return 0, errNotQuick
+		return 0, errRefused
 	}
 	// Accepted, it may have to queue, and each run ahead of it lasts as long as it lasts.
 	if err := limit(connection, 0); err != nil {
@@ -281,7 +285,7 @@ func handOver(connection int, request []byte, wait float64) (int, error) {
 	}
 	pid, ok := receiveNumber(connection, started)
 	if !ok {
-		return 0, errNotQuick
+		return 0, errDied
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
