@@ -2,7 +2,7 @@
 
     python bench/fleet.py simple [--count 100] [--stock-count 30]
     python bench/fleet.py databases [--count 100]
-    python bench/fleet.py databases --count 1000 --rest-seconds 60
+    python bench/fleet.py databases --count 1000 --rest-seconds 300 --no-change
 
 `simple` is what operator-sdk's performance test of Ansible operators asks: so many resources,
 each of which is to have one object (here a ConfigMap); how long until all are up? One turn with
@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import stand_in
-from reconcile import WARM_RUNNER, write_ordinary_collection
+from reconcile import CONFIGURATION, WARM_RUNNER, write_ordinary_collection
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -156,6 +156,7 @@ def operator(
         "PATH": os.pathsep.join([*ahead, str(programs), os.environ["PATH"]]),
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_CONFIG": str(CONFIGURATION),
         "LC_ALL": "C.UTF-8",
         "WARM_RUNNER": "on" if warm else "off",
         "WARM_RUNNER_FOLDER": str(folder / "warm"),
@@ -409,11 +410,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--stock-count", type=int, default=30, help="of `simple`, as it is slow")
     parser.add_argument("--workers", type=int, default=2, help="reconciles at once, as deployed")
-    parser.add_argument("--limit", type=float, default=360, help="seconds until it is given up")
+    parser.add_argument("--limit", type=float, help="seconds until it is given up; 2 a resource")
     parser.add_argument("--settle-seconds", type=float, default=70)
-    parser.add_argument("--rest-seconds", type=float, default=120)
+    parser.add_argument("--rest-seconds", type=float, default=300)
     parser.add_argument("--no-change", dest="change", action="store_false")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.limit = options.limit or 240 + 2 * options.count
+    return options
 
 
 def main() -> int:

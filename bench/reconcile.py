@@ -46,6 +46,7 @@ import stand_in
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 WARM_RUNNER = CHECKOUT / "src" / "warm_runner"
+CONFIGURATION = CHECKOUT / "build" / "operator" / "ansible.cfg"
 COLLECTION_PARTS = ("galaxy.yml", "playbooks", "plugins", "roles")
 TASKS = 6
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -337,6 +338,7 @@ def _parse() -> argparse.Namespace:
 def _environment(folder: Path, own: bool) -> dict[str, str]:
     environment = dict(os.environ) | {
         "ANSIBLE_GATHERING": "explicit",
+        "ANSIBLE_CONFIG": str(CONFIGURATION),
         "WARM_RUNNER": "on",
         "WARM_RUNNER_FOLDER": str(folder / "run"),
         "WARM_RUNNER_WAIT_SECONDS": "60",

@@ -24,7 +24,7 @@ options:
     type: path
     default: ''
   agent_image:
-    description: The image that the agent is copied from.
+    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
     type: str
     default: ''
 author: [postgres-operator maintainers]
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource:
-  description: The Database; empty where it does not exist or is being deleted.
+  description: The Database; empty where it is at rest, does not exist or is being deleted.
   type: dict
   returned: success
 claims:
@@ -67,6 +67,7 @@ refused:
   returned: success
 """
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.appli
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
     GROUP_VERSION,
     connect,
+    connect_to_proxy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
     read_last_primary,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.wake import is_woken
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import parse_leader
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.rest import (
     ReadOnce,
@@ -137,9 +140,13 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "refused": list(refuse_major_change(resource["spec"]["image"], version) or ()),
     }
     inputs = _inputs(info, params)
-    may_rest = params["role_path"] and not check_mode and not info["refused"]
-    at_rest = bool(may_rest and is_at_rest(cluster, resource, inputs, has_data=bool(claims)))
-    return {**info, "inputs": inputs, "at_rest": at_rest}
+    # Also while there is still something to do: when that is done, the next look may be far away.
+    woken = is_woken(cluster, connect_to_proxy, resource)
+    may_rest = woken and params["role_path"] and not check_mode and not info["refused"]
+    if may_rest and is_at_rest(cluster, resource, inputs, has_data=bool(claims)):
+        # Whatever is returned goes through templates and events; nobody looks at it now.
+        return {**info, "resource": {}, "inputs": inputs, "at_rest": True}
+    return {**info, "inputs": inputs, "at_rest": False}
 
 
 def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
@@ -150,7 +157,8 @@ def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
     code = [files_digest(role, "*.yml"), code_digest(role.parents[1] / "plugins")]
     # Of the volumes only what follows from them decides: which instances there are to be.
     known = {**info, "resource": content(info["resource"]), "claims": []}
-    return digest([known, params["agent_image"], code])
+    agent_image = params["agent_image"] or os.environ.get("OPERATOR_IMAGE", "")
+    return digest([known, agent_image, code])
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ log:
   elements: str
   returned: success
 requeue_after:
-  description: When to look again, such as C(5000ms); empty where the reconcile period will do.
+  description: When to look again, such as C(5s) or C(1.5s); empty where the reconcile period will do.
   type: str
   returned: success
 """
@@ -93,7 +93,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "phase": decision.phase,
         # The same line is not repeated for every look at an unchanged state.
         "log": [*decision.log, *(t.log_line for t in transitions)] if patch else [],
-        "requeue_after": f"{math.ceil(requeue * 1000)}ms" if requeue is not None else "",
+        "requeue_after": f"{math.ceil(requeue * 10) / 10:g}s" if requeue is not None else "",
     }
 
 

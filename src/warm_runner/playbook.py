@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 import pexpect  # type: ignore[import-untyped]
 import ptyprocess  # type: ignore[import-untyped]
 
-from . import inline_tasks, key, log, parsed_files, preload, real_runner, renew, settings
+from . import arguments, inline_tasks, key, log, parsed_files, preload, real_runner, renew, settings
 from .preload import Warm
 from .program import die_with_parent, end_as_program
 
@@ -109,6 +109,7 @@ def _become_playbook(
         os.execve(words[0], words, dict(env))
     renew.process(env)
     renew.ansible()
+    arguments.hand_out_for_playbook(warm.playbook_parser)
     parsed_files.hand_out(warm.documents)
     inline_tasks.run_inline(settings.inline_collections(env))
     sys.argv = words

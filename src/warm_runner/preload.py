@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from . import key, parsed_files, renew
+from . import arguments, key, parsed_files, renew
 from .loaded_files import LoadedFiles
 
 TERMINAL_SIZE = (24, 80)
@@ -53,10 +53,12 @@ class Warm:
         started_with: the environment that the parent itself got.
         read_by_runner: the variables that were read while ansible-runner's library was imported.
         read_by_main: those that its program read; renew.main reads them again.
+        runner_parser: of ansible-runner's command line, None where it is to make its own.
         read: the variables that were read while Ansible was imported, None where unset.
         of_the_key: the variables of the key as they were during the imports.
         configuration: Ansible's configuration file, described.
         files: the loaded files, to see changes.
+        playbook_parser: of ansible-playbook's command line.
         documents: the collections' roles, parsed.
         usable: why a playbook must not run in a fork of this process; empty where it may.
     """
@@ -64,10 +66,12 @@ class Warm:
     started_with: dict[str, str]
     read_by_runner: dict[str, str | None]
     read_by_main: dict[str, str | None]
+    runner_parser: Any
     read: dict[str, str | None]
     of_the_key: dict[str, str]
     configuration: str
     files: LoadedFiles
+    playbook_parser: Any
     documents: parsed_files.Documents
     usable: str
 
@@ -99,22 +103,24 @@ def preload(runner: str, collections: Sequence[str], started_with: dict[str, str
         importlib.import_module("ansible_runner")
     with _record_variables() as read_by_main:
         importlib.import_module("ansible_runner.__main__")
+        runner_parser = arguments.build_for_runner()
     before = dict(os.environ)
     os.environ.update(_environment_of_a_playbook())
     of_the_key = key.environment_of(os.environ)
-    arguments = sys.argv
+    own_arguments = sys.argv
     # Ansible looks at the name it was called by; the paths too are as in its own program.
     sys.argv = [os.path.join(os.path.dirname(runner), "ansible-playbook")]
     sys.path[0] = os.path.dirname(runner)
     try:
         with _terminal(), _record_variables() as read:
             _load_ansible()
+            playbook_parser = arguments.build_for_playbook()
             _load_collections(collections)
             documents = parsed_files.parse(collections)
         for name in renew.VARIABLES:
             read.pop(name, None)
     finally:
-        sys.argv = arguments
+        sys.argv = own_arguments
         os.environ.clear()
         os.environ.update(before)
     _remove_own_temporary_folder()
@@ -123,10 +129,12 @@ def preload(runner: str, collections: Sequence[str], started_with: dict[str, str
         started_with=started_with,
         read_by_runner=read_by_runner,
         read_by_main=read_by_main,
+        runner_parser=runner_parser,
         read=read,
         of_the_key=of_the_key,
         configuration=key.fingerprint(constants.CONFIG_FILE or ""),
         files=LoadedFiles.of_this_process(),
+        playbook_parser=playbook_parser,
         documents=documents,
         usable=_relative_setting(constants.config),
     )

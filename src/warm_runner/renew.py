@@ -59,10 +59,16 @@ def process(environment: Mapping[str, str]) -> None:
     atexit.register(logging.shutdown)
 
 
-def main(read: Mapping[str, str | None]) -> None:
-    """Execute ansible-runner's program again where the variables that it read are others now."""
-    if any(os.environ.get(name) != value for name, value in read.items()):
-        importlib.reload(importlib.import_module("ansible_runner.__main__"))
+def main(read: Mapping[str, str | None]) -> bool:
+    """Execute ansible-runner's program again where the variables that it read are others now.
+
+    Returns:
+        Whether it was executed: what was made of it before is out of date then.
+    """
+    if all(os.environ.get(name) == value for name, value in read.items()):
+        return False
+    importlib.reload(importlib.import_module("ansible_runner.__main__"))
+    return True
 
 
 def ansible() -> None:

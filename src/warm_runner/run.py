@@ -9,7 +9,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from . import event_post, log, playbook, protocol, renew
+from . import arguments, event_post, log, playbook, protocol, renew
 from .preload import Warm
 from .program import die_with_parent, end_as_program
 
@@ -64,9 +64,10 @@ def _receive(connection: socket.socket) -> protocol.Request:
     return protocol.decode_request(bytes(content))
 
 
-def _ansible_runner(warm: Warm, folder: str, arguments: list[str]) -> object:
+def _ansible_runner(warm: Warm, folder: str, words: list[str]) -> object:
     playbook.start_playbooks_here(warm, folder)
-    renew.main(warm.read_by_main)
+    if not renew.main(warm.read_by_main) and warm.runner_parser is not None:
+        arguments.hand_out_for_runner(warm.runner_parser)
     event_post.keep_the_connection()
     main = importlib.import_module("ansible_runner.__main__")
-    return main.main(arguments)
+    return main.main(words)

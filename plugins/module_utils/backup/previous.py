@@ -83,9 +83,9 @@ def agreed_time(connection: Connection) -> datetime:
 
     One clock that has jumped ahead must not end the time for which a database is kept.
     """
-    row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
-    assert row is not None
-    return min(datetime.now(UTC), row[0])
+    row: Any = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+    servers: datetime = row[0]
+    return min(datetime.now(UTC), servers)
 
 
 def drop_expired_previous(connection: Connection, now: datetime) -> list[str]:

@@ -8,10 +8,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kubernetes.client import CoreV1Api
-from kubernetes.stream import portforward
-
-from .client import Cluster, is_on_pod_network
+from . import access
+from .client import is_on_pod_network
 
 _BUFFER_BYTES = 65536
 
@@ -25,7 +23,7 @@ class Address:
 
 
 @contextlib.contextmanager
-def reach(cluster: Cluster, namespace: str, pod: str, pod_ip: str, port: int) -> Iterator[Address]:
+def reach(namespace: str, pod: str, pod_ip: str, port: int) -> Iterator[Address]:
     """Give an address that leads to the pod's port for as long as the context is open.
 
     Outside the cluster (make run, ansible-runner on a laptop) it is a port of the loopback
@@ -36,7 +34,7 @@ def reach(cluster: Cluster, namespace: str, pod: str, pod_ip: str, port: int) ->
         return
     with socket.create_server(("127.0.0.1", 0)) as server:
         forwarder = threading.Thread(
-            target=_accept, args=(cluster, namespace, pod, port, server), daemon=True
+            target=_accept, args=(namespace, pod, port, server), daemon=True
         )
         forwarder.start()
         yield Address(*server.getsockname()[:2])
@@ -44,9 +42,15 @@ def reach(cluster: Cluster, namespace: str, pod: str, pod_ip: str, port: int) ->
             server.shutdown(socket.SHUT_RDWR)
 
 
-def _accept(cluster: Cluster, namespace: str, pod: str, port: int, server: socket.socket) -> None:
+def _accept(namespace: str, pod: str, port: int, server: socket.socket) -> None:
     """Forward every connection until the server's socket is closed."""
-    api = CoreV1Api(cluster.api)
+    # Inside the cluster nothing needs the client library, which takes 0.3 s and 30 MB.
+    from kubernetes import client, config  # noqa: PLC0415
+    from kubernetes.stream import portforward  # noqa: PLC0415
+
+    configuration = client.Configuration()
+    config.load_kube_config(access.kubeconfig_path(), client_configuration=configuration)
+    api = client.CoreV1Api(client.ApiClient(configuration))
     while True:
         try:
             client, _ = server.accept()

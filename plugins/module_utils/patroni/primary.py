@@ -55,7 +55,7 @@ def provision_and_look(
     """
     namespace = resource["metadata"]["namespace"]
     try:
-        with reach(cluster, namespace, leader, pod_ip, 5432) as address:
+        with reach(namespace, leader, pod_ip, 5432) as address:
             return _work(cluster, resource, leader, address, check_mode)
     except ApiError:
         raise
