@@ -351,10 +351,12 @@ class faulty_store:  # noqa: N801
     def __enter__(self):
         self.context = faulty(self.remote.s3)
         endpoint, faults = self.context.__enter__()
+        self.direct = self.remote.files
         self.remote.files = replace(self.remote.files, endpoint=endpoint)
         return faults
 
     def __exit__(self, *error) -> None:
+        self.remote.files = self.direct
         self.context.__exit__(*error)
 
 
