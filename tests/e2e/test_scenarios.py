@@ -24,7 +24,9 @@ from collection_root import ensure_collection_root
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted(path.parent.name for path in CHECKOUT.glob("molecule/*/molecule.yml"))
 MOLECULE = ("molecule", "--base-config", "molecule/config.yml")
-TIMEOUT_SECONDS = 900
+TIMEOUT_SECONDS = 1800
+# Of the result of a task that failed.
+FAILURE_LINES = 40
 # It makes a cluster of its own, builds the image and loads it.
 TIMEOUT_KIND_SECONDS = 2400
 KEPT = CHECKOUT / ".cache" / "scenarios"
@@ -103,8 +105,20 @@ def test_scenario(scenario: str, environment: Environment, log: Path, used_runne
         problem = compare_runners(scenario, used_runner)
     run([*MOLECULE, "destroy", "--scenario-name", scenario], environment, log, TIMEOUT_SECONDS)
     if problem:
-        print(log.read_text(errors="replace"))
+        text = log.read_text(errors="replace")
+        # It is long, and its end is what is read first.
+        print(text, *failed_task(text), sep="\n")
         pytest.fail(f"scenario {scenario}: {problem}", pytrace=False)
+
+
+def failed_task(text: str) -> list[str]:
+    """The last task of the log that failed, with the beginning of what it said."""
+    lines = text.splitlines()
+    failures = [number for number, line in enumerate(lines) if line.startswith("fatal: ")]
+    if not failures:
+        return []
+    tasks = [line for line in lines[: failures[-1]] if line.startswith("TASK ")]
+    return [*tasks[-1:], *lines[failures[-1] : failures[-1] + FAILURE_LINES]]
 
 
 def compare_runners(scenario: str, name: str) -> str:
