@@ -54,6 +54,29 @@ class S3Server:
             verify=str(self.ca_file),
         )
 
+    def create_user(self, folder: Path) -> None:
+        """Make credentials in an empty folder that may read and write every bucket."""
+        (folder / "accessKeyId").write_text("temporary-access")
+        (folder / "secretAccessKey").write_text(secrets.token_urlsafe())
+        self._administer(
+            "create-user", "--access", (folder / "accessKeyId").read_text(),
+            "--secret", (folder / "secretAccessKey").read_text(), "--role", "admin",
+        )  # fmt: skip
+
+    def delete_user(self, folder: Path) -> None:
+        """Have the credentials of `create_user` refused from now on."""
+        self._administer("delete-user", "--access", (folder / "accessKeyId").read_text())
+
+    def _administer(self, *words: str) -> None:
+        environment = os.environ | {
+            "ADMIN_ACCESS_KEY_ID": (self.credentials / "accessKeyId").read_text(),
+            "ADMIN_SECRET_ACCESS_KEY": (self.credentials / "secretAccessKey").read_text(),
+        }
+        subprocess.run(
+            [build(), "admin", "--endpoint-url", self.endpoint, "--allow-insecure", *words],
+            env=environment, check=True, capture_output=True,
+        )  # fmt: skip
+
     def object_names(self) -> set[str]:
         """All objects."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
@@ -79,7 +102,7 @@ def build() -> Path:
 def s3_server(folder: Path) -> Iterator[S3Server]:
     """Run a server on a free port of 127.0.0.1, below an empty folder."""
     credentials, data, tls = folder / "credentials", folder / "data", folder / "tls"
-    for path in (credentials, data, tls, folder / "sidecar"):
+    for path in (credentials, data, tls, folder / "sidecar", folder / "users"):
         path.mkdir()
     (credentials / "accessKeyId").write_text("test-access")
     (credentials / "secretAccessKey").write_text(secrets.token_urlsafe())
@@ -94,7 +117,8 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [build(), "--port", f"127.0.0.1:{port}", "--cert", tls / "tls.crt",
-             "--key", tls / "tls.key", "posix", "--sidecar", folder / "sidecar", data],
+             "--key", tls / "tls.key", "--iam-dir", folder / "users", "--iam-cache-disable",
+             "posix", "--sidecar", folder / "sidecar", data],
             env=environment, stdout=log, stderr=log,
         )  # fmt: skip
     server = S3Server(port, credentials, tls / "ca.crt", data, process)

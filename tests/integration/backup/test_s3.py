@@ -36,6 +36,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.encryption
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from ansible_collections.postgres.operator.plugins.modules import artifact_remove
 from s3_faults import faulty
 from s3_server import BUCKET
@@ -332,11 +333,31 @@ def test_wrong_and_missing_credentials(remote, s3, tmp_path, name) -> None:
     refused(remote, errors.SecretMissing, name, credentials_folder=folder)
 
 
-def test_credentials_that_have_expired(remote) -> None:
-    with faulty_store(remote) as faults:
-        faults.set("status-403", lambda method, path: method == "PUT")
-        with pytest.raises(errors.StoreDenied):
-            remote.backup()
+def test_credentials_that_expire_on_the_way(remote, s3, tmp_path, monkeypatch) -> None:
+    """The finished backup stays, and what the denied one left is removed with good credentials."""
+    finished, done, direct = remote.backup(), remote.location, remote.files
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    s3.create_user(folder)
+    real, sent = S3Store.put, []
+
+    def put(self, location, name, path) -> None:
+        real(self, location, name, path)
+        if not sent:
+            s3.delete_user(folder)
+        sent.append(name)
+
+    monkeypatch.setattr(S3Store, "put", put)
+    remote.location = denied = replace(done, uid=str(uuid.uuid4()))
+    refused(remote, errors.StoreDenied, "check the credentials", credentials_folder=folder)
+    assert sent
+    assert "dump/toc.dat" not in sent
+    assert set(direct.list_unfinished("ns", "app")) == {denied.uid}
+    remote.files, remote.location = direct, replace(done, uid=str(uuid.uuid4()))
+    later = datetime.now(UTC) + timedelta(hours=1)
+    remote.backup(others=OtherBackups(frozenset(), later))
+    assert not direct.list_unfinished("ns", "app")
+    assert verify_artifact(remote.store, done).sha256 == finished.sha256
 
 
 # A store that misbehaves.
