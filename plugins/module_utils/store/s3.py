@@ -124,14 +124,14 @@ class S3Store:
 
     def put(self, location: Location, name: str, path: Path) -> None:
         """See ``Store``; the server compares a CRC that boto3 sends along."""
-        with self._errors(location):
+        with self._errors(location), self._refusals(location):
             self._transfers.upload(
                 str(path), self.bucket, self._key(location, name), self._extra
             ).result()
 
     def finish(self, location: Location, name: str, manifest: bytes) -> None:
         """See ``Store``."""
-        with self._errors(location):
+        with self._errors(location), self._refusals(location):
             self._client.put_object(
                 Bucket=self.bucket, Key=self._key(location, name), Body=manifest, **self._extra
             )
@@ -321,6 +321,20 @@ class S3Store:
                 ) from error
             except exceptions.BotoCoreError as error:
                 raise StoreUnreachable(f"{where}: {error}; {_advice(error)}") from error
+
+    @contextmanager
+    def _refusals(self, location: Location) -> Iterator[None]:
+        """Have a server that hung up on an upload say why: it may refuse before it read the body.
+
+        Its answer is lost then. A request without a body gets the same one and can read it.
+        """
+        try:
+            yield
+        except exceptions.BotoCoreError:
+            self._client.list_objects_v2(
+                Bucket=self.bucket, Prefix=self._key(location), MaxKeys=1
+            )
+            raise
 
     def _client_error(self, error: Any, where: str) -> OperatorError:
         code = str(error.response.get("Error", {}).get("Code", ""))
