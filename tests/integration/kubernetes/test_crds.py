@@ -222,7 +222,8 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
         ("Restore", RESTORE | {"exclude": SOME}, SELECTION),
         ("Restore", RESTORE | {"dryRun": "yes"}, "must be of type boolean"),
         *(
-            ("Backup", BACKUP | {key: value}, message)
+            (kind, spec | {key: value}, message)
+            for kind, spec in (("Backup", BACKUP), ("Restore", RESTORE | {"targetDatabase": "b"}))
             for key in ("include", "exclude")
             for value, message in (
                 ({}, "should have at least 1 properties"),
