@@ -331,9 +331,7 @@ class S3Store:
         try:
             yield
         except exceptions.BotoCoreError:
-            self._client.list_objects_v2(
-                Bucket=self.bucket, Prefix=self._key(location), MaxKeys=1
-            )
+            self._client.list_objects_v2(Bucket=self.bucket, Prefix=self._key(location), MaxKeys=1)
             raise
 
     def _client_error(self, error: Any, where: str) -> OperatorError:
