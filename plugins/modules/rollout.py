@@ -68,6 +68,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout 
     next_step,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.switchover import (
+    asked_candidate,
     request_switchover,
 )
 
@@ -86,7 +87,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     step = Step(Action.NOTHING)
     if params["allowed"]:
         revision = newest_revision(cluster.get("apps/v1", "StatefulSet", namespace, name))
-        step = next_step(members, leader, revision, params["resource"]["spec"]["replicas"])
+        replicas = params["resource"]["spec"]["replicas"]
+        asked = asked_candidate(cluster, params["resource"], leader)
+        step = next_step(members, leader, revision, replicas, asked)
     changed = step.action in {Action.DELETE_POD, Action.SWITCHOVER}
     if changed and not check_mode:
         _take(cluster, params["resource"], step, members)

@@ -23,8 +23,9 @@ SOCKETS = "/tmp/warm-runner-65532/*.socket"
 
 # Of a status, what the same scenario always ends with.
 LASTING = ("phase", "ready", "instancesReady", "replicas", "readyReplicas", "version", "secretName")
-# A scheduled Backup's run is named by its time, any Job by its resource's UID.
-NAMED_BY_CHANCE = re.compile(r"-(\d{14}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+# A scheduled Backup's run is named by its time, any Job by its resource's UID; a safety Backup and
+# the Restore that fills a new Database end with the beginning of a UID.
+NAMED_BY_CHANCE = re.compile(r"-(\d{14}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}$)")
 
 
 def chosen() -> str:

@@ -43,7 +43,9 @@ class Step:
     candidate: str = ""
 
 
-def next_step(members: Sequence[Member], leader: str, revision: str, replicas: int) -> Step:
+def next_step(
+    members: Sequence[Member], leader: str, revision: str, replicas: int, asked: str = ""
+) -> Step:
     """Decide the next step towards `replicas` instances that all have the revision.
 
     Args:
@@ -51,6 +53,7 @@ def next_step(members: Sequence[Member], leader: str, revision: str, replicas: i
         leader: the name of the leader; empty where there is none.
         revision: the StatefulSet's newest revision; empty before it has one.
         replicas: how many instances the Database asks for.
+        asked: who was asked to take over from the leader, and has not yet; empty where nobody was.
     """
     if not revision:
         return Step(Action.WAIT, "waiting for the StatefulSet's revision")
@@ -78,7 +81,7 @@ def next_step(members: Sequence[Member], leader: str, revision: str, replicas: i
     )
     if replica:
         return _replace(replica, "it has the old revision")
-    return _replace_leader(members, leader, replicas)
+    return _replace_leader(members, leader, replicas, asked)
 
 
 def _replace(member: Member, why: str) -> Step:
@@ -89,8 +92,12 @@ def _replace(member: Member, why: str) -> Step:
     )
 
 
-def _replace_leader(members: Sequence[Member], leader: str, replicas: int) -> Step:
-    """Hand the leader's role to the replica that is furthest ahead, or replace an only instance."""
+def _replace_leader(members: Sequence[Member], leader: str, replicas: int, asked: str) -> Step:
+    """Hand the leader's role to the replica that is furthest ahead, or replace an only instance.
+
+    Who was asked is not replaced by another as long as it can take over: Patroni demotes the
+    leader first, and keeps the request until the candidate has the lead.
+    """
     primary = next((member for member in members if member.name == leader), None)
     if primary is None:
         return Step(Action.WAIT, "waiting for a leader")
@@ -107,6 +114,8 @@ def _replace_leader(members: Sequence[Member], leader: str, replicas: int) -> St
     ]
     if not candidates:
         return Step(Action.WAIT, f"waiting for a replica that can take over from {leader}")
+    if asked in {member.name for member in candidates}:
+        return Step(Action.WAIT, f"waiting for instance {asked} to take over from {leader}")
     candidate = max(candidates, key=lambda member: (member.lsn, -member.ordinal))
     return Step(
         Action.SWITCHOVER,

@@ -1,9 +1,24 @@
-"""Ask Patroni for a switchover through its Kubernetes store."""
+"""Ask Patroni for a switchover through its Kubernetes store, the Endpoints `SCOPE-failover`."""
 
 from __future__ import annotations
 
 from ..kubernetes.client import Cluster, Object
 from ..kubernetes.objects import owner_reference
+
+REQUEST = "{}-failover"
+
+
+def asked_candidate(cluster: Cluster, database: Object, leader: str) -> str:
+    """Return who has been asked to take over from a leader, empty where nobody is any more.
+
+    Raises:
+        ApiError: the request could not be read.
+    """
+    metadata = database["metadata"]
+    name = REQUEST.format(metadata["name"])
+    request = cluster.get("v1", "Endpoints", metadata["namespace"], name) or {}
+    annotations = request.get("metadata", {}).get("annotations") or {}
+    return str(annotations.get("member", "")) if annotations.get("leader") == leader else ""
 
 
 def request_switchover(cluster: Cluster, database: Object, leader: str, candidate: str) -> None:
@@ -21,7 +36,7 @@ def request_switchover(cluster: Cluster, database: Object, leader: str, candidat
             "apiVersion": "v1",
             "kind": "Endpoints",
             "metadata": {
-                "name": f"{scope}-failover",
+                "name": REQUEST.format(scope),
                 "namespace": database["metadata"]["namespace"],
                 "labels": {"app": "database", "database": scope},
                 "ownerReferences": [owner_reference(database)],

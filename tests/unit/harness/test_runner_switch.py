@@ -71,6 +71,17 @@ def test_runs_of_a_schedule_count_by_their_outcome() -> None:
     assert runner.differences(runner.describe(runs, []), runner.describe(runs[:1], [])) == []
 
 
+@pytest.mark.parametrize("name", ["undo-safety-{}", "copy-first-{}"])
+def test_what_is_named_by_a_uid_is_the_same_in_both(name: str) -> None:
+    one, other = (
+        runner.describe(
+            [resource("Restore", name.format(part), "Completed", "RestoreCompleted")], []
+        )
+        for part in ("dba7b707", "45828756")
+    )
+    assert runner.differences(one, other) == []
+
+
 def test_the_switch_sets_the_operators_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr(runner, "kubectl", lambda *arguments: called.append(arguments) or "")

@@ -53,6 +53,16 @@ def test_a_replaced_replica_must_stream_before_the_next() -> None:
     assert "app-2" in step.message
 
 
+def test_who_was_asked_to_take_over_is_not_replaced_by_another() -> None:
+    members = [member(0), member(1, revision=NEW, lsn=999), member(2, revision=NEW)]
+    step = next_step(members, "app-0", NEW, 3, asked="app-1")
+    assert step.action is Action.WAIT
+    assert "app-1 to take over from app-0" in step.message
+    lost = member(1, revision=NEW, timeline=7)
+    step = next_step([members[0], lost, members[2]], "app-0", NEW, 3, asked="app-1")
+    assert (step.action, step.candidate) == (Action.SWITCHOVER, "app-2")
+
+
 def test_the_old_primary_stays_until_the_new_one_is_promoted() -> None:
     old = member(0, role="replica", state="streaming")
     promoting = member(1, revision=NEW, state="running")
