@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..status.decision import parse_time
@@ -26,6 +26,9 @@ _PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.
 
 _LOG_LINES = 20
 
+_POD_PATIENCE = timedelta(seconds=60)
+"""A Job without a pod for longer is not just starting: a quota, or its ServiceAccount is gone."""
+
 
 def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) -> JobState | None:
     """Return the Job's state, or None where there is no such Job.
@@ -41,6 +44,15 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     state = job_state(job, pods, failed_reason)
     progress = "" if state.result else _read_progress(cluster, pods)
     age = datetime.now(UTC) - parse_time(job["metadata"]["creationTimestamp"])
+    if not pods and not state.result and age >= _POD_PATIENCE:
+        state = replace(
+            state,
+            problem=(
+                "PodNotCreated",
+                f"Kubernetes has made no pod for Job {name}; see why:"
+                f" kubectl describe job {name} --namespace={namespace}",
+            ),
+        )
     return replace(
         state, annotations=annotations, progress=progress, age=max(age.total_seconds(), 0.0)
     )

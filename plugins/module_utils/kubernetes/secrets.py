@@ -13,6 +13,7 @@ from .objects import owner_reference
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
 _PASSWORD_BYTES = 24
+_WITH_PASSWORD = ("uri", "jdbc-uri")
 # On the Secret NAME-internal, which outlives the Database together with its volumes.
 _PRIMARY_ANNOTATION = "database.example.com/primary"
 
@@ -43,7 +44,8 @@ def read_key(secret: Object, key: str) -> str:
 def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False) -> bool:
     """Make the Secret NAME-credentials exist with all keys of a Service Binding.
 
-    A Secret that is there is adopted: keys that it has stay as they are, missing ones are added.
+    A Secret that is there is adopted: keys that it has stay as they are, missing ones are added. In
+    one that was made here the addresses with the password in them follow a change of that.
 
     Returns:
         Whether anything was (or would be) written.
@@ -65,6 +67,8 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
         )
     wanted = service_binding(database, username, password)
     missing = {key: value for key, value in wanted.items() if key not in found["data"]}
+    if _is_ours(found):
+        missing |= {key: wanted[key] for key in _WITH_PASSWORD if _is_stale(found, key, password)}
     return _complete(cluster, database, found, missing, dry_run)
 
 
@@ -198,11 +202,18 @@ def _complete(
     patch: dict[str, Any] = {}
     if missing:
         patch["stringData"] = missing
-    ours = (found["metadata"].get("labels") or {}).items() >= MANAGED_BY.items()
     owners = _owners(database)
-    if ours and (found["metadata"].get("ownerReferences") or []) != owners:
+    if _is_ours(found) and (found["metadata"].get("ownerReferences") or []) != owners:
         patch["metadata"] = {"ownerReferences": owners}
     if patch and not dry_run:
         metadata = found["metadata"]
         cluster.merge("v1", "Secret", metadata["namespace"], metadata["name"], patch)
     return bool(patch)
+
+
+def _is_ours(found: Object) -> bool:
+    return (found["metadata"].get("labels") or {}).items() >= MANAGED_BY.items()
+
+
+def _is_stale(found: Object, key: str, password: str) -> bool:
+    return key in found["data"] and quote(password, safe="") not in read_key(found, key)

@@ -33,7 +33,7 @@ class Member:
         state: Patroni's word: `running`, `streaming` (replicas), `starting`, ... or empty.
         timeline: 0 before the first report.
         lsn: the position written or replayed, in bytes from the start of WAL; 0 where unknown.
-        problem: what keeps the pod from running.
+        problem: what keeps the pod, or its server, from running.
     """
 
     name: str
@@ -76,7 +76,18 @@ def parse_member(pod: Object) -> Member:
         state=str(report.get("replication_state") or report.get("state", "")),
         timeline=int(report.get("timeline") or 0),
         lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
-        problem=find_problem(pod),
+        problem=find_problem(pod) or _server_problem(metadata["name"], report),
+    )
+
+
+def _server_problem(name: str, report: Object) -> Problem | None:
+    """Return what Patroni cannot mend: it goes on trying, so that the pod runs all the while."""
+    if report.get("state") != "start failed":
+        return None
+    return Problem(
+        "PostgreSQLNotStarted",
+        f"PostgreSQL of instance {name} does not start; see: kubectl logs {name} -c postgres",
+        needs_user=False,
     )
 
 

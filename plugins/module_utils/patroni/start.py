@@ -32,12 +32,13 @@ def choose_ordinals(
         claims: the names of the volumes' claims.
         has_served: whether this Database has had a running primary already.
     """
-    if not has_served and len(claims) > 1 and f"data-{last_primary}" in claims:
-        return Ordinals(start=_ordinal(last_primary), replicas=1)
-    if not leader:
-        return Ordinals(start=0, replicas=wanted)
+    kept = last_primary if f"data-{last_primary}" in claims else ""
+    if not has_served and kept:
+        return Ordinals(start=_ordinal(kept), replicas=1)
     # A StatefulSet removes its highest ordinals first: a leader that is to go hands over before.
-    return Ordinals(start=0, replicas=max(wanted, _ordinal(leader) + 1))
+    # While there is none, the last one may be about to come back.
+    stays = leader or kept
+    return Ordinals(start=0, replicas=max(wanted, _ordinal(stays) + 1) if stays else wanted)
 
 
 def _ordinal(member: str) -> int:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_TAG = re.compile(r":(?P<major>\d+)(?:[.\-][^/]*)?$")
+_NAMED = re.compile(r"(?:^|[.\-_])(?:pg|postgres|postgresql)-?(?P<major>\d+)(?:[.\-_]|$)")
+_LEADING = re.compile(r"(?P<major>\d+)(?:[.\-]|$)")
+# The tags of other images begin with a version of their own, such as pgvector's.
+_POSTGRESQL = re.compile(r"(?:^|[.\-_])(?:postgres|postgresql|postgis)$")
 
 
 def image_major(image: str) -> int | None:
@@ -12,8 +15,13 @@ def image_major(image: str) -> int | None:
 
     >>> image_major("registry:5000/postgres:17.2-alpine"), image_major("postgres:latest")
     (17, None)
+    >>> image_major("pgvector/pgvector:0.8.0-pg17")
+    17
     """
-    found = _TAG.search(image.partition("@")[0])
+    name, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+    found = _NAMED.search(tag)
+    if found is None and _POSTGRESQL.search(name):
+        found = _LEADING.match(tag)
     return int(found["major"]) if found else None
 
 

@@ -248,3 +248,13 @@ def test_a_job_that_runs_tells_its_step(state: str, log: str, progress: str) -> 
     assert found is not None
     assert found.progress == progress
     assert found.age > 0
+
+
+def test_a_job_without_a_pod_is_told() -> None:
+    cluster: Any = LoggingCluster("waiting", "")
+    cluster.list = lambda *_: []
+    found = read_job(cluster, "n", "j", "BackupFailed")
+    assert found is not None
+    assert found.problem is not None
+    assert found.problem[0] == "PodNotCreated"
+    assert "kubectl describe job j --namespace=n" in found.problem[1]

@@ -64,6 +64,16 @@ def test_credentials_are_made_once_and_stay() -> None:
     assert value(cluster, "app-credentials", "password") == password
 
 
+def test_the_addresses_follow_a_changed_password() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    cluster.secrets["app-credentials"]["data"]["password"] = encode("new/one")
+    assert ensure_credentials(cluster, database())
+    assert "new%2Fone" in value(cluster, "app-credentials", "uri")
+    assert "new%2Fone" in value(cluster, "app-credentials", "jdbc-uri")
+    assert not ensure_credentials(cluster, database())
+
+
 def test_a_given_secret_is_adopted_and_completed() -> None:
     cluster: Any = FakeCluster()
     cluster.secrets["app-credentials"] = {

@@ -61,3 +61,11 @@ def test_the_leader_is_an_annotation_of_the_endpoints() -> None:
     assert parse_leader({"metadata": {"annotations": {"leader": "app-1"}}}) == "app-1"
     assert parse_leader({"metadata": {}}) == ""
     assert parse_leader(None) == ""
+
+
+def test_a_server_that_patroni_cannot_start_is_a_problem() -> None:
+    problem = parse_member(pod('{"state": "start failed", "role": "replica"}')).problem
+    assert problem is not None
+    assert problem.reason == "PostgreSQLNotStarted"
+    assert "kubectl logs my-app-2 -c postgres" in problem.message
+    assert parse_member(pod('{"state": "starting", "role": "replica"}')).problem is None

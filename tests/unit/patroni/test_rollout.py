@@ -124,6 +124,13 @@ def test_a_bad_image_stops_the_update_at_the_first_pod() -> None:
     assert next_step([member(0), member(1), bad], "app-0", NEW, 3).action is Action.WAIT
 
 
+def test_reverting_a_spec_replaces_the_instance_whose_server_does_not_start() -> None:
+    down = Problem("PostgreSQLNotStarted", "it does not start", needs_user=False)
+    only = member(0, role="replica", ready=False, state="start failed", problem=down)
+    step = next_step([only], "", NEW, 1)
+    assert (step.action, step.member) == (Action.DELETE_POD, "app-0")
+
+
 def test_reverting_a_bad_image_replaces_the_pod_that_cannot_start() -> None:
     bad = member(2, revision="app-bad", ready=False, state="", problem=BAD_IMAGE)
     members = [member(0, revision=NEW), member(1, revision=NEW), bad]

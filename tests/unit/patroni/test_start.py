@@ -46,6 +46,15 @@ def test_an_only_volume_needs_no_order() -> None:
     assert choose(claims=CLAIMS[:1], last_primary="app-0", wanted=1) == Ordinals(0, 1)
 
 
+def test_an_only_volume_that_is_not_the_first_starts_first() -> None:
+    assert choose(claims=CLAIMS[1:2], last_primary="app-1", wanted=1) == Ordinals(1, 1)
+
+
+def test_the_last_primary_keeps_its_place_while_nobody_leads() -> None:
+    kept = {"claims": CLAIMS, "last_primary": "app-2", "has_served": True}
+    assert choose(wanted=1, **kept) == Ordinals(0, 3)
+
+
 def test_a_leader_keeps_its_place_until_it_has_handed_over() -> None:
     assert choose(leader="app-2", wanted=1, has_served=True) == Ordinals(0, 3)
     assert choose(leader="app-0", wanted=3, has_served=True) == Ordinals(0, 3)

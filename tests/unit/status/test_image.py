@@ -19,6 +19,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.image imp
         ("postgres:latest", None),
         ("postgres@sha256:0000", None),
         ("postgres:16@sha256:0000", 16),
+        ("pgvector/pgvector:0.8.0-pg17", 17),
+        ("pgvector/pgvector:pg16", 16),
+        ("timescale/timescaledb:2.17.2-pg17", 17),
+        ("citusdata/citus:13.0", None),
+        ("postgis/postgis:17-3.5", 17),
+        ("registry.example.com/acme-postgres:15.4", 15),
     ],
 )
 def test_the_major_version_of_a_tag(image: str, major: int | None) -> None:
