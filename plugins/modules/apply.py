@@ -9,6 +9,8 @@ short_description: Make Kubernetes objects true by server-side apply
 description:
   - Applies each object as the field manager C(postgres-operator), taking over fields that others own.
   - Fields that the objects do not name are left to whoever set them.
+  - An object of that name that is somebody else's is left alone, and the module fails with the reason C(NameTaken). It
+    is somebody else's if neither its labels C(app) and C(database) nor its owner are those of the definition.
 options:
   definitions:
     description: The objects, each with apiVersion, kind, and the metadata name and namespace.
@@ -47,6 +49,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.appli
     remember,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
+    refuse_foreign,
+)
 
 ARGUMENT_SPEC = {
     "definitions": {"type": "list", "elements": "dict", "required": True},
@@ -64,6 +69,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         found = cluster.get(
             definition["apiVersion"], definition["kind"], metadata["namespace"], metadata["name"]
         )
+        if found is not None:
+            refuse_foreign(found, definition)
         applied = cluster.apply(definition, dry_run=check_mode)
         results.append(applied)
         if found is None or _differs(found, applied):

@@ -8,7 +8,8 @@ module: credentials
 short_description: Make the Secrets of a Database exist
 description:
   - C(NAME-credentials) holds what an application needs to connect (the keys of a Service Binding). One
-    that is there already is adopted, and its values are never overwritten.
+    that is there already is adopted, and its values are never overwritten; in one that was made here C(uri) and
+    C(jdbc-uri) follow a change of the password.
   - C(NAME-internal) holds the passwords of the server's own roles. It is never made again while volumes
     exist, since their server knows the old passwords.
   - Passwords are neither taken nor returned.

@@ -2,7 +2,44 @@
 
 from __future__ import annotations
 
+from ..errors import OperatorError
 from .client import GROUP_VERSION, Object
+
+_IDENTIFYING_LABELS = ("app", "database")
+
+
+class NameTaken(OperatorError):
+    """There is an object of the name that is wanted, and it is somebody else's."""
+
+
+def refuse_foreign(found: Object, definition: Object) -> None:
+    """Refuse to take over an object that belongs to somebody else.
+
+    A definition without the labels by which its own are known, such as that of Endpoints that
+    Kubernetes makes, is not refused.
+
+    Raises:
+        NameTaken: neither the labels nor an owner of the object found are the definition's.
+    """
+    wanted = definition["metadata"].get("labels") or {}
+    labels = found["metadata"].get("labels") or {}
+    if any(key not in wanted for key in _IDENTIFYING_LABELS):
+        return
+    if all(labels.get(key) == wanted[key] for key in _IDENTIFYING_LABELS):
+        return
+    owners = {owner["uid"] for owner in found["metadata"].get("ownerReferences") or []}
+    if owners & {owner["uid"] for owner in definition["metadata"].get("ownerReferences") or []}:
+        return
+    kind, name = definition["kind"], definition["metadata"]["name"]
+    raise NameTaken(
+        f"there is a {kind} {definition['metadata']['namespace']}/{name} that belongs to somebody"
+        f" else; rename or delete that one, or give the {_owner_kind(definition)} another name"
+    )
+
+
+def _owner_kind(definition: Object) -> str:
+    owners = definition["metadata"].get("ownerReferences") or []
+    return str(owners[0]["kind"]) if owners else "resource"
 
 
 def owner_reference(resource: Object) -> Object:

@@ -9,6 +9,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     FIELD_MANAGER,
     ApiError,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import NameTaken
 from ansible_collections.postgres.operator.plugins.modules import apply
 from custom_resources import run_module
 from kubernetes import client
@@ -64,6 +65,28 @@ def test_fields_of_others_stay_and_conflicts_are_won(namespace: str, name: str) 
     )
     assert run(config_map(namespace, name, ours="1"))["changed"]
     assert read(namespace, name).data == {"ours": "1", "theirs": "1"}
+
+
+def of_database(wanted: dict[str, Any], database: str) -> dict[str, Any]:
+    labels = {"app": "database", "database": database}
+    return wanted | {"metadata": wanted["metadata"] | {"labels": labels}}
+
+
+def test_what_is_somebody_elses_is_left_alone(namespace: str, name: str) -> None:
+    theirs = {"metadata": {"name": name, "labels": {"app": "shop"}}, "data": {"theirs": "1"}}
+    client.CoreV1Api().create_namespaced_config_map(namespace, theirs)
+    before = read(namespace, name).to_dict()
+    for check_mode in (True, False):
+        with pytest.raises(NameTaken, match=f"a ConfigMap {namespace}/{name} that belongs"):
+            run(of_database(config_map(namespace, name, ours="1"), "db"), check_mode=check_mode)
+    assert read(namespace, name).to_dict() == before
+
+
+def test_what_is_another_databases_is_left_alone(namespace: str, name: str) -> None:
+    run(of_database(config_map(namespace, name, of="one"), "one"))
+    with pytest.raises(NameTaken):
+        run(of_database(config_map(namespace, name, of="other"), "other"))
+    assert not run(of_database(config_map(namespace, name, of="one"), "one"))["changed"]
 
 
 def test_check_mode_tells_of_a_creation_and_does_not_do_it(namespace: str, name: str) -> None:

@@ -22,9 +22,11 @@ def backup(create: Create, name: str) -> Resource:
 
 
 def events(backup: Resource) -> list[tuple[str, str, str]]:
-    found = client.EventsV1Api().list_namespaced_event(backup["metadata"]["namespace"])
-    ours = [e for e in found.items if e.regarding.uid == backup["metadata"]["uid"]]
-    ours.sort(key=lambda event: event.event_time)
+    of_backup = f"regarding.uid={backup['metadata']['uid']}"
+    found = client.EventsV1Api().list_namespaced_event(
+        backup["metadata"]["namespace"], field_selector=of_backup
+    )
+    ours = sorted(found.items, key=lambda event: event.event_time)
     return [(event.type, event.reason, event.note) for event in ours]
 
 

@@ -1,0 +1,58 @@
+"""Have the volumes of a Database go or stay as its reclaimPolicy says."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: reclaim_policy
+short_description: Have the volumes of a Database go or stay as its reclaimPolicy says
+description:
+  - Tells an existing StatefulSet and the claims of former instances what C(reclaimPolicy) asks for, also while
+    nothing else of the spec can be applied.
+  - Nothing is deleted here. Without a StatefulSet there is nothing to do.
+options:
+  resource:
+    description: The Database.
+    type: dict
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The volumes stay or go as reclaimPolicy says
+  postgres.operator.reclaim_policy:
+    resource: "{{ database_info.resource }}"
+"""
+
+RETURN = r"""
+written:
+  description: The objects that were changed, as C(Kind/name).
+  type: list
+  elements: str
+  returned: success
+"""
+
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.volumes import (
+    enforce_reclaim_policy,
+)
+
+ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Change what differs."""
+    written = enforce_reclaim_policy(connect(), params["resource"], dry_run=check_mode)
+    return {"changed": bool(written), "written": written}
+
+
+def main() -> None:
+    """Run as an ordinary module."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
