@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 VERSION = b"warm-runner 1"
 ACCEPTED = b"A"
@@ -27,16 +29,6 @@ DESCRIPTORS = 3
 
 class OddRequestError(Exception):
     """A request is not what this version's client sends."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """All that a process is started with, but its descriptors."""
-
-    arguments: list[str]
-    environment: dict[str, str]
-    folder: str
-    umask: int
 
 
 def encode_number(number: int) -> bytes:
@@ -57,21 +49,6 @@ def encode_request(
     parts = [folder, str(umask), str(len(arguments)), *arguments, *variables]
     data = b"\0".join([VERSION, *map(os.fsencode, parts)])
     return encode_number(len(data)) + data
-
-
-def decode_request(data: bytes) -> Request:
-    """Decode what encode_request made, without its length."""
-    version, *parts = data.split(b"\0")
-    if version != VERSION:
-        raise OddRequestError(f"the client speaks {version!r}, this parent {VERSION!r}")
-    folder, umask, count, *rest = map(os.fsdecode, parts)
-    arguments, variables = rest[: int(count)], rest[int(count) :]
-    return Request(
-        arguments=arguments,
-        environment=dict(variable.split("=", 1) for variable in variables),
-        folder=folder,
-        umask=int(umask),
-    )
 
 
 def encode_descriptors(descriptors: Sequence[int]) -> bytes:

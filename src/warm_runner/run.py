@@ -12,6 +12,7 @@ from typing import NoReturn
 from . import arguments, event_post, log, playbook, protocol, renew
 from .preload import Warm
 from .program import die_with_parent, end_as_program
+from .request import Request, decode
 
 REFUSED = 70
 
@@ -41,7 +42,7 @@ def serve(connection: socket.socket, warm: Warm, folder: str) -> NoReturn:
     end_as_program(lambda: _ansible_runner(warm, folder, request.arguments))
 
 
-def _receive(connection: socket.socket) -> protocol.Request:
+def _receive(connection: socket.socket) -> Request:
     """Take the descriptors to be 0, 1 and 2, and return the request."""
     descriptors = array.array("i")
     space = socket.CMSG_SPACE(protocol.DESCRIPTORS * descriptors.itemsize)
@@ -61,7 +62,7 @@ def _receive(connection: socket.socket) -> protocol.Request:
         if not more:
             raise protocol.OddRequestError("it was cut off")
         content += more
-    return protocol.decode_request(bytes(content))
+    return decode(bytes(content))
 
 
 def _ansible_runner(warm: Warm, folder: str, words: list[str]) -> object:

@@ -6,7 +6,10 @@ The client reads this at every run: it imports nothing that is not in memory alr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 OFF_VALUES = ("off", "0", "no", "false")
 

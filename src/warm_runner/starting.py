@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 
 from . import log, real_runner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # A parent that died so soon after its start would die again: runs are cold meanwhile.
 RETRY_SECONDS = 30.0

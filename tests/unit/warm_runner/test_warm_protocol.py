@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warm_runner import protocol
+from warm_runner import protocol, request
 
 TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)))
 NAME = TEXT.filter(lambda name: name and "=" not in name)
@@ -21,19 +21,17 @@ def test_a_request_arrives_as_it_was(
     length = protocol.decode_number(data[: protocol.NUMBER_BYTES])
     content = data[protocol.NUMBER_BYTES :]
     assert length == len(content)
-    assert protocol.decode_request(content) == protocol.Request(
-        arguments, environment, folder, umask
-    )
+    assert request.decode(content) == request.Request(arguments, environment, folder, umask)
 
 
 def test_bytes_that_are_no_text_arrive_too() -> None:
     odd = b"\xff\xfe".decode(errors="surrogateescape")
     data = protocol.encode_request([odd], {"A": odd}, "/", 0)
-    request = protocol.decode_request(data[protocol.NUMBER_BYTES :])
-    assert request.arguments == [odd]
-    assert request.environment == {"A": odd}
+    decoded = request.decode(data[protocol.NUMBER_BYTES :])
+    assert decoded.arguments == [odd]
+    assert decoded.environment == {"A": odd}
 
 
 def test_another_version_is_refused() -> None:
     with pytest.raises(protocol.OddRequestError, match="warm-runner 0"):
-        protocol.decode_request(b"warm-runner 0\0/\0000\0000")
+        request.decode(b"warm-runner 0\0/\0000\0000")
