@@ -51,6 +51,11 @@ dropped:
   type: list
   elements: str
   returned: success
+undropped:
+  description: What keeps others of them from being dropped, such as a subscription in one.
+  type: list
+  elements: str
+  returned: success
 """
 
 from typing import Any

@@ -26,7 +26,7 @@ SCENARIOS = sorted(path.parent.name for path in CHECKOUT.glob("molecule/*/molecu
 MOLECULE = ("molecule", "--base-config", "molecule/config.yml")
 TIMEOUT_SECONDS = 1800
 # Of the result of a task that failed.
-FAILURE_LINES = 40
+FAILURE_LINES = 120
 # It makes a cluster of its own, builds the image and loads it.
 TIMEOUT_KIND_SECONDS = 2400
 KEPT = CHECKOUT / ".cache" / "scenarios"

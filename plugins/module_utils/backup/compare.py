@@ -127,11 +127,16 @@ def sequence_differences(
 
 
 def _is_between(state: SequenceState, entry: SequenceEntry) -> bool:
-    """Exactly equal if the sequence stood still; else between, upwards or downwards."""
+    """Exactly equal if the sequence stood still; else on the way that it went meanwhile.
+
+    One that was set back, or cycled, meanwhile was somewhere on a way that nobody has seen.
+    """
     if entry.before == entry.after:
         return state == entry.before
-    low, high = sorted((entry.before.last_value, entry.after.last_value))
-    return low <= state.last_value <= high
+    start, end = entry.before, entry.after
+    if end.last_value < start.last_value:
+        return True
+    return start.last_value <= state.last_value <= end.last_value
 
 
 def _name(key: tuple[str, str]) -> str:

@@ -41,7 +41,7 @@ from .manifest import (
 )
 from .progress import Progress, now_text
 from .selection import DumpedContent, Selection, choose_content
-from .snapshot import LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
+from .snapshot import SHARED_LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
 """Sessions that fingerprint beside pg_dump's: it must not become much slower."""
@@ -249,7 +249,7 @@ def _run_pg_dump(
                 f"--snapshot={snapshot.name}",
                 f"--file={folder}",
                 f"--compress={request.compression.option(client)}",
-                f"--lock-wait-timeout={LOCK_WAIT_SECONDS}s",
+                f"--lock-wait-timeout={SHARED_LOCK_WAIT_SECONDS}s",
                 # What is durable, and when, is the store's business.
                 "--no-sync",
                 "--no-password",

@@ -6,7 +6,7 @@ It lies in the maintenance database, which is never restored, and no dump carrie
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ import psycopg
 
 from ..errors import DatabaseNotReady, Locked
 from ..postgres.connection import Connection
-from ..postgres.databases import drop_database
+from ..postgres.databases import drop_database, told_if_undroppable
 from ..postgres.errors import database_errors
 
 # The database put aside outlives its comment, so that would not do for the outcome. A scratch
@@ -97,12 +97,21 @@ def find_outcome(connection: Connection, uid: str) -> dict[str, Any] | None:
     return None if row is None else dict(row[0])
 
 
-def was_restored(connection: Connection, database: str) -> bool:
-    """Whether a restore has ever put a database of that name in place, on these volumes."""
+def was_restored(
+    connection: Connection, database: str, uid: str | None, locations: Sequence[str]
+) -> bool:
+    """Whether a restore has put a database of that name in place, on these volumes.
+
+    Args:
+        uid: of the restore that is asked for; None where that is not known.
+        locations: of artifacts; a restore of one of them counts too.
+    """
     if not _exists(connection, "restores"):
         return False
     row = connection.execute(
-        "SELECT 1 FROM postgres_operator.restores WHERE database = %s LIMIT 1", [database]
+        "SELECT 1 FROM postgres_operator.restores WHERE database = %s"
+        " AND (uid = %s OR outcome->>'location' = ANY(%s)) LIMIT 1",
+        [database, uid, list(locations)],
     ).fetchone()
     return row is not None
 
@@ -141,11 +150,14 @@ def drop_scratch(connection: Connection, name: str) -> None:
     forget_scratch(connection, name)
 
 
-def drop_abandoned_scratch(connection: Connection) -> list[str]:
+def drop_abandoned_scratch(connection: Connection, problems: list[str]) -> list[str]:
     """Drop the scratch databases whose runs were killed for good.
+
+    One that cannot be dropped keeps no other from it.
 
     Args:
         connection: an autocommit session of a superuser in the maintenance database.
+        problems: where what kept one from being dropped is added.
 
     Returns:
         Their names.
@@ -161,8 +173,9 @@ def drop_abandoned_scratch(connection: Connection) -> list[str]:
             "SELECT name, locked_database FROM postgres_operator.scratch_databases ORDER BY name"
         ).fetchall()
         for name, locked_database in rows:
-            if _drop_if_unlocked(connection, name, locked_database):
-                dropped.append(name)
+            with told_if_undroppable(connection, name, problems):
+                if _drop_if_unlocked(connection, name, locked_database):
+                    dropped.append(name)
     return dropped
 
 

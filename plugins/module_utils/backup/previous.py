@@ -11,7 +11,7 @@ from psycopg import sql
 
 from ..errors import DatabaseNotReady
 from ..postgres.connection import Connection
-from ..postgres.databases import drop_database
+from ..postgres.databases import drop_database, told_if_undroppable
 from ..postgres.errors import database_errors
 
 _MARK = "postgres-operator"
@@ -88,14 +88,16 @@ def agreed_time(connection: Connection) -> datetime:
     return min(datetime.now(UTC), servers)
 
 
-def drop_expired_previous(connection: Connection, now: datetime) -> list[str]:
+def drop_expired_previous(connection: Connection, now: datetime, problems: list[str]) -> list[str]:
     """Drop the databases that were put aside and whose time is over.
 
-    One that was renamed or opened for connections is somebody's again and stays.
+    One that was renamed or opened for connections is somebody's again and stays. One that cannot
+    be dropped keeps no other from it.
 
     Args:
         connection: an autocommit session of a superuser, in none of these databases.
         now: with a time zone; see ``agreed_time``.
+        problems: where what kept one from being dropped is added.
 
     Returns:
         Their names.
@@ -107,8 +109,9 @@ def drop_expired_previous(connection: Connection, now: datetime) -> list[str]:
     with database_errors("dropping databases that restores put aside", DatabaseNotReady):
         for name, mark in _list_marked(connection):
             if mark.name == name and mark.until <= now:
-                drop_database(connection, name)
-                dropped.append(name)
+                with told_if_undroppable(connection, name, problems):
+                    drop_database(connection, name)
+                    dropped.append(name)
     return dropped
 
 

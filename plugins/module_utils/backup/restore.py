@@ -7,6 +7,7 @@ drops the scratch database, and so does a dry run, which ends before the swap.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -53,7 +54,7 @@ from .history import (
 from .load import check_extensions, check_roles, check_versions
 from .load_rows import load_rows
 from .manifest import Manifest, TableEntry
-from .previous import agreed_time, drop_expired_previous
+from .previous import agreed_time, drop_expired_previous, previous_name
 from .progress import Progress, now_text
 from .selection import Selection
 from .snapshot import locked_snapshot
@@ -62,6 +63,8 @@ from .statistics import list_analyses
 from .swap import Swap, swap
 
 LOCK_WAIT_SECONDS = 10.0
+# A failover takes half a minute, a node's return some minutes.
+SETTLE_SECONDS = 600.0
 _UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
 _UNTOUCHABLE = ("postgres", "template0", "template1")
 
@@ -266,8 +269,46 @@ def _restore(
             keep_previous=request.keep_previous,
             outcome=artifact.summary() | times,
         )
-        done = swap(connection, request.maintenance, plan)
+        try:
+            done = swap(connection, request.maintenance, plan)
+        except (OperatorError, psycopg.Error) as error:
+            if not connection.broken:
+                raise
+            return _settle(request, error)
         return _clean_up(request, connection, done)
+
+
+def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
+    """Find out how a swap ended whose session broke between the server's commit and its answer.
+
+    Its lock tells: it is free only once the server has done with that session.
+
+    Raises:
+        RestoreFailed: the server was not heard of for SETTLE_SECONDS.
+        Exception: ``error``, where the database was not replaced.
+    """
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        try:
+            with (
+                connect(request.maintenance) as connection,
+                database_lock(connection, request.locked_database, request.lock_wait_seconds),
+            ):
+                done = find_outcome(connection, request.uid)
+                if done is None:
+                    raise error
+                return _clean_up(request, connection, done)
+        except (OperatorError, psycopg.Error) as problem:
+            if problem is error:
+                raise
+            if time.monotonic() > deadline:
+                previous = previous_name(request.database, request.uid)
+                raise RestoreFailed(
+                    f'whether database "{request.database}" was replaced is not known: the'
+                    f" server was lost then, and not heard of for {SETTLE_SECONDS:g} s ({problem})."
+                    f' It was if there is a database "{previous}"'
+                ) from error
+        time.sleep(1)
 
 
 def _end_dry_run(
@@ -335,7 +376,7 @@ def _clean_up(
     """
     if not request.keep_previous:
         # Standbys end the sessions of a database that is dropped by themselves.
-        drop_expired_previous(connection, agreed_time(connection))
+        drop_expired_previous(connection, agreed_time(connection), [])
     previous = done["previousDatabase"]
     if previous is None:
         return done

@@ -15,6 +15,9 @@ from .fingerprint import Relation, list_tables, make_canonical
 from .manifest import MATERIALIZED_VIEW
 
 LOCK_WAIT_SECONDS = 60
+# Their first session holds the tables already. Who waits here has an ALTER TABLE before it in the
+# queue, which itself waits for that session: none of the two would ever go on.
+SHARED_LOCK_WAIT_SECONDS = 5
 _ATTEMPTS = 5
 _TABLES_PER_STATEMENT = 500
 
@@ -35,9 +38,13 @@ class Snapshot:
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
-        """Another session that sees the same."""
+        """Another session that sees the same.
+
+        It waits SHARED_LOCK_WAIT_SECONDS for a lock; psycopg.errors.LockNotAvailable then.
+        """
         with connect(self.parameters) as connection:
             make_canonical(connection)
+            connection.execute(f"SET lock_timeout = '{SHARED_LOCK_WAIT_SECONDS}s'")
             _begin(connection)
             connection.execute(
                 sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name))

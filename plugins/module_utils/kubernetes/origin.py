@@ -40,6 +40,34 @@ def is_first_restore(restore: Object) -> bool:
     return any(owner["kind"] == "Database" for owner in owners)
 
 
+def list_origins(cluster: Cluster, database: Object) -> tuple[str | None, list[str]]:
+    """Return by what a restore of a Database's first contents is known on its server.
+
+    Volumes that were kept may tell of restores in a former Database's life, of other Backups.
+
+    Returns:
+        The UID of the Database's first Restore, None where there is none, and the locations of the
+        Backup that the Database names, or of its runs.
+
+    Raises:
+        ApiError: a resource could not be read.
+    """
+    namespace = database["metadata"]["namespace"]
+    restore = cluster.get(GROUP_VERSION, "Restore", namespace, _restore_name(database))
+    name = database["spec"]["backupRef"]["name"]
+    backup = cluster.get(GROUP_VERSION, "Backup", namespace, name)
+    backups = [backup] if backup else []
+    if backup and "schedule" in backup["spec"]:
+        backups = list_runs(cluster, backup)
+    told = (backup.get("status", {}).get("backupLocation") for backup in backups)
+    return restore and restore["metadata"]["uid"], [location for location in told if location]
+
+
+def _restore_name(database: Object) -> str:
+    metadata = database["metadata"]
+    return f"{metadata['name']}-first-{metadata['uid'][:8]}"
+
+
 def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
     """Find out what comes next for a Database that `is_to_be_restored`.
 
@@ -50,7 +78,7 @@ def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
         ApiError: a resource could not be read.
     """
     metadata, backup_name = database["metadata"], database["spec"]["backupRef"]["name"]
-    name = f"{metadata['name']}-first-{metadata['uid'][:8]}"
+    name = _restore_name(database)
     restore = cluster.get(GROUP_VERSION, "Restore", metadata["namespace"], name)
     if contents == "restored":
         taken = restore.get("status", {}).get("backup") if restore else ""

@@ -40,12 +40,18 @@ def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
 
 
 def being_restored(cluster: Cluster, namespace: str) -> set[str]:
-    """Return the names of the Backups that Restores are at work with: their files must stay."""
-    return {
-        restore["status"]["backup"]
-        for restore in cluster.list(GROUP_VERSION, "Restore", namespace)
-        if not has_ended(restore) and restore.get("status", {}).get("backup")
-    }
+    """Return the names of the Backups whose files Restores and new Databases need.
+
+    Those that are at work, and those that wait: for their safety Backup, a Secret, or their turn.
+    """
+    names = set()
+    for restore in cluster.list(GROUP_VERSION, "Restore", namespace):
+        if not has_ended(restore):
+            names |= {restore["spec"]["backupRef"]["name"], restore.get("status", {}).get("backup")}
+    for database in cluster.list(GROUP_VERSION, "Database", namespace):
+        if not database.get("status", {}).get("restoredFrom"):
+            names.add(database["spec"].get("backupRef", {}).get("name"))
+    return names - {None}
 
 
 def plan_of(backup: Object) -> Object:

@@ -69,6 +69,9 @@ def read_safety_backup(cluster: Cluster, restore: Object) -> SafetyBackup:
     found = cluster.get(GROUP_VERSION, "Backup", restore["metadata"]["namespace"], name)
     if found is None:
         return SafetyBackup(name)
+    if found["metadata"].get("deletionTimestamp"):
+        # Its files are about to go. Once it is gone, another is made.
+        return SafetyBackup(name, "Deleting", "BackupDeleted", "it is being deleted")
     status = found.get("status", {})
     conditions: list[Object] = status.get("conditions", [])
     told = next((c for c in conditions if c["type"] == CONDITION), {})

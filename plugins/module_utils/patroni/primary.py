@@ -10,7 +10,7 @@ from ..backup.history import drop_abandoned_scratch, was_restored
 from ..backup.previous import agreed_time, drop_expired_previous
 from ..errors import DatabaseNotReady, OperatorError
 from ..kubernetes.client import ApiError, Cluster, Object
-from ..kubernetes.origin import is_to_be_restored
+from ..kubernetes.origin import is_to_be_restored, list_origins
 from ..kubernetes.reach import (
     Address,
     reach,
@@ -46,7 +46,8 @@ def provision_and_look(
         pod_ip: its address.
 
     Returns:
-        `changed`, `dropped` (the replaced databases that were dropped), `contents` (of a Database
+        `changed`, `dropped` (the replaced databases that were dropped),
+        `undropped` (what keeps others from it), `contents` (of a Database
         that is made from a Backup: `empty`, `restored` or `other`) and `server`: what the primary
         said, or `problem` with a reason and a message where it cannot be reached.
 
@@ -63,6 +64,7 @@ def provision_and_look(
         return {
             "changed": False,
             "dropped": [],
+            "undropped": [],
             "contents": "",
             "server": {"problem": [error.reason, error.message]},
         }
@@ -73,6 +75,7 @@ def _work(
 ) -> dict[str, Any]:
     spec = resource["spec"]
     changed, dropped = False, []
+    undropped: list[str] = []
     with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
         password_file = Path(folder, "password")
         password_file.touch(mode=0o600)
@@ -88,30 +91,41 @@ def _work(
                     connection, spec["username"], password, spec["databaseName"]
                 )
                 dropped = [
-                    *drop_expired_previous(connection, agreed_time(connection)),
-                    *drop_abandoned_scratch(connection),
+                    *drop_expired_previous(connection, agreed_time(connection), undropped),
+                    *drop_abandoned_scratch(connection, undropped),
                 ]
                 changed = provided.changed or bool(dropped)
             seen = inspect(connection, spec["databaseName"], spec["username"])
             contents = ""
             if is_to_be_restored(resource) and seen.database_exists:
-                contents = _look_at_contents(connection, parameters, spec["databaseName"])
+                contents = _look_at_contents(
+                    connection, parameters, spec["databaseName"], *list_origins(cluster, resource)
+                )
         # What was just written is on this instance: its volume is the one to start from.
         if seen.writable and not check_mode:
             changed = remember_primary(cluster, internal, leader) or changed
     return {
         "changed": changed,
         "dropped": dropped,
+        "undropped": undropped,
         "contents": contents,
         "server": _describe(seen),
     }
 
 
 def _look_at_contents(
-    connection: Connection, parameters: ConnectionParameters, database: str
+    connection: Connection,
+    parameters: ConnectionParameters,
+    database: str,
+    uid: str | None,
+    locations: list[str],
 ) -> str:
-    """Return what is in the Database's own database: `restored`, `empty` or `other`."""
-    if was_restored(connection, database):
+    """Return what is in the Database's own database: `restored`, `empty` or `other`.
+
+    Args:
+        uid, locations: what `list_origins` returns.
+    """
+    if was_restored(connection, database, uid, locations):
         return "restored"
     with connect(parameters, database) as inside, database_errors("looking", DatabaseNotReady):
         return "empty" if is_empty(inside) else "other"

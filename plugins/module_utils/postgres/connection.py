@@ -25,6 +25,15 @@ MAINTENANCE_DATABASE = "postgres"
 
 CONNECT_TIMEOUT_SECONDS = 10
 
+# A server that has vanished without a word is noticed after a minute; the kernel's default is two
+# hours, and fifteen minutes for what was sent and never acknowledged.
+_CLIENT_KEEPALIVE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
 # A role's or a database's own limits are for its applications, not for hours of copying.
 # These two could fail a session's very first statement, so they come with its start.
 _STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off"
@@ -102,6 +111,7 @@ class ConnectionParameters:
             dbname=dbname or self.dbname,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="postgres-operator",
+            **_CLIENT_KEEPALIVE,
             options=f"{_STARTUP_OPTIONS} {options}".rstrip(),
         )
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg
 from psycopg import sql
 
 from .connection import Connection
@@ -335,3 +338,21 @@ def drop_database(connection: Connection, name: str) -> None:
     connection.execute(
         sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     )
+
+
+@contextmanager
+def told_if_undroppable(connection: Connection, name: str, problems: list[str]) -> Iterator[None]:
+    """Add to ``problems`` what keeps a database from being dropped, and go on.
+
+    Such as a subscription in it, or a prepared transaction: neither says anything about the server.
+
+    Raises:
+        psycopg.Error: the session itself broke.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if connection.broken:
+            raise
+        told = " ".join(str(error).split())
+        problems.append(f'database "{name}" cannot be dropped: {told}')

@@ -134,9 +134,9 @@ def test_the_previous_database_is_closed_and_kept_until_its_time(changed, make_b
         changed.connect(name)
     now = datetime.now(UTC)
     with changed.connect("postgres") as connection:
-        assert drop_expired_previous(connection, now + timedelta(minutes=59)) == []
-        assert drop_expired_previous(connection, now + timedelta(minutes=61)) == [name]
-        assert drop_expired_previous(connection, now + timedelta(minutes=61)) == []
+        assert drop_expired_previous(connection, now + timedelta(minutes=59), []) == []
+        assert drop_expired_previous(connection, now + timedelta(minutes=61), []) == [name]
+        assert drop_expired_previous(connection, now + timedelta(minutes=61), []) == []
     assert name not in changed.databases()
 
 
@@ -149,7 +149,7 @@ def test_one_clock_that_has_jumped_ahead_drops_nothing(changed, monkeypatch) -> 
     name = changed.restore(keep_previous=timedelta(hours=1)).summary["previousDatabase"]
     monkeypatch.setattr(previous, "datetime", Ahead)
     with changed.connect("postgres") as connection:
-        assert drop_expired_previous(connection, agreed_time(connection)) == []
+        assert drop_expired_previous(connection, agreed_time(connection), []) == []
     assert name in changed.databases()
 
 
@@ -158,10 +158,10 @@ def test_a_previous_database_that_somebody_took_back_is_never_dropped(changed) -
     far = datetime.now(UTC) + timedelta(days=999)
     with changed.connect("postgres") as connection:
         connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-        assert drop_expired_previous(connection, far) == []
+        assert drop_expired_previous(connection, far, []) == []
         connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         connection.execute(f'ALTER DATABASE "{name}" RENAME TO mine')
-        assert drop_expired_previous(connection, far) == []
+        assert drop_expired_previous(connection, far, []) == []
     assert "mine" in changed.databases()
 
 
@@ -174,7 +174,7 @@ def test_comments_of_others_are_left_alone(changed) -> None:
                 )
             )
             connection.execute(f"ALTER DATABASE {changed.database} ALLOW_CONNECTIONS false")
-            assert drop_expired_previous(connection, datetime.now(UTC)) == []
+            assert drop_expired_previous(connection, datetime.now(UTC), []) == []
 
 
 def test_nothing_is_kept_if_that_is_asked_for(changed) -> None:
