@@ -60,7 +60,8 @@ def list_origins(cluster: Cluster, database: Object) -> tuple[str | None, list[s
     if backup and "schedule" in backup["spec"]:
         backups = list_runs(cluster, backup)
     told = (backup.get("status", {}).get("backupLocation") for backup in backups)
-    return restore and restore["metadata"]["uid"], [location for location in told if location]
+    uid = restore["metadata"]["uid"] if restore else None
+    return uid, [location for location in told if location]
 
 
 def _restore_name(database: Object) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import conninfo
@@ -27,7 +28,7 @@ CONNECT_TIMEOUT_SECONDS = 10
 
 # A server that has vanished without a word is noticed after a minute; the kernel's default is two
 # hours, and fifteen minutes for what was sent and never acknowledged.
-_CLIENT_KEEPALIVE = {
+_CLIENT_KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,

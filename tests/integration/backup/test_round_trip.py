@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.backup import snapshot
 from psycopg import sql
 
 AWKWARD_NAME = "Dätabase=\"x' ; %s {0} host=nowhere"
@@ -210,3 +214,25 @@ def test_only_what_makes_the_restore_durable_waits_for_the_disk(bench) -> None:
     bench.restore()
     assert bench.scalar("SELECT commit FROM at") == "off"
     assert bench.scalar("SHOW synchronous_commit") == "on"
+
+
+def test_a_backup_does_not_wait_for_who_waits_for_it(bench, monkeypatch) -> None:
+    """An ALTER TABLE queues behind the snapshot's locks, and every later reader behind that."""
+    monkeypatch.setattr(snapshot, "SHARED_LOCK_WAIT_SECONDS", 1)
+    bench.execute("CREATE TABLE busy (id int)")
+
+    def alter() -> None:
+        with bench.connect() as connection:
+            # Else a backup that waits would never end, and this test neither.
+            connection.execute("SET statement_timeout = '20s'")
+            connection.execute("ALTER TABLE busy ADD COLUMN more int")
+
+    with ThreadPoolExecutor(1) as pool, snapshot.locked_snapshot(bench.parameters) as taken:
+        altering = pool.submit(alter)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while bench.scalar(waiting, "postgres") == 0:
+            time.sleep(0.05)
+        with pytest.raises(psycopg.errors.LockNotAvailable), taken.session() as session:
+            session.execute("SELECT count(*) FROM public.busy")
+        taken.connection.execute("ROLLBACK")
+        altering.result()

@@ -9,7 +9,11 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
-from ansible_collections.postgres.operator.plugins.module_utils.backup import previous
+from ansible_collections.postgres.operator.plugins.module_utils.backup import (
+    previous,
+    restore,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.history import was_restored
 from ansible_collections.postgres.operator.plugins.module_utils.backup.previous import (
     agreed_time,
     drop_expired_previous,
@@ -200,3 +204,89 @@ def test_rehearsal_writes_nothing(changed) -> None:
     assert changed.databases() == before
     changed.restore(uid=request.uid)
     assert rehearse_restore(request) is False
+
+
+def test_what_cannot_be_dropped_keeps_no_other_from_it(changed) -> None:
+    stuck = changed.restore(keep_previous=timedelta(hours=1)).summary["previousDatabase"]
+    name = changed.restore(keep_previous=timedelta(hours=1)).summary["previousDatabase"]
+    subscription = "WITH (connect = false, enabled = false, slot_name = NONE)"
+    far = datetime.now(UTC) + timedelta(days=1)
+    problems: list[str] = []
+    with changed.connect("postgres") as connection:
+        connection.execute(f'ALTER DATABASE "{stuck}" ALLOW_CONNECTIONS true')
+        with changed.connect(stuck) as inside:
+            inside.execute(f"CREATE SUBSCRIPTION s CONNECTION '' PUBLICATION p {subscription}")
+        connection.execute(f'ALTER DATABASE "{stuck}" ALLOW_CONNECTIONS false')
+        try:
+            assert drop_expired_previous(connection, far, problems) == [name]
+        finally:
+            connection.execute(f'ALTER DATABASE "{stuck}" ALLOW_CONNECTIONS true')
+            with changed.connect(stuck) as inside:
+                inside.execute("DROP SUBSCRIPTION s")
+    assert len(problems) == 1
+    assert stuck in problems[0]
+    assert "subscription" in problems[0]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_session_that_breaks_at_the_swap_does_not_hide_how_it_ended(
+    changed, monkeypatch, committed
+) -> None:
+    """As when the server's answer to COMMIT is lost; the first look finds no server either."""
+    real_swap, real_connect = restore.swap, restore.connect
+    lost = []
+
+    def swap_and_break(connection, parameters, plan):
+        if committed:
+            real_swap(connection, parameters, plan)
+        with changed.connect("postgres") as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        monkeypatch.setattr(restore, "connect", connect_late)
+        return real_swap(connection, parameters, plan)
+
+    def connect_late(*arguments):
+        if not lost:
+            lost.append(True)
+            raise errors.DatabaseNotReady("no server yet")
+        return real_connect(*arguments)
+
+    monkeypatch.setattr(restore, "swap", swap_and_break)
+    if committed:
+        assert changed.restore().summary["previousDatabase"] in changed.databases()
+        assert changed.scalar("SELECT name FROM version") == "old"
+    else:
+        with pytest.raises(errors.OperatorError):
+            changed.restore()
+        assert changed.scalar("SELECT name FROM version") == "new"
+    assert lost
+
+
+def test_a_server_that_stays_away_leaves_the_end_unknown_and_says_so(changed, monkeypatch) -> None:
+    real_swap = restore.swap
+
+    def swap_and_vanish(connection, parameters, plan):
+        done = real_swap(connection, parameters, plan)
+        with changed.connect("postgres") as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
+        monkeypatch.setattr(restore, "connect", refuse)
+        connection.execute("SELECT 1")
+        return done
+
+    def refuse(*_):
+        raise errors.DatabaseNotReady("no server")
+
+    monkeypatch.setattr(restore, "swap", swap_and_vanish)
+    monkeypatch.setattr(restore, "SETTLE_SECONDS", 0.0)
+    with pytest.raises(errors.RestoreFailed, match=r"is not known.*_before_"):
+        changed.restore()
+
+
+def test_only_the_restore_that_is_asked_for_counts(changed) -> None:
+    uid = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    outcome = changed.restore(uid=uid).summary
+    with changed.connect("postgres") as connection:
+        assert was_restored(connection, changed.database, uid, [])
+        assert was_restored(connection, changed.database, None, [outcome["location"]])
+        assert not was_restored(connection, changed.database, None, [])
+        assert not was_restored(connection, changed.database, "another-uid", ["pvc://x/another"])
+        assert not was_restored(connection, "another", uid, [outcome["location"]])

@@ -52,6 +52,8 @@ def test_tables_that_do_not() -> None:
         ((5, True), (9, True), (7, True), True),
         ((5, True), (9, True), (10, True), False),
         ((9, True), (5, True), (7, True), True),
+        # It was set back to 1 meanwhile.
+        ((9, True), (5, True), (2, True), True),
         ((1, False), (1, True), (1, True), True),
     ],
 )

@@ -10,6 +10,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origi
     find_origin,
     is_first_restore,
     is_to_be_restored,
+    list_origins,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status import database as status
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
@@ -38,7 +39,7 @@ class FakeCluster:
 
     def restore(self, phase: str, message: str = "") -> None:
         self.objects["Restore", NAME] = {
-            "metadata": {"name": NAME},
+            "metadata": {"name": NAME, "uid": "r"},
             "status": {
                 "phase": phase,
                 "backup": "nightly-1",
@@ -76,6 +77,13 @@ def test_an_empty_database_gets_a_restore_of_its_own(cluster) -> None:
     assert is_first_restore(origin.restore)
     assert origin.restoring is not None
     assert find_origin(cluster, DATABASE, "empty") == origin, "there is never another one"
+
+
+def test_it_is_known_by_its_own_restore_and_by_where_the_backup_is(cluster) -> None:
+    assert list_origins(cluster, DATABASE) == (None, [])
+    cluster.restore("Completed")
+    cluster.objects["Backup", "nightly"]["status"]["backupLocation"] = "pvc://app-backups/a"
+    assert list_origins(cluster, DATABASE) == ("r", ["pvc://app-backups/a"])
 
 
 def test_it_follows_the_restore(cluster) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import (
+    being_restored,
     list_runs,
     plan_of,
     run_manifest,
@@ -68,3 +69,27 @@ def test_only_the_plans_own_runs_count_and_not_those_that_are_going() -> None:
     assert [run["metadata"]["name"] for run in list_runs(cluster, PLAN)] == [
         "nightly-20260329010000"
     ]
+
+
+def test_the_files_that_somebody_waits_for_stay() -> None:
+    class Cluster:
+        def list(self, _version: str, kind: str, _namespace: str) -> list[dict[str, Any]]:
+            return resources[kind]
+
+    def restore(name: str, **status: str) -> dict[str, Any]:
+        return {"spec": {"backupRef": {"name": name}}, "status": status}
+
+    resources: dict[str, list[dict[str, Any]]] = {
+        "Restore": [
+            restore("waits-for-its-safety-backup"),
+            restore("nightly", phase="InProgress", backup="at-work"),
+            restore("done", phase="Completed", backup="done"),
+        ],
+        "Database": [
+            {"spec": {}},
+            {"spec": {"backupRef": {"name": "new"}}},
+            {"spec": {"backupRef": {"name": "old"}}, "status": {"restoredFrom": "old"}},
+        ],
+    }
+    kept = being_restored(Cluster(), "shop")
+    assert kept == {"waits-for-its-safety-backup", "nightly", "at-work", "new"}

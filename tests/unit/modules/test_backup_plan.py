@@ -164,7 +164,8 @@ def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> Non
 def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCluster) -> None:
     resource = plan(retention=1, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (3, 2, 1)]
-    restore = {"spec": {}, "status": {"phase": "InProgress", "backup": names[0]}}
+    status = {"phase": "InProgress", "backup": names[0]}
+    restore = {"spec": {"backupRef": {"name": "nightly"}}, "status": status}
     cluster.restores = [restore]
     assert look(resource)["removed"] == [names[1]]
     restore["status"]["phase"] = "Completed"
