@@ -96,10 +96,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     place_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
-    read_job,
+    read_latest_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
     list_unfinished,
 )
@@ -136,8 +135,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return {"changed": False, "resource": resource, "start": False}
     database_name = resource["spec"]["databaseRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
-    name = job_name("backup", resource)
-    job = read_job(cluster, namespace, name, "BackupFailed")
+    name, job = read_latest_job(cluster, "backup", resource, "BackupFailed")
     blocked = None
     limits = Limits(params["max_active"], params["max_active_per_destination"])
     if job is None:

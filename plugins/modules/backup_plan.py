@@ -212,7 +212,7 @@ def _as_run(run: Object) -> Run:
         run["metadata"]["name"],
         slot_of(run),
         status.get("phase", "Pending"),
-        bool(status.get("verified")),
+        status.get("verified"),
     )
 
 

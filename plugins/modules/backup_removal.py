@@ -70,8 +70,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     place_of,
     s3_of,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import read_job
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
+    read_latest_job,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import parse_time
 from ansible_collections.postgres.operator.plugins.module_utils.status.removal import (
     Event,
@@ -97,9 +98,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name) if claim_name else None
     )
     terminating = _is_terminating(cluster, namespace)
-    backup_job = job_name("backup", backup)
-    removal_job = job_name("remove", backup)
-    made = read_job(cluster, namespace, backup_job, "BackupFailed")
+    backup_job, made = read_latest_job(cluster, "backup", backup, "BackupFailed")
+    removal_job, removal = read_latest_job(cluster, "remove", backup, "RemovalFailed")
     step = next_step(
         Observation(
             location=_location(backup),
@@ -108,7 +108,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             place_stays=_place_stays(backup, claim, terminating),
             blocked=_find_block(cluster, backup, terminating),
             backup_runs=made is not None and made.result is None,
-            job=read_job(cluster, namespace, removal_job, "RemovalFailed"),
+            job=removal,
             waited=(now - parse_time(backup["metadata"]["deletionTimestamp"])).total_seconds(),
         )
     )

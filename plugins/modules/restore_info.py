@@ -86,10 +86,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     find_secret_block,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
-    read_job,
+    read_latest_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
     is_first_restore,
 )
@@ -102,12 +101,14 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.prerequis
     choose_run,
     find_backup_block,
     find_database_block,
+    find_newer,
     find_refusal,
     needs_safety_backup,
     restores_part,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.restore import (
     BACKUP_ANNOTATION,
+    NEWER_ANNOTATION,
     SAFETY_ANNOTATION,
     SafetyBackup,
     keep_seconds,
@@ -126,8 +127,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     resource = read_unfinished(cluster, "Restore", namespace, params["name"])
     if resource is None:
         return {"changed": False, "resource": {}}
-    name = job_name("restore", resource)
-    job = read_job(cluster, namespace, name, "RestoreFailed")
+    name, job = read_latest_job(cluster, "restore", resource, "RestoreFailed")
     # The Job was made with what was found then.
     found = _Found() if job else _look(cluster, resource)
     return {
@@ -155,12 +155,14 @@ class _Found:
     """What was found of a Restore without a Job.
 
     Attributes:
+        newer: the name of the plan's run that is newer than its verified one, which is `backup`.
         start: whether the Job can be made.
         safety_backup: the safety Backup, where it is to be made now.
     """
 
     database: Object | None = None
     backup: Object | None = None
+    newer: str = ""
     blocked: tuple[str, str] | None = None
     refused: tuple[str, str] | None = None
     safety: SafetyBackup | None = None
@@ -173,36 +175,42 @@ def _look(cluster: Cluster, resource: Object) -> _Found:
     namespace, spec = resource["metadata"]["namespace"], resource["spec"]
     database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
-    backup = _find_backup(cluster, namespace, backup_name)
+    backup, newer = _find_backup(cluster, namespace, backup_name)
     blocked = find_database_block(database_name, database, is_first_restore(resource))
     blocked = blocked or find_backup_block(backup_name, backup)
     if blocked or database is None or backup is None:
-        return _Found(database, backup, blocked)
+        return _Found(database, backup, blocked=blocked)
     refused = find_refusal(resource, backup, database, _missing_claim(cluster, backup))
     if refused:
         return _Found(database, backup, refused=refused)
     blocked = find_secret_block(cluster, backup)
     if blocked:
-        return _Found(database, backup, blocked)
+        return _Found(database, backup, blocked=blocked)
     if not needs_safety_backup(resource, database):
-        return _Found(database, backup, start=True)
+        return _Found(database, backup, newer, start=True)
     safety = read_safety_backup(cluster, resource)
     return _Found(
         database,
         backup,
+        newer,
         safety=safety,
         safety_backup=None if safety.phase else safety_manifest(resource, backup),
         start=safety.is_done,
     )
 
 
-def _find_backup(cluster: Cluster, namespace: str, name: str) -> Object | None:
-    """Return the Backup; of a plan the run to restore, or the plan where there is none."""
+def _find_backup(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, str]:
+    """Return the Backup, of a plan the run to restore, or the plan where there is none.
+
+    And the name of a newer run, where a verified one is preferred to it.
+    """
     backup = cluster.get(GROUP_VERSION, "Backup", namespace, name)
     if backup is None or "schedule" not in backup["spec"]:
-        return backup
-    run = choose_run(list_runs(cluster, backup))
-    return dict(run) if run else backup
+        return backup, ""
+    runs = list_runs(cluster, backup)
+    run = choose_run(runs)
+    newer = find_newer(runs, run)
+    return (dict(run) if run else backup), newer["metadata"]["name"] if newer else ""
 
 
 def _missing_claim(cluster: Cluster, backup: Object) -> str:
@@ -222,6 +230,8 @@ def _annotations(found: _Found) -> dict[str, str]:
     annotations: dict[str, str] = {BACKUP_ANNOTATION: found.backup["metadata"]["name"]}
     if found.safety and found.safety.phase == "Completed":
         annotations[SAFETY_ANNOTATION] = found.safety.name
+    if found.newer:
+        annotations[NEWER_ANNOTATION] = found.newer
     return annotations
 
 

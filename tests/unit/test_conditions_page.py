@@ -26,8 +26,8 @@ def test_nothing_is_named_that_does_not_exist() -> None:
     code = "".join(
         path.read_text(encoding="utf-8")
         for folder in ("plugins", "roles")
-        for path in (ROOT / folder).rglob("*.[py]*")
-        if path.is_file() and path.suffix in {".py", ".yml"}
+        for suffix in ("py", "yml")
+        for path in (ROOT / folder).rglob(f"*.{suffix}")
     )
     assert {reason for reason in NAMED if not re.search(rf"\b{reason}\b", code)} == set()
     assert len(NAMED) > 40

@@ -274,7 +274,9 @@ def _restore(
         except (OperatorError, psycopg.Error) as error:
             if not connection.broken:
                 raise
-            return _settle(request, error)
+            done = _settle(request, error)
+            with connect(request.maintenance) as new_connection:
+                return _clean_up(request, new_connection, done)
         return _clean_up(request, connection, done)
 
 
@@ -282,6 +284,9 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
     """Find out how a swap ended whose session broke between the server's commit and its answer.
 
     Its lock tells: it is free only once the server has done with that session.
+
+    Returns:
+        What is remembered of the swap, which has happened.
 
     Raises:
         RestoreFailed: the server was not heard of for SETTLE_SECONDS.
@@ -297,7 +302,7 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
                 done = find_outcome(connection, request.uid)
                 if done is None:
                     raise error
-                return _clean_up(request, connection, done)
+                return done
         except (OperatorError, psycopg.Error) as problem:
             if problem is error:
                 raise

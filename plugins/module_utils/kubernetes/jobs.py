@@ -12,7 +12,7 @@ from typing import Any
 from ..status.decision import parse_time
 from ..status.job import JobState, has_ended
 from .client import GROUP_VERSION, ApiError, Cluster, Object
-from .objects import is_condition_true
+from .objects import is_condition_true, job_name
 from .pods import describe_end, find_problem, told_by_kubelet
 
 PROOF_CONTAINER = "verify"
@@ -28,6 +28,29 @@ _LOG_LINES = 20
 
 _POD_PATIENCE = timedelta(seconds=60)
 """A Job without a pod for longer is not just starting: a quota, or its ServiceAccount is gone."""
+
+
+def read_latest_job(
+    cluster: Cluster, kind: str, resource: Object, failed_reason: str
+) -> tuple[str, JobState | None]:
+    """Return the name and the state of the Job that works for a custom resource.
+
+    A Job may be done and its result gone: with a node that was drained while no operator looked. A
+    second Job then finds what the first has done, for the work of a resource can be repeated. There
+    is no third.
+
+    Args:
+        kind: of work, as `job_name` has it.
+
+    Returns:
+        The state is None where there is no Job of that name yet.
+    """
+    namespace, name = resource["metadata"]["namespace"], job_name(kind, resource)
+    job = read_job(cluster, namespace, name, failed_reason)
+    if job is None or not job.lost:
+        return name, job
+    second = f"{name}-2"
+    return second, read_job(cluster, namespace, second, failed_reason)
 
 
 def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) -> JobState | None:
@@ -105,11 +128,12 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
     failed = is_condition_true(job, "Failed")
     complete = not failed and (is_condition_true(job, "Complete") or any(map(_has_succeeded, pods)))
     if complete or failed:
-        if _proves(job):
-            result, proof = _proven_result(job, newest_first, complete, failed_reason)
-            return JobState(name, result=result, proof=proof)
-        result = _final_result(job, newest_first, complete, failed_reason)
-        return JobState(name, result=result)
+        result, proof = (_proven_result if _proves(job) else _final_result)(
+            job, newest_first, complete, failed_reason
+        )
+        # Whatever else a pod says that did not succeed, the one that did is gone.
+        lost = complete and not (result["ok"] and (proof is None or proof["ok"]))
+        return JobState(name, result=result, proof=proof, lost=lost)
     for pod in newest_first:
         problem = find_problem(pod)
         if problem:
@@ -132,12 +156,12 @@ def _has_succeeded(pod: Object) -> bool:
 
 def _final_result(
     job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
-) -> Mapping[str, Any]:
+) -> tuple[Mapping[str, Any], None]:
     for pod in pods:
         for result in _documents(pod).values():
             if result["ok"] == complete:
-                return result
-    return _lost_result(job, pods, complete, failed_reason)
+                return result, None
+    return _lost_result(job, pods, complete, failed_reason), None
 
 
 def _proves(job: Object) -> bool:

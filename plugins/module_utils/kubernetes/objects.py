@@ -63,7 +63,7 @@ def is_condition_true(resource: Object, condition_type: str) -> bool:
 
 
 def job_name(kind: str, resource: Object) -> str:
-    """Return the name of the one Job of a custom resource.
+    """Return the name of the Job of a custom resource, for each kind of work.
 
     It derives from the UID, so a restarted operator finds its Job again and a resource of the same
     name made later gets another. At most 50 characters: the Job's pods add 6 to their label.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..backup.history import drop_abandoned_scratch, was_restored
 from ..backup.previous import agreed_time, drop_expired_previous
 from ..errors import DatabaseNotReady, OperatorError
+from ..kubernetes import events
 from ..kubernetes.client import ApiError, Cluster, Object
 from ..kubernetes.origin import is_to_be_restored, list_origins
 from ..kubernetes.reach import (
@@ -100,6 +103,13 @@ def _work(
             if is_to_be_restored(resource) and seen.database_exists:
                 contents = _look_at_contents(
                     connection, parameters, spec["databaseName"], *list_origins(cluster, resource)
+                )
+        for message in undropped:
+            # A namespace that is going takes no Event.
+            with suppress(ApiError):
+                now = datetime.now(UTC)
+                events.record(
+                    cluster, resource, True, "LeftoverNotDropped", message, now, once=True
                 )
         # What was just written is on this instance: its volume is the one to start from.
         if seen.writable and not check_mode:

@@ -355,4 +355,7 @@ def told_if_undroppable(connection: Connection, name: str, problems: list[str]) 
         if connection.broken:
             raise
         told = " ".join(str(error).split())
-        problems.append(f'database "{name}" cannot be dropped: {told}')
+        problems.append(
+            f'database "{name}", which a restore has left, cannot be dropped: {told}; end that, or'
+            " drop it yourself"
+        )

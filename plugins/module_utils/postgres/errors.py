@@ -57,6 +57,23 @@ _SQLSTATES: dict[str, type[OperatorError]] = {
 }
 _CONNECTION_CLASSES = ("08", "57")
 
+# Where PostgreSQL quotes what is in a row: the key that is there twice or missing, the row that
+# fails a constraint, the field or line that COPY has stumbled on. A value may have line breaks.
+_VALUES = re.compile(
+    r"(?P<before>\)=\(|Failing row contains \(|COPY [^\n]*?, line \d+(?:, column [^\n]*?)?: \")"
+    r".*?(?P<after>\)(?: is | already |\.| conflicts )|\"(?=\n|$)|$)",
+    re.DOTALL,
+)
+
+
+def without_values(text: str) -> str:
+    """Return what PostgreSQL wrote without what it quotes of a row: a status is not the place.
+
+    >>> without_values("DETAIL:  Key (id)=(1) already exists.")
+    'DETAIL:  Key (id)=(...) already exists.'
+    """
+    return _VALUES.sub(r"\g<before>...\g<after>", text)
+
 
 def classify_text(text: str, default: type[OperatorError]) -> type[OperatorError]:
     """The error class for what a client program wrote, ``default`` if nothing is recognised.
@@ -84,7 +101,7 @@ def classify_exception(error: psycopg.Error, default: type[OperatorError]) -> ty
 
 def translate(error: psycopg.Error, action: str, default: type[OperatorError]) -> OperatorError:
     """An error that says what was being done (``action``, such as 'connecting to "app"')."""
-    detail = " ".join(str(error).split())
+    detail = " ".join(without_values(str(error)).split())
     return classify_exception(error, default)(f"{action} failed: {detail}")
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ..errors import IncompatibleVersion, OperatorError, ServerVersionUnsupported
 from .cancellation import Cancellation
-from .errors import classify_text
+from .errors import classify_text, without_values
 
 _STDERR_TAIL_LINES = 40
 _MESSAGE_LENGTH = 1500
@@ -192,7 +192,7 @@ def _program_error(
     name: str, status: int, tail: Sequence[str], failure: type[OperatorError]
 ) -> OperatorError:
     text = "".join(tail).strip()
-    detail = " ".join(text.split())[-_MESSAGE_LENGTH:]
+    detail = " ".join(without_values(text).split())[-_MESSAGE_LENGTH:]
     return classify_text(text, failure)(
         f"{name} {describe_ending(status)}: {detail or 'it wrote no message'}"
     )

@@ -20,18 +20,19 @@ class Run:
     Attributes:
         slot: the slot that it was made for.
         phase: the phase of the Backup.
-        verified: whether it was restored and compared.
+        verified: whether it was restored and found to be what was backed up; None where nobody
+            asked for that.
     """
 
     name: str
     slot: datetime
     phase: str
-    verified: bool = False
+    verified: bool | None = None
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How many are kept: the newest ones, and the newest of each day, ISO week and month."""
+    """How many are kept: the best ones, and the best of each day, ISO week and month."""
 
     count: int = DEFAULT_COUNT
     daily: int = 0
@@ -60,14 +61,14 @@ def choose_prunable(runs: Sequence[Run], retention: Retention, zone: tzinfo) -> 
 def find_kept(good: Sequence[Run], retention: Retention, zone: tzinfo) -> set[str]:
     """Return the names of the completed runs that are kept.
 
-    A verified run is preferred to any that is not, then the newer one. The newest run stays in any
-    case: its proof may still be under way.
+    One that could not be verified comes after all others, then the older after the newer. The
+    newest run stays in any case, and the newest verified one: the last proof that there is outlives
+    the plan's asking for any.
     """
-    best_first = sorted(good, key=lambda run: (run.verified, run.slot), reverse=True)
-    kept = {run.name for run in best_first[: retention.count]}
-    newest = max(good, key=lambda run: run.slot, default=None)
-    if newest:
-        kept.add(newest.name)
+    newest_first = sorted(good, key=lambda run: run.slot, reverse=True)
+    best_first = sorted(newest_first, key=lambda run: run.verified is False)
+    verified = [run for run in newest_first if run.verified]
+    kept = {run.name for run in (*best_first[: retention.count], *newest_first[:1], *verified[:1])}
     for count, period in (
         (retention.daily, _day),
         (retention.weekly, _week),

@@ -52,6 +52,7 @@ class JobState:
             where there is none, or nothing was made.
         progress: the step that it is at; empty where that is not known.
         age: seconds since the Job was made.
+        lost: whether Kubernetes calls it complete, and no pod is there that says so.
     """
 
     name: str
@@ -62,6 +63,7 @@ class JobState:
     annotations: Mapping[str, str] = field(default_factory=dict)
     progress: str = ""
     age: float = 0.0
+    lost: bool = False
 
 
 def next_look(age: float) -> float:

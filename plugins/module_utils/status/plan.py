@@ -75,7 +75,7 @@ def _condition(observation: Observation) -> Condition:
     for run in reversed(observation.runs):
         told = [c for c in run.get("status", {}).get("conditions", []) if c["type"] == CONDITION]
         # One that is being done tells nothing yet, one that waits for something does.
-        if told and _phase(run) != "InProgress":
+        if told and told[0]["reason"] != "BackupInProgress":
             message = f"{run['metadata']['name']}: {told[0]['message']}"
             return Condition(CONDITION, told[0]["status"], told[0]["reason"], message)
     return Condition(CONDITION, "False", "BackupScheduled", "no scheduled backup has ended yet")

@@ -45,6 +45,18 @@ def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return chosen[-1] if chosen else None
 
 
+def find_newer(
+    runs: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Return the newest Completed run where that is not the one chosen.
+
+    Args:
+        runs: oldest first.
+    """
+    completed = [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
+    return completed[-1] if completed and completed[-1] is not chosen else None
+
+
 def find_backup_block(name: str, backup: Mapping[str, Any] | None) -> tuple[str, str] | None:
     """Return reason and message where the Backup cannot be restored yet.
 

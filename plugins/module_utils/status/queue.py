@@ -15,8 +15,10 @@ from .backup import CONDITION
 from .decision import plural
 
 REASON = "Queued"
-# Whose Database cannot be used takes nobody's turn.
+# Whose Database cannot be used takes nobody's turn, and neither does a Job that only a person can
+# get going.
 _BLOCKED = frozenset({"DatabaseNotFound", "DatabaseNotReady"})
+_STUCK = frozenset({"ImagePullFailed", "ContainerNotCreated"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def find_queue_block(
     if _key(backup) in {_key(other) for other in _admitted([*others, backup], limits)}:
         return None
     before = [other for other in _waiting(others) if _key(other) < _key(backup)]
-    active = [other for other in others if _phase(other) == "InProgress"]
+    active = _active(others)
     destination = destination_of(backup)
     same = [other for other in [*active, *before] if destination_of(other) == destination]
     if limits.destination and len(same) >= limits.destination:
@@ -83,7 +85,7 @@ def _describe(destination: tuple[str, ...]) -> str:
 def _admitted(unfinished: Iterable[Mapping[str, Any]], limits: Limits) -> list[Mapping[str, Any]]:
     """Return those that wait and may start, in the order of their creation."""
     unfinished = list(unfinished)
-    active = [backup for backup in unfinished if _phase(backup) == "InProgress"]
+    active = _active(unfinished)
     total = len(active)
     by_destination = Counter(destination_of(backup) for backup in active)
     admitted = []
@@ -97,6 +99,14 @@ def _admitted(unfinished: Iterable[Mapping[str, Any]], limits: Limits) -> list[M
         by_destination[destination] += 1
         admitted.append(backup)
     return admitted
+
+
+def _active(backups: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [
+        backup
+        for backup in backups
+        if _phase(backup) == "InProgress" and _reason(backup) not in _STUCK
+    ]
 
 
 def _waiting(backups: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -15,7 +15,9 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 
 BACKUP_ANNOTATION = "database.example.com/backup"
 SAFETY_ANNOTATION = "database.example.com/safety-backup"
-"""On the Job: which Backup it restores, and which one was made of what it replaces."""
+NEWER_ANNOTATION = "database.example.com/newer-backup"
+"""On the Job: which Backup it restores, which one was made of what it replaces, and which run of
+the plan is newer than the verified one that it restores."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,21 @@ def _decide(observation: Observation) -> Decision:
         return _failed(result["reason"], result["message"], fields)
     if "difference" in result:
         fields["difference"] = result["difference"]
-        return _completed(_describe(result["difference"]), fields)
+        return _completed(_describe(result["difference"]) + _tell_newer(observation.job), fields)
     fields["restoreTime"] = result["completionTime"]
     fields["previousDatabase"] = result.get("previousDatabase")
     warning = result.get("warning")
-    done = "Restore completed successfully"
+    done = f"Restore completed successfully{_tell_newer(observation.job)}"
     return _completed(f"{done}, but {warning}" if warning else done, fields)
+
+
+def _tell_newer(job: JobState) -> str:
+    """Say that the plan has a newer run, where a verified one was preferred to it."""
+    newer = job.annotations.get(NEWER_ANNOTATION)
+    if not newer:
+        return ""
+    taken = job.annotations.get(BACKUP_ANNOTATION)
+    return f" from {taken}, the newest verified run; {newer} is newer and not verified"
 
 
 def _told_by(observation: Observation) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     job_state,
     read_job,
+    read_latest_job,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
 
@@ -258,3 +259,51 @@ def test_a_job_without_a_pod_is_told() -> None:
     assert found.problem is not None
     assert found.problem[0] == "PodNotCreated"
     assert "kubectl describe job j --namespace=n" in found.problem[1]
+
+
+class JobsByName:
+    """Jobs and their pods by the Job's name."""
+
+    def __init__(self, **jobs: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
+        self.jobs = jobs
+
+    def get(self, _version: str, _kind: str, _namespace: str, name: str) -> Any:
+        return self.jobs.get(name, (None,))[0]
+
+    def list(self, _version: str, _kind: str, _namespace: str, selector: str) -> Any:
+        return self.jobs[selector.partition("=")[2]][1]
+
+
+RESOURCE = {"metadata": {"name": "b", "namespace": "shop", "uid": "12345678-uid"}}
+FIRST, SECOND = "b-backup-12345678", "b-backup-12345678-2"
+
+
+def latest(**jobs: tuple[dict[str, Any], list[dict[str, Any]]]) -> tuple[str, Any]:
+    cluster: Any = JobsByName(**jobs)
+    return read_latest_job(cluster, "backup", RESOURCE, "BackupFailed")
+
+
+def test_work_that_was_done_and_whose_result_is_gone_is_looked_at_by_a_second_job() -> None:
+    assert latest() == (FIRST, None)
+    done = (job("Complete"), [])
+    assert latest(**{FIRST: done}) == (SECOND, None)
+    name, state = latest(**{FIRST: done, SECOND: (job("Complete"), [pod(json.dumps(OK))])})
+    assert (name, state.result) == (SECOND, OK)
+    # The attempt before the one that is gone had failed.
+    failed_before = pod(json.dumps({"ok": False, "reason": "NoSpace", "message": "full"}))
+    assert latest(**{FIRST: (job("Complete"), [failed_before])}) == (SECOND, None)
+    name, state = latest(**{FIRST: done, SECOND: done})
+    assert (name, state.result["ok"]) == (SECOND, False)
+
+
+def test_a_proof_that_was_done_and_whose_result_is_gone_is_made_again() -> None:
+    killed = verifying_pod(PROVEN, None)
+    assert latest(**{FIRST: (verifying_job("Complete"), [killed])}) == (SECOND, None)
+    name, state = latest(**{FIRST: (verifying_job("Failed"), [killed])})
+    assert (name, state.proof["ok"]) == (FIRST, False)
+
+
+def test_work_that_has_failed_is_not_repeated() -> None:
+    for pods in ([], [pod(json.dumps(UNPROVEN))]):
+        name, state = latest(**{FIRST: (job("Failed"), pods)})
+        assert (name, state.result["ok"]) == (FIRST, False)

@@ -6,6 +6,8 @@ import copy
 from typing import Any
 
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.status import restore
+from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
 from ansible_collections.postgres.operator.plugins.modules import restore_info
 
 NAMES = {"name": "undo", "namespace": "shop"}
@@ -174,3 +176,24 @@ def test_a_secret_that_is_gone_is_told(cluster: FakeCluster) -> None:
     assert not found["start"]
     assert found["safety_backup"] == {}
     assert found["observation"]["blocked"][0] == "SecretMissing"
+
+
+def test_a_newer_run_than_the_verified_one_is_told(cluster: FakeCluster) -> None:
+    verified = cluster.objects["Backup", "nightly-20260101030000"]
+    verified["status"]["verified"] = True
+    newer = copy.deepcopy(verified)
+    newer["metadata"]["name"] = "nightly-20260102030000"
+    newer["status"]["verified"] = False
+    cluster.objects["Backup", "nightly-20260102030000"] = newer
+    found = look(cluster, safetyBackup=False)
+    annotations = found["job_annotations"]
+    assert annotations["database.example.com/backup"] == "nightly-20260101030000"
+    assert annotations["database.example.com/newer-backup"] == "nightly-20260102030000"
+    result = {"ok": True, "completionTime": "2026-01-03T00:00:00Z"}
+    done = restore.decide(
+        restore.Observation(job=JobState("j", result=result, annotations=annotations))
+    )
+    assert done.conditions[0].message == (
+        "Restore completed successfully from nightly-20260101030000, the newest verified run;"
+        " nightly-20260102030000 is newer and not verified"
+    )

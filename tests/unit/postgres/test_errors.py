@@ -13,6 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import (
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.errors import (
     classify_text,
     translate,
+    without_values,
 )
 
 FATAL = 'pg_dump: error: connection to server at "h" (10.0.0.1), port 5432 failed: '
@@ -67,3 +68,33 @@ def test_reasons_are_the_names_of_classes() -> None:
     assert NoSpace.reason == "NoSpace"
     assert NoSpace("text").message == "text"
     assert issubclass(NoSpace, OperatorError)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            "DETAIL:  Key (email, at)=(a@b.c, 1 (x)) is duplicated.",
+            "DETAIL:  Key (email, at)=(...) is duplicated.",
+        ),
+        (
+            'DETAIL:  Key (a)=(secret) is not present in table "b".',
+            'DETAIL:  Key (a)=(...) is not present in table "b".',
+        ),
+        (
+            "DETAIL:  Failing row contains (1, secret).\npg_restore: warning: errors",
+            "DETAIL:  Failing row contains (...).\npg_restore: warning: errors",
+        ),
+        (
+            'CONTEXT:  COPY t, line 1, column a: "sec\nret"\npg_restore: the end',
+            'CONTEXT:  COPY t, line 1, column a: "..."\npg_restore: the end',
+        ),
+        ('CONTEXT:  COPY t, line 1: "1,sec', 'CONTEXT:  COPY t, line 1: "...'),
+        (
+            'ERROR:  could not open extension control file "/usr/share/x.control"',
+            'ERROR:  could not open extension control file "/usr/share/x.control"',
+        ),
+    ],
+)
+def test_what_postgres_quotes_of_a_row_is_left_out(text: str, left: str) -> None:
+    assert without_values(text) == left

@@ -32,7 +32,7 @@ runs_strategy = st.lists(
         ),
         st.integers(0, 24 * 400),
         st.sampled_from(["Completed", "Completed", "Failed", "InProgress", "Pending"]),
-        st.booleans(),
+        st.sampled_from([None, True, False]),
     ),
     max_size=40,
     unique_by=lambda run: run.name,
@@ -68,10 +68,18 @@ def test_the_newest_failures_stay_for_reading_even_without_a_success() -> None:
     assert "0101" not in gone
 
 
-def test_verified_runs_count_first() -> None:
-    runs = nightly(4)
-    runs[0] = replace(runs[0], verified=True)
-    assert choose_prunable(runs, Retention(1), BERLIN) == ["0102", "0103"]
+def test_a_run_that_could_not_be_verified_comes_last() -> None:
+    runs = [replace(run, verified=run.name not in {"0102", "0104"}) for run in nightly(5)]
+    # The newest one, and the best ones.
+    assert choose_prunable(runs, Retention(1), BERLIN) == ["0101", "0102", "0103", "0104"]
+    assert choose_prunable(runs, Retention(3), BERLIN) == ["0102", "0104"]
+    assert choose_prunable(runs[:4], Retention(1), BERLIN) == ["0101", "0102"]
+
+
+def test_a_plan_that_asks_for_no_proof_any_more_keeps_its_new_runs_and_the_last_proof() -> None:
+    proven = [replace(run, verified=True) for run in nightly(5)]
+    runs = proven + nightly(4, first=5)
+    assert choose_prunable(runs, Retention(3), BERLIN) == ["0101", "0102", "0103", "0104", "0106"]
 
 
 def test_the_newest_of_each_day_week_and_month_in_the_plans_zone() -> None:

@@ -12,6 +12,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.prerequis
     choose_run,
     find_backup_block,
     find_database_block,
+    find_newer,
     find_refusal,
     needs_safety_backup,
 )
@@ -222,6 +223,9 @@ def test_of_a_plan_the_newest_verified_run_is_restored_else_the_newest_completed
     assert choose_run([old, new, failed, running]) is new
     assert choose_run([failed, running]) is None
     assert choose_run([]) is None
+    assert find_newer([old, verified, new, failed], verified) is new
+    assert find_newer([old, new, failed], new) is None
+    assert find_newer([], None) is None
 
 
 @pytest.mark.parametrize(

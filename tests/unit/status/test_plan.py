@@ -54,6 +54,12 @@ def test_a_run_that_cannot_start_is_told() -> None:
     blocked = run(2, "Pending", reason="DatabaseNotFound")
     decision = plan.decide(PLAN, plan.Observation(runs=[GOOD, blocked]))
     assert decision.conditions[0].reason == "DatabaseNotFound"
+    stuck = run(2, "InProgress", reason="ImagePullFailed")
+    decision = plan.decide(PLAN, plan.Observation(runs=[GOOD, stuck]))
+    assert (decision.conditions[0].status, decision.conditions[0].reason) == (
+        "False",
+        "ImagePullFailed",
+    )
 
 
 def test_the_last_success_is_remembered_when_its_backup_is_gone() -> None:

@@ -73,6 +73,14 @@ def test_who_cannot_start_takes_nobodys_turn() -> None:
     assert find_queue_block(mine, [waiting, mine], Limits(1, 1)) is None
 
 
+def test_a_job_that_only_a_person_can_get_going_takes_nobodys_turn() -> None:
+    stuck = backup(0, phase="InProgress", reason="ImagePullFailed")
+    slow = backup(1, phase="InProgress", reason="Unschedulable")
+    mine = backup(2)
+    assert find_queue_block(mine, [stuck, slow, mine], Limits(2, 2)) is None
+    assert find_queue_block(mine, [stuck, slow, mine], Limits(1, 0)) is not None
+
+
 def test_zero_is_no_limit() -> None:
     queue = [backup(n) for n in range(99)]
     assert all(find_queue_block(one, queue, Limits(0, 0)) is None for one in queue)
