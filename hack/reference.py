@@ -85,20 +85,31 @@ def module_page() -> tuple[str, str]:
         " its work is in `plugins/module_utils`.",
     ]
     for path in sorted((CHECKOUT / "plugins" / "modules").glob("*.py")):
-        texts = module_texts(path)
+        texts = constant_texts(path)
         documentation = yaml.safe_load(texts["DOCUMENTATION"])
         lines += ["", f"## {documentation['module']}", ""]
         lines += [f"{one_line(text)}" for text in documentation["description"]]
         lines += ["", "| option | type | meaning |", "|---|---|---|"]
-        lines += list(option_rows(documentation.get("options") or {}))
+        lines += list(option_rows(all_options(documentation)))
         lines += ["", "```yaml", texts["EXAMPLES"].strip(), "```", ""]
         lines += ["| returns | type | meaning |", "|---|---|---|"]
         lines += list(option_rows(yaml.safe_load(texts["RETURN"]) or {}))
     return "modules.md", "\n".join(lines) + "\n"
 
 
-def option_rows(options: dict[str, Any]) -> Iterator[str]:
-    """Yield a table row for each option or returned value."""
+def all_options(documentation: dict[str, Any]) -> dict[str, Any]:
+    """Return a module's options: first those of the fragments that it names, then its own."""
+    named = documentation.get("extends_documentation_fragment", [])
+    options: dict[str, Any] = {}
+    for name in [named] if isinstance(named, str) else named:
+        file, _, fragment = name.removeprefix("postgres.operator.").partition(".")
+        texts = constant_texts(CHECKOUT / "plugins" / "doc_fragments" / f"{file}.py")
+        options |= yaml.safe_load(texts[fragment.upper()])["options"]
+    return options | (documentation.get("options") or {})
+
+
+def option_rows(options: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield a table row for each option or returned value, suboptions with their path."""
     for name, option in options.items():
         description = option["description"]
         words = description if isinstance(description, str) else " ".join(description)
@@ -108,18 +119,20 @@ def option_rows(options: dict[str, Any]) -> Iterator[str]:
         if "default" in option:
             notes.append(f"Default `{option['default']}`.")
         text = " ".join(notes).replace("|", "\\|")
-        yield f"| `{name}` | {option.get('type', 'str')} | {text} |"
+        yield f"| `{prefix}{name}` | {option.get('type', 'str')} | {text} |"
+        yield from option_rows(option.get("suboptions") or {}, f"{prefix}{name}.")
 
 
-def module_texts(path: Path) -> dict[str, str]:
-    """Return the module's documentation blocks without importing it."""
+def constant_texts(path: Path) -> dict[str, str]:
+    """Return the texts that a file, or a class in it, gives to names, without importing it."""
     tree = ast.parse(path.read_text())
     return {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in tree.body
+        node.targets[0].id: node.value.value
+        for node in ast.walk(tree)
         if isinstance(node, ast.Assign)
         and isinstance(node.targets[0], ast.Name)
-        and node.targets[0].id in {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
     }
 
 
