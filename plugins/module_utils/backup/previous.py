@@ -83,9 +83,18 @@ def agreed_time(connection: Connection) -> datetime:
 
     One clock that has jumped ahead must not end the time for which a database is kept.
     """
+    return min(_clocks(connection))
+
+
+def kept_since(connection: Connection) -> datetime:
+    """The later of the two clocks: one that was put back must not make that time shorter."""
+    return max(_clocks(connection))
+
+
+def _clocks(connection: Connection) -> tuple[datetime, datetime]:
+    """This machine's clock and the server's."""
     row: Any = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
-    servers: datetime = row[0]
-    return min(datetime.now(UTC), servers)
+    return datetime.now(UTC), row[0]
 
 
 def drop_expired_previous(connection: Connection, now: datetime, problems: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -21,7 +21,7 @@ from ..errors import RestoreFailed, Timeout
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.databases import Properties, bring_up_to_date, read_properties
 from .history import ensure_history, forget_scratch, remember_outcome
-from .previous import Mark, previous_name, put_aside
+from .previous import Mark, kept_since, previous_name, put_aside
 
 _ATTEMPTS = 6
 """Each waits up to 5 s (PostgreSQL's CountOtherDBBackends) for sessions that will not end."""
@@ -98,7 +98,7 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             bring_up_to_date(connection, plan.scratch, plan.scratch_properties, live)
         _rename(connection, plan.scratch, plan.live)
         if previous is not None:
-            until = datetime.now(UTC) + plan.keep_previous
+            until = kept_since(connection) + plan.keep_previous
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
         remember_outcome(connection, plan.uid, plan.live, outcome)

@@ -1,10 +1,13 @@
-"""What wakes a Database at rest when one of its instances comes, goes, fails or leads.
+"""What wakes a Database at rest: its instances, and whoever changes or deletes its objects.
 
 ansible-operator reconciles the owner of an object that changes, once it watches objects of that
 kind; and it watches a kind from the moment when an object of it that has an owner is read through
-its proxy. Kubernetes keeps the Endpoints of NAME-pods and NAME-ro as the instances are: ready or
-not, and which of them are replicas. So these two belong to their Database, and each look reads one
-through the proxy: it cannot know whether the operator was started anew since the last one.
+its proxy. So each look reads one object of each kind through the proxy: it cannot know whether the
+operator was started anew since the last one.
+
+Kubernetes keeps the Endpoints of NAME-pods and NAME-ro as the instances are: ready or not, and
+which of them are replicas. So these two belong to their Database. Of the other kinds those are
+watched of which a cluster has about as many as Databases, or that are small.
 """
 
 from __future__ import annotations
@@ -13,11 +16,18 @@ from collections.abc import Callable
 
 from .client import ApiError, Cluster, Object
 
-_SERVICES = ("ro", "pods")
+_REPLICAS = ("v1", "Endpoints", "-ro")
+_INSTANCES = ("v1", "Endpoints", "-pods")
+_OBJECTS = (
+    ("v1", "Service", ""),
+    ("apps/v1", "StatefulSet", ""),
+    ("networking.k8s.io/v1", "NetworkPolicy", ""),
+    ("policy/v1", "PodDisruptionBudget", ""),
+)
 
 
 def is_woken(cluster: Cluster, connect_to_proxy: Callable[[], Cluster], database: Object) -> bool:
-    """Tell whether the operator hears of the Database's instances; from now on, where it can.
+    """Tell whether the operator hears of the Database's objects; from now on, where it can.
 
     Where the proxy cannot be asked, it does not hear. That is so at times for a run that starts
     while the one before it ends: ansible-runner gives it back the kubeconfig of that one.
@@ -27,17 +37,18 @@ def is_woken(cluster: Cluster, connect_to_proxy: Callable[[], Cluster], database
         connect_to_proxy: gives the operator's proxy, which takes a read for a wish to be woken.
         database: the owner.
     """
-    metadata = database["metadata"]
     try:
-        return all(
-            _belongs(asked, f"{metadata['name']}-{service}", metadata)
-            for service, asked in zip(_SERVICES, (connect_to_proxy(), cluster), strict=True)
+        proxy = connect_to_proxy()
+        return _belongs(cluster, _INSTANCES, database) and all(
+            _belongs(proxy, watched, database) for watched in (_REPLICAS, *_OBJECTS)
         )
     except ApiError:
         return False
 
 
-def _belongs(cluster: Cluster, name: str, owner: Object) -> bool:
-    found = cluster.get("v1", "Endpoints", owner["namespace"], name)
+def _belongs(cluster: Cluster, watched: tuple[str, str, str], database: Object) -> bool:
+    owner = database["metadata"]
+    api_version, kind, suffix = watched
+    found = cluster.get(api_version, kind, owner["namespace"], f"{owner['name']}{suffix}")
     owners = (found or {"metadata": {}})["metadata"].get("ownerReferences") or []
     return owner["uid"] in [reference["uid"] for reference in owners]

@@ -197,6 +197,21 @@ def test_a_name_that_is_taken_stops_the_swap(changed) -> None:
     assert changed.scalar("SELECT name FROM version") == "new"
 
 
+def test_a_clock_that_was_put_back_does_not_shorten_the_time(changed, monkeypatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2020, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(previous, "datetime", Clock)
+    name = changed.restore(keep_previous=timedelta(hours=1)).summary["previousDatabase"]
+    monkeypatch.undo()
+    soon = datetime.now(UTC) + timedelta(minutes=50)
+    with changed.connect("postgres") as connection:
+        assert drop_expired_previous(connection, soon, []) == []
+        assert drop_expired_previous(connection, soon + timedelta(hours=1), []) == [name]
+
+
 def test_rehearsal_writes_nothing(changed) -> None:
     request = changed.restore_request()
     before = changed.databases()

@@ -12,27 +12,37 @@ DATABASE = {"metadata": {"name": "app", "namespace": "shop", "uid": "u"}}
 OWNED: dict[str, Any] = {"metadata": {"ownerReferences": [{"uid": "x"}, {"uid": "u"}]}}
 
 
-class Api:
-    """Has Endpoints, or an error in their place, and notes what it is asked for."""
+INSTANCES = ("Endpoints", "app-pods")
+WATCHED = [
+    ("Endpoints", "app-ro"),
+    ("Service", "app"),
+    ("StatefulSet", "app"),
+    ("NetworkPolicy", "app"),
+    ("PodDisruptionBudget", "app"),
+]
 
-    def __init__(self, **endpoints: Any) -> None:
-        self.endpoints = {name.replace("_", "-"): found for name, found in endpoints.items()}
-        self.asked: list[str] = []
+
+class Api:
+    """Has objects by kind and name, or an error in their place, and notes what it is asked for."""
+
+    def __init__(self, *owned: tuple[str, str]) -> None:
+        self.objects: dict[tuple[str, str], Any] = dict.fromkeys(owned, OWNED)
+        self.asked: list[tuple[str, str]] = []
 
     def get(self, _version: str, kind: str, namespace: str, name: str) -> Any:
-        assert (kind, namespace) == ("Endpoints", "shop")
-        self.asked.append(name)
-        found = self.endpoints.get(name)
+        assert namespace == "shop"
+        self.asked.append((kind, name))
+        found = self.objects.get((kind, name))
         if isinstance(found, Exception):
             raise found
         return found
 
 
-def test_a_read_through_the_proxy_starts_the_watch() -> None:
-    cluster, proxy = Api(app_pods=OWNED), Api(app_ro=OWNED)
+def test_a_read_through_the_proxy_starts_each_watch() -> None:
+    cluster, proxy = Api(INSTANCES), Api(*WATCHED)
     assert is_woken(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]
-    assert proxy.asked == ["app-ro"]
-    assert cluster.asked == ["app-pods"]
+    assert proxy.asked == WATCHED
+    assert cluster.asked == [INSTANCES]
 
 
 @pytest.mark.parametrize(
@@ -44,16 +54,15 @@ def test_a_read_through_the_proxy_starts_the_watch() -> None:
         ApiError("away"),
     ],
 )
-def test_endpoints_of_nobody_wake_nobody(found: Any) -> None:
-    for cluster, proxy in (
-        (Api(app_pods=OWNED), Api(app_ro=found)),
-        (Api(app_pods=found), Api(app_ro=OWNED)),
-    ):
-        assert not is_woken(cluster, lambda proxy=proxy: proxy, DATABASE)  # type: ignore[arg-type]
+@pytest.mark.parametrize("missed", [INSTANCES, *WATCHED])
+def test_what_belongs_to_nobody_wakes_nobody(missed: tuple[str, str], found: Any) -> None:
+    cluster, proxy = Api(INSTANCES), Api(*WATCHED)
+    (cluster if missed == INSTANCES else proxy).objects[missed] = found
+    assert not is_woken(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]
 
 
 def test_a_proxy_that_cannot_be_found_is_no_failure() -> None:
     def connect() -> Any:
         raise ApiError("cannot find the proxy")
 
-    assert not is_woken(Api(app_pods=OWNED), connect, DATABASE)  # type: ignore[arg-type]
+    assert not is_woken(Api(INSTANCES), connect, DATABASE)  # type: ignore[arg-type]
