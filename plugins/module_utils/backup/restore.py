@@ -274,9 +274,7 @@ def _restore(
         except (OperatorError, psycopg.Error) as error:
             if not connection.broken:
                 raise
-            done = _settle(request, error)
-            with connect(request.maintenance) as new_connection:
-                return _clean_up(request, new_connection, done)
+            return _settle(request, error)
         return _clean_up(request, connection, done)
 
 
@@ -286,13 +284,14 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
     Its lock tells: it is free only once the server has done with that session.
 
     Returns:
-        What is remembered of the swap, which has happened.
+        What `_clean_up` does, of a swap that has happened.
 
     Raises:
         RestoreFailed: the server was not heard of for SETTLE_SECONDS.
         Exception: ``error``, where the database was not replaced.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
+    done = None
     while True:
         try:
             with (
@@ -302,10 +301,12 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
                 done = find_outcome(connection, request.uid)
                 if done is None:
                     raise error
-                return done
+                done = _clean_up(request, connection, done)
         except (OperatorError, psycopg.Error) as problem:
             if problem is error:
                 raise
+            if done is not None:
+                return done
             if time.monotonic() > deadline:
                 previous = previous_name(request.database, request.uid)
                 raise RestoreFailed(
@@ -313,6 +314,8 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
                     f" server was lost then, and not heard of for {SETTLE_SECONDS:g} s ({problem})."
                     f' It was if there is a database "{previous}"'
                 ) from error
+        else:
+            return done
         time.sleep(1)
 
 
@@ -374,14 +377,16 @@ def _compare(request: RestoreRequest, artifact: Artifact) -> None:
 def _clean_up(
     request: RestoreRequest, connection: Connection, done: dict[str, Any]
 ) -> dict[str, Any]:
-    """What is left to do once the swap has happened, however often.
+    """What is left to do once the swap has happened, however often: nothing of it fails that.
 
     Returns:
         ``done``, with a ``warning`` where it could not be done.
     """
     if not request.keep_previous:
-        # Standbys end the sessions of a database that is dropped by themselves.
-        drop_expired_previous(connection, agreed_time(connection), [])
+        # Standbys end the sessions of a database that is dropped by themselves. What cannot be
+        # dropped now is dropped at the operator's next look.
+        with suppress(OperatorError, psycopg.Error):
+            drop_expired_previous(connection, agreed_time(connection), [])
     previous = done["previousDatabase"]
     if previous is None:
         return done

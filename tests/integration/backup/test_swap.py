@@ -296,6 +296,15 @@ def test_a_server_that_stays_away_leaves_the_end_unknown_and_says_so(changed, mo
         changed.restore()
 
 
+def test_what_cannot_be_cleaned_up_does_not_fail_what_has_happened(changed, monkeypatch) -> None:
+    def refuse(*_):
+        raise errors.DatabaseNotReady("no server")
+
+    monkeypatch.setattr(restore, "drop_expired_previous", refuse)
+    assert changed.restore(keep_previous=timedelta(0)).summary["previousDatabase"] is None
+    assert changed.scalar("SELECT name FROM version") == "old"
+
+
 def test_only_the_restore_that_is_asked_for_counts(changed) -> None:
     uid = "0f8fad5b-d9cb-469f-a165-70867728950e"
     outcome = changed.restore(uid=uid).summary
