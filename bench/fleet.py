@@ -412,7 +412,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2, help="reconciles at once, as deployed")
     parser.add_argument("--limit", type=float, help="seconds until it is given up; 2 a resource")
     parser.add_argument("--settle-seconds", type=float, default=70)
-    parser.add_argument("--rest-seconds", type=float, default=300)
+    parser.add_argument("--rest-seconds", type=float, default=600)
     parser.add_argument("--no-change", dest="change", action="store_false")
     options = parser.parse_args()
     options.limit = options.limit or 240 + 2 * options.count
