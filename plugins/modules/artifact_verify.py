@@ -48,6 +48,7 @@ from typing import Any
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.backup import options
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
+    files_tally,
     verify_artifact,
 )
 
@@ -62,9 +63,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Verify; it only reads, in check mode too."""
     progress = options.progress(params)
     location = options.location(params)
-    with progress.step(f"Reading back backup {location}"):
+    tally = files_tally()
+    with progress.step(f"Reading back backup {location}", tally.text):
         artifact = verify_artifact(
-            options.store(params), location, params["sha256"] or None, params["jobs"]
+            options.store(params), location, params["sha256"] or None, params["jobs"], tally
         )
     return {"changed": False, "artifact": artifact.summary(), "steps": options.steps(progress)}
 

@@ -17,9 +17,11 @@ from ..store.encryption import HEADER
 from ..store.filesystem import FilesystemStore, store_errors
 from ..store.location import Location
 from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAMES, Store
+from ..units import format_size
 from . import manifest as manifests
 from .artifact_store import TABLE_OF_CONTENTS, ArtifactStore
 from .manifest import DUMP_FOLDER, FileEntry, Manifest
+from .progress import Tally
 
 Item = TypeVar("Item")
 
@@ -78,13 +80,23 @@ def load_artifact(
     return Artifact(location, manifest, digest)
 
 
+def files_tally() -> Tally:
+    """What counts the files that are read."""
+    return Tally("files", format_size)
+
+
 def verify_artifact(
-    store: ArtifactStore, location: Location, expected_sha256: str | None = None, jobs: int = 1
+    store: ArtifactStore,
+    location: Location,
+    expected_sha256: str | None = None,
+    jobs: int = 1,
+    tally: Tally | None = None,
 ) -> Artifact:
     """Read everything back from where it is stored and compare it with the manifest.
 
     Args:
         jobs: how many files are read at the same time.
+        tally: counts those that are done.
 
     Raises:
         ChecksumMismatch: a file is missing, extra or altered, or pg_restore cannot read the
@@ -97,7 +109,7 @@ def verify_artifact(
     def verify(file: FileEntry) -> None:
         store.verify(location, file)
 
-    _for_each(_largest_first(artifact), verify, jobs)
+    _for_each_file(artifact, verify, jobs, tally)
     if store.direct:
         check_table_of_contents(location, store.direct.folder(location) / DUMP_FOLDER)
         return artifact
@@ -109,7 +121,11 @@ def verify_artifact(
 
 @contextmanager
 def fetched_artifact(
-    store: ArtifactStore, location: Location, expected_sha256: str | None = None, jobs: int = 1
+    store: ArtifactStore,
+    location: Location,
+    expected_sha256: str | None = None,
+    jobs: int = 1,
+    tally: Tally | None = None,
 ) -> Iterator[tuple[Artifact, Path]]:
     """A checked artifact and the folder that pg_restore can read it from.
 
@@ -117,7 +133,7 @@ def fetched_artifact(
         As ``verify_artifact``.
     """
     if store.direct:
-        artifact = verify_artifact(store, location, expected_sha256, jobs)
+        artifact = verify_artifact(store, location, expected_sha256, jobs, tally)
         yield artifact, store.direct.folder(location) / DUMP_FOLDER
         return
     store.check()
@@ -128,7 +144,7 @@ def fetched_artifact(
         def fetch(file: FileEntry) -> None:
             store.fetch(location, file, folder)
 
-        _for_each(_largest_first(artifact), fetch, jobs)
+        _for_each_file(artifact, fetch, jobs, tally)
         check_table_of_contents(location, folder)
         yield artifact, folder
 
@@ -172,9 +188,19 @@ def _for_each(items: Iterable[Item], work: Callable[[Item], None], jobs: int) ->
             raise
 
 
-def _largest_first(artifact: Artifact) -> list[FileEntry]:
-    """So that none is left over in the end."""
-    return sorted(artifact.manifest.files, key=lambda file: file.size_bytes, reverse=True)
+def _for_each_file(
+    artifact: Artifact, work: Callable[[FileEntry], None], jobs: int, tally: Tally | None
+) -> None:
+    """Work on all files, the largest first so that none is left over in the end."""
+    tally = tally or files_tally()
+    files = sorted(artifact.manifest.files, key=lambda file: file.size_bytes, reverse=True)
+    tally.expect([file.size_bytes for file in files])
+
+    def counted(file: FileEntry) -> None:
+        work(file)
+        tally.add(file.size_bytes)
+
+    _for_each(files, counted, jobs)
 
 
 def _table_of_contents(artifact: Artifact) -> FileEntry:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection
+from ..units import plural
 from .fingerprint import (
     OpenSession,
     Work,
@@ -26,6 +27,7 @@ from .manifest import (
     SequenceState,
     TableEntry,
 )
+from .progress import Tally
 
 _NAMED_DIFFERENCES = 10
 
@@ -37,6 +39,7 @@ def compare_content(
     cancellation: Cancellation,
     failure: type[OperatorError],
     further: Sequence[Work] = (),
+    tally: Tally | None = None,
 ) -> None:
     """Read a database and refuse it if it is not what was dumped.
 
@@ -45,6 +48,7 @@ def compare_content(
         workers: sessions at the same time.
         failure: the error if it differs.
         further: what these sessions do besides, when they have nothing left to read.
+        tally: counts the tables that are read, and their rows.
 
     Raises:
         OperatorError: ``failure``; it names the first differences.
@@ -64,8 +68,10 @@ def compare_content(
     with canonical_session() as connection:
         relations = list_tables(connection)
         sequences = read_sequences(connection, list_sequences(connection))
+    if tally:
+        tally.expect([table.rows for table in manifest.tables])
     tables = fingerprint_tables(
-        canonical_session, relations, workers, cancellation, [read_large, *further]
+        canonical_session, relations, workers, cancellation, [read_large, *further], tally
     )
     differences = table_differences(manifest.tables, tables)
     differences += sequence_differences(manifest.sequences, sequences)
@@ -73,6 +79,11 @@ def compare_content(
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
     if differences:
         raise failure(_describe(differences))
+
+
+def tables_tally() -> Tally:
+    """What counts the tables that are compared."""
+    return Tally("tables", lambda rows: plural(rows, "row"))
 
 
 def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry]) -> list[str]:

@@ -22,6 +22,7 @@ from ..postgres.programs import (
 )
 from ..store.filesystem import store_errors
 from ..store.location import Location
+from ..units import format_size
 from . import manifest as manifests
 from .artifact import Artifact, load_artifact
 from .artifact_store import ArtifactStore, Sender, describe_file
@@ -39,7 +40,7 @@ from .manifest import (
     Source,
     TableEntry,
 )
-from .progress import Progress, now_text
+from .progress import Progress, Tally, now_text
 from .selection import DumpedContent, Selection, choose_content
 from .snapshot import SHARED_LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
 
@@ -182,10 +183,9 @@ def _dump(
         sequences = list_sequences(snapshot.connection)
         before = read_sequences(snapshot.connection, sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
-        with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables"):
-            tables, large_objects, files = _dump_and_fingerprint(
-                request, folder, snapshot, content, versions[1]
-            )
+        tables, large_objects, files = _dump_and_fingerprint(
+            request, folder, snapshot, content, versions[1], progress
+        )
         after = read_sequences(snapshot.connection, sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
     return _Content(source, tables, entries, large_objects, files)
@@ -203,15 +203,19 @@ def _dump_and_fingerprint(
     snapshot: Snapshot,
     content: DumpedContent,
     client: Version,
+    progress: Progress,
 ) -> tuple[list[TableEntry], LargeObjects, list[FileEntry]]:
     """Do both, and send the dump's files meanwhile where they cannot be written in their place."""
     cancellation = Cancellation()
     tables: list[TableEntry] = []
     large_objects: list[LargeObjects] = []
+    tally = Tally("tables", str)
 
     def read_tables() -> None:
         tables.extend(
-            fingerprint_tables(snapshot.session, content.tables, FINGERPRINT_WORKERS, cancellation)
+            fingerprint_tables(
+                snapshot.session, content.tables, FINGERPRINT_WORKERS, cancellation, tally=tally
+            )
         )
 
     def read_large() -> None:
@@ -228,7 +232,17 @@ def _dump_and_fingerprint(
     dump: list[Callable[[], None]] = [write]
     if not request.store.direct:
         dump = [lambda: sender.dump(write), lambda: sender.send(cancellation)]
-    run_together(cancellation, [*dump, read_tables, read_large])
+
+    def figures() -> str:
+        sent = sum(entry.size_bytes for entry in sender.entries)
+        written = sent + sum(path.stat().st_size for path in folder.iterdir())
+        return (
+            f"{tally.count} of {len(content.tables)} tables fingerprinted,"
+            f" {format_size(written)} dumped"
+        )
+
+    with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables", figures):
+        run_together(cancellation, [*dump, read_tables, read_large])
     return tables, large_objects[0], sender.entries
 
 

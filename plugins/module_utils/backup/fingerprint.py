@@ -33,6 +33,7 @@ from .manifest import (
     SequenceState,
     TableEntry,
 )
+from .progress import Tally
 
 OpenSession = Callable[[], AbstractContextManager[Connection]]
 Work = Callable[[Connection], None]
@@ -223,6 +224,7 @@ def fingerprint_tables(
     workers: int,
     cancellation: Cancellation,
     further: Sequence[Work] = (),
+    tally: Tally | None = None,
 ) -> list[TableEntry]:
     """Count and fingerprint tables.
 
@@ -231,6 +233,7 @@ def fingerprint_tables(
         workers: how many tables are read at the same time.
         cancellation: ends running queries if something else has failed.
         further: what workers do when no table is left to begin with.
+        tally: counts the tables that are done, and their rows.
 
     Returns:
         One entry per table, ordered by schema and name.
@@ -238,7 +241,13 @@ def fingerprint_tables(
     entries: list[TableEntry] = []
 
     def reading(table: Relation) -> Work:
-        return lambda connection: entries.append(_fingerprint_table(connection, table))
+        def read(connection: Connection) -> None:
+            entry = _fingerprint_table(connection, table)
+            entries.append(entry)
+            if tally:
+                tally.add(entry.rows)
+
+        return read
 
     waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
     for work in (*map(reading, tables), *further):

@@ -29,12 +29,13 @@ from ..postgres.databases import create_database, plain_properties
 from ..postgres.errors import classify_text, database_errors
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
 from ..store.location import Location
-from .artifact import Artifact, fetched_artifact
+from .artifact import Artifact, fetched_artifact, files_tally
 from .artifact_store import ArtifactStore
-from .compare import compare_content
+from .compare import compare_content, tables_tally
 from .load import check_extensions, check_versions
 from .load_rows import load_rows
-from .progress import Progress, now_text
+from .loaded import Loaded
+from .progress import Progress, Tally, now_text
 
 # Not the source's name, which may be one that a new server has already.
 _DATABASE = "proof"
@@ -84,10 +85,11 @@ def prove_artifact(request: ProofRequest, progress: Progress | None = None) -> d
         raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
     started = now_text()
     with ExitStack() as stack:
-        with progress.step(f"Checking every file of backup {request.location}"):
+        tally = files_tally()
+        with progress.step(f"Checking every file of backup {request.location}", tally.text):
             artifact, dump = stack.enter_context(
                 fetched_artifact(
-                    request.store, request.location, request.expected_sha256, request.jobs
+                    request.store, request.location, request.expected_sha256, request.jobs, tally
                 )
             )
         with progress.step("Starting a scratch server"), _explained(request, None):
@@ -129,7 +131,7 @@ def _restore_and_compare(
         _create_roles(artifact, connection)
         source = artifact.manifest.source
         create_database(connection, _DATABASE, source.locale, plain_properties(source.owner))
-    with progress.step("Restoring into it"):
+    with progress.step("Restoring into it", Loaded(database, artifact.manifest).text):
         # The rows are what is proven, not which disk they were on.
         artifact = load_rows(
             database,
@@ -140,8 +142,9 @@ def _restore_and_compare(
             None,
             ("--no-tablespaces",),
         )
-    with progress.step("Comparing it with the manifest"):
-        _compare(database, artifact, request.jobs)
+    tally = tables_tally()
+    with progress.step("Comparing it with the manifest", tally.text):
+        _compare(database, artifact, request.jobs, tally)
 
 
 def _create_roles(artifact: Artifact, connection: Connection) -> None:
@@ -151,13 +154,15 @@ def _create_roles(artifact: Artifact, connection: Connection) -> None:
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
 
 
-def _compare(database: ConnectionParameters, artifact: Artifact, jobs: int) -> None:
+def _compare(database: ConnectionParameters, artifact: Artifact, jobs: int, tally: Tally) -> None:
     @contextmanager
     def session() -> Iterator[Connection]:
         with connect(database) as connection:
             yield connection
 
-    compare_content(session, artifact.manifest, jobs, Cancellation(), VerificationFailed)
+    compare_content(
+        session, artifact.manifest, jobs, Cancellation(), VerificationFailed, tally=tally
+    )
 
 
 @contextmanager

@@ -39,9 +39,9 @@ from ..postgres.databases import (
 )
 from ..postgres.errors import database_errors
 from ..store.location import Location
-from .artifact import Artifact, fetched_artifact
+from .artifact import Artifact, fetched_artifact, files_tally
 from .artifact_store import ArtifactStore
-from .compare import compare_content
+from .compare import compare_content, tables_tally
 from .difference import summarize_difference
 from .fingerprint import fingerprint_tables
 from .history import (
@@ -53,9 +53,10 @@ from .history import (
 )
 from .load import check_extensions, check_roles, check_versions
 from .load_rows import load_rows
+from .loaded import Loaded
 from .manifest import Manifest, TableEntry
 from .previous import agreed_time, drop_expired_previous, previous_name
-from .progress import Progress, now_text
+from .progress import Progress, Tally, now_text
 from .selection import Selection
 from .snapshot import locked_snapshot
 from .standbys import end_standby_sessions
@@ -215,10 +216,11 @@ def check_restore(
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
     with ExitStack() as stack:
-        with progress.step(f"Checking every file of backup {request.location}"):
+        tally = files_tally()
+        with progress.step(f"Checking every file of backup {request.location}", tally.text):
             artifact, dump = stack.enter_context(
                 fetched_artifact(
-                    request.store, request.location, request.expected_sha256, request.jobs
+                    request.store, request.location, request.expected_sha256, request.jobs, tally
                 )
             )
         if not request.partial and (request.selection or artifact.manifest.is_partial):
@@ -246,17 +248,19 @@ def _restore(
         announce_scratch(connection, request.scratch, request.locked_database)
         drop_database(connection, request.scratch)
         create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
-    with progress.step("Restoring into it"):
+    scratch = replace(request.parameters, dbname=request.scratch)
+    with progress.step("Restoring into it", Loaded(scratch, artifact.manifest).text):
         artifact = load_rows(
-            replace(request.parameters, dbname=request.scratch),
+            scratch,
             dump,
             artifact,
             request.jobs,
             RestoreFailed,
             request.selection,
         )
-    with progress.step("Comparing it with the manifest"):
-        _compare(request, artifact)
+    tally = tables_tally()
+    with progress.step("Comparing it with the manifest", tally.text):
+        _compare(request, artifact, tally)
     if request.dry_run:
         return _end_dry_run(request, connection, artifact, started, progress)
     with progress.step(f'Replacing database "{request.database}"'):
@@ -359,7 +363,7 @@ def _properties_for(
     return live or plain_properties(artifact.manifest.source.owner)
 
 
-def _compare(request: RestoreRequest, artifact: Artifact) -> None:
+def _compare(request: RestoreRequest, artifact: Artifact, tally: Tally) -> None:
     """Compare the scratch database, and give the planner its statistics."""
 
     @contextmanager
@@ -370,7 +374,7 @@ def _compare(request: RestoreRequest, artifact: Artifact) -> None:
     with session() as connection:
         analyses = list_analyses(connection)
     compare_content(
-        session, artifact.manifest, request.jobs, Cancellation(), RestoreFailed, analyses
+        session, artifact.manifest, request.jobs, Cancellation(), RestoreFailed, analyses, tally
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .decision import Condition, Decision, plural
+from ..units import plural
+from .decision import Condition, Decision
 from .job import JobState, decide_unfinished, elapsed, result_fields
 
 CONDITION = "BackupReady"

@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .decision import (
-    SOON,
-    WAITING,
-    Condition,
-    Decision,
-    format_duration,
-    format_size,
-    parse_time,
-)
+from ..units import format_duration, format_size
+from .decision import SOON, WAITING, Condition, Decision, parse_time
 
 # Whoever ends wakes the next in the queue; this is for when that is lost.
 _WAITS = {"Queued": 30.0}
@@ -95,7 +88,9 @@ def decide_unfinished(
             conditions=[Condition(condition, "False", reason, message)],
             requeue_after=_WAITS.get(reason, WAITING) if blocked else SOON,
         )
-    reason, message = job.problem or (running_reason, f"{what} is being done by Job {job.name}")
+    told = f"; {job.progress}" if job.progress else ""
+    done_by = f"{what} is being done by Job {job.name}{told}"
+    reason, message = job.problem or (running_reason, done_by)
     return Decision(
         phase="InProgress",
         conditions=[Condition(condition, "False", reason, message)],

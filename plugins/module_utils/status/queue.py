@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..units import plural
 from .backup import CONDITION
-from .decision import plural
 
 REASON = "Queued"
 # Whose Database cannot be used takes nobody's turn, and neither does a Job that only a person can

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .decision import WAITING, Condition, Decision, plural
+from ..units import plural
+from .decision import WAITING, Condition, Decision
 from .job import JobState, decide_unfinished, result_fields
 
 CONDITION = "RestoreReady"

@@ -9,8 +9,6 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.decision 
     Condition,
     Decision,
     build_status,
-    format_duration,
-    format_size,
     merge_patch,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
@@ -64,8 +62,3 @@ def test_a_failure_is_a_warning() -> None:
     [transition] = find_transitions("Backup", {}, build_status(resource, decision, NOON))
     assert transition.warning
     assert transition.reason == "NoSpace"
-
-
-def test_durations_and_sizes_read_like_kubernetes() -> None:
-    assert [format_duration(s) for s in (0.4, 59, 60, 3725)] == ["0s", "59s", "1m0s", "1h2m5s"]
-    assert [format_size(s) for s in (0, 1023, 1536, 5 << 30)] == ["0", "1023", "1.5Ki", "5.0Gi"]

@@ -1,0 +1,40 @@
+"""How figures are written for people."""
+
+from __future__ import annotations
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration the way Kubernetes prints one: 45s, 2m5s, 1h2m5s.
+
+    >>> format_duration(125.4)
+    '2m5s'
+    """
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m{left}s"
+    return f"{minutes}m{left}s" if minutes else f"{left}s"
+
+
+def format_size(size: int) -> str:
+    """Return a number of bytes with a binary unit.
+
+    >>> format_size(1536)
+    '1.5Ki'
+    """
+    value = float(size)
+    for unit in ("", "Ki", "Mi", "Gi"):
+        if value < 1024:
+            return f"{value:.0f}{unit}" if not unit else f"{value:.1f}{unit}"
+        value /= 1024
+    return f"{value:.1f}Ti"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return the count with its noun.
+
+    >>> plural(1, "table"), plural(2, "table")
+    ('1 table', '2 tables')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
