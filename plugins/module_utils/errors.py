@@ -79,6 +79,10 @@ class ScheduleInvalid(OperatorError):
     """A cron expression that is not one, or never comes true."""
 
 
+class ScriptFailed(OperatorError):
+    """A script of SQL failed for a reason that has no name of its own."""
+
+
 class SecretMissing(OperatorError):
     """A file that a Secret should have provided is missing or unusable."""
 

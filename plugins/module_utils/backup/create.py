@@ -11,15 +11,10 @@ from typing import Any
 
 from ..errors import BackupFailed, InvalidInput, OperatorError
 from ..postgres.cancellation import Cancellation, run_together
-from ..postgres.connection import Connection, ConnectionParameters, connect, program_environment
+from ..postgres.connection import Connection, ConnectionParameters
 from ..postgres.databases import read_locale
 from ..postgres.errors import database_errors
-from ..postgres.programs import (
-    Version,
-    program_version,
-    require_client_not_older,
-    run_program,
-)
+from ..postgres.programs import Version
 from ..store.filesystem import store_errors
 from ..store.location import Location
 from ..units import format_size
@@ -27,6 +22,7 @@ from . import manifest as manifests
 from .artifact import Artifact, load_artifact
 from .artifact_store import ArtifactStore, Sender, describe_file
 from .compression import Compression
+from .dump import check_versions, run_pg_dump
 from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
@@ -42,7 +38,7 @@ from .manifest import (
 )
 from .progress import Progress, Tally, now_text
 from .selection import DumpedContent, Selection, choose_content
-from .snapshot import SHARED_LOCK_WAIT_SECONDS, Snapshot, locked_snapshot
+from .snapshot import Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
 """Sessions that fingerprint beside pg_dump's: it must not become much slower."""
@@ -148,19 +144,6 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     return BackupOutcome(load_artifact(request.store, request.location), adopted=False)
 
 
-def check_versions(parameters: ConnectionParameters) -> tuple[Version, Version]:
-    """The versions of server and pg_dump, if they fit together.
-
-    Raises:
-        ServerVersionUnsupported
-    """
-    with connect(parameters) as connection:
-        server = Version.from_number(connection.info.server_version)
-    client = program_version("pg_dump")
-    require_client_not_older("pg_dump", client, server)
-    return server, client
-
-
 @contextmanager
 def _new_artifact(request: BackupRequest) -> Iterator[None]:
     """Room for an artifact that is removed again if the block fails."""
@@ -226,7 +209,17 @@ def _dump_and_fingerprint(
             large_objects.append(read_large_objects(snapshot.connection))
 
     def write() -> None:
-        _run_pg_dump(request, folder, snapshot, content, client, cancellation)
+        run_pg_dump(
+            request.parameters,
+            folder,
+            request.jobs,
+            request.compression.option(client),
+            f"--snapshot={snapshot.name}",
+            # What is durable, and when, is the store's business.
+            "--no-sync",
+            *content.options,
+            cancellation=cancellation,
+        )
 
     sender = Sender(request.store, request.location, folder, request.jobs)
     dump: list[Callable[[], None]] = [write]
@@ -244,36 +237,6 @@ def _dump_and_fingerprint(
     with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables", figures):
         run_together(cancellation, [*dump, read_tables, read_large])
     return tables, large_objects[0], sender.entries
-
-
-def _run_pg_dump(
-    request: BackupRequest,
-    folder: Path,
-    snapshot: Snapshot,
-    content: DumpedContent,
-    client: Version,
-    cancellation: Cancellation,
-) -> None:
-    with program_environment(request.parameters) as environment:
-        run_program(
-            [
-                "pg_dump",
-                "--format=directory",
-                f"--jobs={request.jobs}",
-                f"--snapshot={snapshot.name}",
-                f"--file={folder}",
-                f"--compress={request.compression.option(client)}",
-                f"--lock-wait-timeout={SHARED_LOCK_WAIT_SECONDS}s",
-                # What is durable, and when, is the store's business.
-                "--no-sync",
-                "--no-password",
-                *content.options,
-                f"--dbname={request.parameters.conninfo()}",
-            ],
-            environment,
-            BackupFailed,
-            cancellation,
-        )
 
 
 def _read_source(

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import IncompatibleVersion, OperatorError, RestoreFailed
-from ..postgres.connection import Connection, ConnectionParameters, program_environment
-from ..postgres.databases import knows_encoding
+from ..errors import IncompatibleVersion, InvalidInput, OperatorError, RestoreFailed
+from ..postgres.connection import (
+    Connection,
+    ConnectionParameters,
+    connect,
+    program_environment,
+)
+from ..postgres.databases import is_empty, knows_encoding
+from ..postgres.errors import database_errors
 from ..postgres.programs import (
     Version,
     program_version,
@@ -17,6 +23,7 @@ from ..postgres.programs import (
     run_program,
 )
 from .artifact import Artifact
+from .artifact_store import TABLE_OF_CONTENTS
 
 # Not each of its many commits waits for the disk and for synchronous standbys. The swap's does, and
 # the write-ahead log is flushed in order: with the swap all that was restored before is durable.
@@ -110,3 +117,43 @@ def run_pg_restore(
             environment,
             failure,
         )
+
+
+def check_load(parameters: ConnectionParameters, folder: Path, jobs: int) -> None:
+    """Find out whether ``load_dump`` can do its work, without doing it.
+
+    Raises:
+        InvalidInput: jobs, the folder, or a database that is not empty; ServerVersionUnsupported;
+            what ``connect`` raises.
+    """
+    if jobs < 1:
+        raise InvalidInput(f"jobs is {jobs}: use 1 or more")
+    if not (folder / TABLE_OF_CONTENTS).is_file():
+        raise InvalidInput(f"{folder} is no dump in the directory format: it has no toc.dat")
+    client = program_version("pg_restore")
+    require_injection_fixes("pg_restore", client)
+    action = f'looking at database "{parameters.dbname}"'
+    with connect(parameters) as connection, database_errors(action, RestoreFailed):
+        server = Version.from_number(connection.info.server_version)
+        require_client_not_older("pg_restore", client, server)
+        if not is_empty(connection):
+            raise InvalidInput(
+                f'database "{parameters.dbname}" is not empty: make a new one, so that nothing of'
+                " both is mixed"
+            )
+
+
+def load_dump(parameters: ConnectionParameters, folder: Path, jobs: int) -> None:
+    """Load a dump in the directory format into a database that exists and is empty.
+
+    Raises:
+        OperatorError: as ``check_load``; RestoreFailed otherwise. What was loaded before is there
+            then.
+    """
+    check_load(parameters, folder, jobs)
+    try:
+        run_pg_restore(parameters, folder, jobs, RestoreFailed)
+    except OperatorError as error:
+        raise type(error)(
+            f'{error.message}; database "{parameters.dbname}" has a part of it: drop it'
+        ) from error

@@ -1,0 +1,130 @@
+"""pg_dump, as every dump of this project is made: in its directory format, and with patience."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BackupFailed, InvalidInput
+from ..postgres.cancellation import Cancellation
+from ..postgres.connection import ConnectionParameters, connect, program_environment
+from ..postgres.programs import (
+    Version,
+    program_version,
+    require_client_not_older,
+    run_program,
+)
+from ..store.filesystem import store_errors
+from .compression import Compression
+from .snapshot import SHARED_LOCK_WAIT_SECONDS
+
+
+@dataclass(frozen=True)
+class Dump:
+    """A dump in a folder.
+
+    Attributes:
+        size_bytes: of all its files.
+        server_version: of the server that it is from.
+    """
+
+    folder: Path
+    size_bytes: int
+    server_version: str
+
+
+def check_versions(parameters: ConnectionParameters) -> tuple[Version, Version]:
+    """The versions of server and pg_dump, if they fit together.
+
+    Raises:
+        ServerVersionUnsupported
+    """
+    with connect(parameters) as connection:
+        server = Version.from_number(connection.info.server_version)
+    client = program_version("pg_dump")
+    require_client_not_older("pg_dump", client, server)
+    return server, client
+
+
+def run_pg_dump(
+    parameters: ConnectionParameters,
+    folder: Path,
+    jobs: int,
+    compress: str,
+    *options: str,
+    cancellation: Cancellation | None = None,
+) -> None:
+    """Dump a database into a folder that is empty or does not exist.
+
+    Args:
+        jobs: processes that pg_dump works with.
+        compress: the value of its option of that name.
+        options: further ones.
+        cancellation: by which another thread can end it.
+
+    Raises:
+        OperatorError: BackupFailed unless the reason is recognised.
+    """
+    with program_environment(parameters) as environment:
+        run_program(
+            [
+                "pg_dump",
+                "--format=directory",
+                f"--jobs={jobs}",
+                f"--file={folder}",
+                f"--compress={compress}",
+                f"--lock-wait-timeout={SHARED_LOCK_WAIT_SECONDS}s",
+                "--no-password",
+                *options,
+                f"--dbname={parameters.conninfo()}",
+            ],
+            environment,
+            BackupFailed,
+            cancellation,
+        )
+
+
+def check_dump(
+    parameters: ConnectionParameters, folder: Path, jobs: int, compression: Compression
+) -> tuple[Version, str]:
+    """Find out whether ``dump_database`` can do its work, without doing it.
+
+    Returns:
+        The server's version and the value of pg_dump's option ``--compress``.
+
+    Raises:
+        InvalidInput: jobs or the folder; ServerVersionUnsupported; what ``connect`` raises.
+    """
+    if jobs < 1:
+        raise InvalidInput(f"jobs is {jobs}: use 1 or more")
+    if folder.exists():
+        raise InvalidInput(f"{folder} is there already: remove it, or name another folder")
+    if not folder.parent.is_dir():
+        raise InvalidInput(f"{folder.parent} is no folder: make it first")
+    server, client = check_versions(parameters)
+    return server, compression.option(client)
+
+
+def dump_database(
+    parameters: ConnectionParameters, folder: Path, jobs: int, compression: Compression
+) -> Dump:
+    """Dump a database into a new folder, which is there only once the dump is whole.
+
+    What a killed run has left beside it is replaced.
+
+    Raises:
+        OperatorError: as ``check_dump`` and ``run_pg_dump``.
+    """
+    server, compress = check_dump(parameters, folder, jobs, compression)
+    partial = folder.with_name(f"{folder.name}.partial")
+    with store_errors(f"writing {folder}"):
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            run_pg_dump(parameters, partial, jobs, compress)
+            size = sum(path.stat().st_size for path in partial.iterdir())
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return Dump(folder, size, str(server))

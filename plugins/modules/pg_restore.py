@@ -1,0 +1,80 @@
+"""Load a dump into an empty database with pg_restore."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: pg_restore
+short_description: Load a dump into an empty database with pg_restore
+description:
+  - Loads a dump in pg_dump's directory format into a database that exists and has nothing in it.
+  - It ends at the first error. What takes a live database's place, compared, is M(postgres.operator.artifact_restore).
+requirements:
+  - psycopg
+  - pg_restore on PATH, not older than the server and with the fixes of CVE-2025-8714 and CVE-2025-8715
+extends_documentation_fragment:
+  - postgres.operator.backup.connection
+options:
+  database:
+    description: Name of the database in PostgreSQL.
+    type: str
+    required: true
+  folder:
+    description: The folder with the dump.
+    type: path
+    required: true
+  jobs:
+    description: Processes that pg_restore works with.
+    type: int
+    default: 1
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+- name: The dump is loaded into the new server
+  postgres.operator.pg_restore:
+    host: new.example.com
+    user: postgres
+    password_file: /root/postgres-password
+    database: app
+    folder: /srv/dumps/app-before-the-upgrade
+    jobs: 4
+"""
+
+RETURN = r"""
+{}
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.backup.load import (
+    check_load,
+    load_dump,
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **options.CONNECTION_OPTIONS,
+    "database": {"type": "str", "required": True},
+    "folder": {"type": "path", "required": True},
+    "jobs": {"type": "int", "default": 1},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Load; in check mode only find out whether that could be done."""
+    parameters = options.connection_parameters(params, params["database"])
+    work = check_load if check_mode else load_dump
+    work(parameters, Path(params["folder"]), params["jobs"])
+    return {"changed": True}
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
