@@ -19,7 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
-from ansible_collections.postgres.operator.plugins.module_utils.backup.progress import Progress
+from ansible_collections.postgres.operator.plugins.module_utils.backup.progress import (
+    Figures,
+    Progress,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
     restore_artifact,
 )
@@ -36,7 +39,7 @@ class Deadly(Progress):
     when: str
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str, figures: Figures | None = None) -> Iterator[None]:
         if name.startswith(self.point):
             if self.when == "begin":
                 die()

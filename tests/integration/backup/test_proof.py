@@ -23,7 +23,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup import pr
 from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
     verify_artifact,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.backup.progress import Progress
+from ansible_collections.postgres.operator.plugins.module_utils.backup.progress import (
+    Figures,
+    Progress,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import (
     ProofRequest,
     prove_artifact,
@@ -122,7 +125,7 @@ def test_extensions_that_must_be_loaded_are(bench, prove, scratch) -> None:
 
     class Looking(Progress):
         @contextmanager
-        def step(self, name: str) -> Iterator[None]:
+        def step(self, name: str, figures: Figures | None = None) -> Iterator[None]:
             yield
             if name == "Restoring into it":
                 [process] = scratch_processes(scratch)
@@ -235,7 +238,7 @@ class Killing(Progress):
         self.find = find
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str, figures: Figures | None = None) -> Iterator[None]:
         killer = threading.Thread(target=self.kill)
         if name == "Restoring into it":
             killer.start()
