@@ -39,7 +39,7 @@ def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     Args:
         runs: oldest first.
     """
-    completed = [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
+    completed = _completed(runs)
     verified = [run for run in completed if run["status"].get("verified")]
     chosen = verified or completed
     return chosen[-1] if chosen else None
@@ -53,8 +53,12 @@ def find_newer(
     Args:
         runs: oldest first.
     """
-    completed = [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
+    completed = _completed(runs)
     return completed[-1] if completed and completed[-1] is not chosen else None
+
+
+def _completed(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
 
 
 def find_backup_block(name: str, backup: Mapping[str, Any] | None) -> tuple[str, str] | None:
