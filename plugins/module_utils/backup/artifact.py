@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from ..units import format_size
 from . import manifest as manifests
 from .artifact_store import TABLE_OF_CONTENTS, ArtifactStore
 from .manifest import DUMP_FOLDER, FileEntry, Manifest
-from .progress import Tally
+from .progress import Progress, Tally
 
 Item = TypeVar("Item")
 
@@ -147,6 +147,24 @@ def fetched_artifact(
         _for_each_file(artifact, fetch, jobs, tally)
         check_table_of_contents(location, folder)
         yield artifact, folder
+
+
+@contextmanager
+def checked_artifact(
+    store: ArtifactStore,
+    location: Location,
+    expected_sha256: str | None,
+    jobs: int,
+    progress: Progress,
+) -> Iterator[tuple[Artifact, Path]]:
+    """As ``fetched_artifact``, as a step of a run that tells how far it is."""
+    tally = files_tally()
+    with ExitStack() as stack:
+        with progress.step(f"Checking every file of backup {location}", tally.text):
+            fetched = stack.enter_context(
+                fetched_artifact(store, location, expected_sha256, jobs, tally)
+            )
+        yield fetched
 
 
 def copy_artifact(files: Store, location: Location, target: FilesystemStore, jobs: int = 1) -> None:

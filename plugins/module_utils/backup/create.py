@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import BackupFailed, InvalidInput, OperatorError
+from ..errors import BackupFailed, OperatorError
 from ..postgres.cancellation import Cancellation, run_together
 from ..postgres.connection import Connection, ConnectionParameters
 from ..postgres.databases import read_locale
 from ..postgres.errors import database_errors
-from ..postgres.programs import Version
+from ..postgres.programs import Version, require_jobs
 from ..store.filesystem import store_errors
 from ..store.location import Location
 from ..units import format_size
@@ -22,7 +22,7 @@ from . import manifest as manifests
 from .artifact import Artifact, load_artifact
 from .artifact_store import ArtifactStore, Sender, describe_file
 from .compression import Compression
-from .dump import check_versions, run_pg_dump
+from .dump import check_versions, dump_bytes, run_pg_dump
 from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
@@ -124,8 +124,7 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
             an artifact, but its manifest is damaged.
     """
     progress = progress or Progress()
-    if request.jobs < 1:
-        raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
+    require_jobs(request.jobs)
     request.store.check()
     if request.store.files.is_finished(request.location):
         return BackupOutcome(load_artifact(request.store, request.location), adopted=True)
@@ -228,10 +227,9 @@ def _dump_and_fingerprint(
 
     def figures() -> str:
         sent = sum(entry.size_bytes for entry in sender.entries)
-        written = sent + sum(path.stat().st_size for path in folder.iterdir())
         return (
             f"{tally.count} of {len(content.tables)} tables fingerprinted,"
-            f" {format_size(written)} dumped"
+            f" {format_size(sent + dump_bytes(folder))} dumped"
         )
 
     with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables", figures):

@@ -13,6 +13,7 @@ from ..postgres.programs import (
     Version,
     program_version,
     require_client_not_older,
+    require_jobs,
     run_program,
 )
 from ..store.filesystem import store_errors
@@ -85,6 +86,11 @@ def run_pg_dump(
         )
 
 
+def dump_bytes(folder: Path) -> int:
+    """The size of all files that a dump has so far."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
 def check_dump(
     parameters: ConnectionParameters, folder: Path, jobs: int, compression: Compression
 ) -> tuple[Version, str]:
@@ -96,8 +102,7 @@ def check_dump(
     Raises:
         InvalidInput: jobs or the folder; ServerVersionUnsupported; what ``connect`` raises.
     """
-    if jobs < 1:
-        raise InvalidInput(f"jobs is {jobs}: use 1 or more")
+    require_jobs(jobs)
     if folder.exists():
         raise InvalidInput(f"{folder} is there already: remove it, or name another folder")
     if not folder.parent.is_dir():
@@ -122,7 +127,7 @@ def dump_database(
         shutil.rmtree(partial, ignore_errors=True)
         try:
             run_pg_dump(parameters, partial, jobs, compress)
-            size = sum(path.stat().st_size for path in partial.iterdir())
+            size = dump_bytes(partial)
             partial.rename(folder)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)

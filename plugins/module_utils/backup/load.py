@@ -19,6 +19,7 @@ from ..postgres.programs import (
     program_version,
     require_client_not_older,
     require_injection_fixes,
+    require_jobs,
     require_not_newer,
     run_program,
 )
@@ -126,8 +127,7 @@ def check_load(parameters: ConnectionParameters, folder: Path, jobs: int) -> Non
         InvalidInput: jobs, the folder, or a database that is not empty; ServerVersionUnsupported;
             what ``connect`` raises.
     """
-    if jobs < 1:
-        raise InvalidInput(f"jobs is {jobs}: use 1 or more")
+    require_jobs(jobs)
     if not (folder / TABLE_OF_CONTENTS).is_file():
         raise InvalidInput(f"{folder} is no dump in the directory format: it has no toc.dat")
     client = program_version("pg_restore")

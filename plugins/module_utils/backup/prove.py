@@ -17,7 +17,6 @@ from ..errors import (
     AuthFailed,
     DatabaseNotFound,
     DatabaseNotReady,
-    InvalidInput,
     NoSpace,
     OperatorError,
     Timeout,
@@ -27,9 +26,10 @@ from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.databases import create_database, plain_properties
 from ..postgres.errors import classify_text, database_errors
+from ..postgres.programs import require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
 from ..store.location import Location
-from .artifact import Artifact, fetched_artifact, files_tally
+from .artifact import Artifact, checked_artifact
 from .artifact_store import ArtifactStore
 from .compare import compare_content, tables_tally
 from .load import check_extensions, check_versions
@@ -81,17 +81,14 @@ def prove_artifact(request: ProofRequest, progress: Progress | None = None) -> d
         VerificationFailed: it does not restore, or not to what was backed up.
     """
     progress = progress or Progress()
-    if request.jobs < 1:
-        raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
+    require_jobs(request.jobs)
     started = now_text()
     with ExitStack() as stack:
-        tally = files_tally()
-        with progress.step(f"Checking every file of backup {request.location}", tally.text):
-            artifact, dump = stack.enter_context(
-                fetched_artifact(
-                    request.store, request.location, request.expected_sha256, request.jobs, tally
-                )
+        artifact, dump = stack.enter_context(
+            checked_artifact(
+                request.store, request.location, request.expected_sha256, request.jobs, progress
             )
+        )
         with progress.step("Starting a scratch server"), _explained(request, None):
             settings = _settings(artifact, request.jobs)
             server = stack.enter_context(

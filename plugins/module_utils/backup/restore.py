@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -38,8 +38,9 @@ from ..postgres.databases import (
     read_properties,
 )
 from ..postgres.errors import database_errors
+from ..postgres.programs import require_jobs
 from ..store.location import Location
-from .artifact import Artifact, fetched_artifact, files_tally
+from .artifact import Artifact, checked_artifact
 from .artifact_store import ArtifactStore
 from .compare import compare_content, tables_tally
 from .difference import summarize_difference
@@ -184,8 +185,7 @@ def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) 
 def _check_request(request: RestoreRequest) -> None:
     if not _UID.fullmatch(request.uid):
         raise InvalidInput(f"{request.uid!r} is not the UID of a Restore")
-    if request.jobs < 1:
-        raise InvalidInput(f"jobs is {request.jobs}: use 1 or more")
+    require_jobs(request.jobs)
     if request.keep_previous < timedelta(0):
         raise InvalidInput("keep_previous is negative: use zero to keep nothing")
     if request.database in (*_UNTOUCHABLE, request.scratch):
@@ -215,14 +215,9 @@ def check_restore(
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
-    with ExitStack() as stack:
-        tally = files_tally()
-        with progress.step(f"Checking every file of backup {request.location}", tally.text):
-            artifact, dump = stack.enter_context(
-                fetched_artifact(
-                    request.store, request.location, request.expected_sha256, request.jobs, tally
-                )
-            )
+    with checked_artifact(
+        request.store, request.location, request.expected_sha256, request.jobs, progress
+    ) as (artifact, dump):
         if not request.partial and (request.selection or artifact.manifest.is_partial):
             raise InvalidInput(
                 f'a selection of rows does not replace database "{request.database}": restore it'

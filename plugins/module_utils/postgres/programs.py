@@ -13,7 +13,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import IncompatibleVersion, OperatorError, ServerVersionUnsupported
+from ..errors import (
+    IncompatibleVersion,
+    InvalidInput,
+    OperatorError,
+    ServerVersionUnsupported,
+)
 from .cancellation import Cancellation
 from .errors import classify_text, without_values
 
@@ -110,6 +115,16 @@ def require_injection_fixes(name: str, client: Version) -> None:
         raise ServerVersionUnsupported(
             f"{name} {client} lacks the fixes of CVE-2025-8714 and CVE-2025-8715: use {wanted}"
         )
+
+
+def require_jobs(jobs: int) -> None:
+    """Refuse a number of processes that no program works with.
+
+    Raises:
+        InvalidInput
+    """
+    if jobs < 1:
+        raise InvalidInput(f"jobs is {jobs}: use 1 or more")
 
 
 def require_not_newer(source: Version, server: Version) -> None:
