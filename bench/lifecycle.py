@@ -20,7 +20,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-KUBECTL = CHECKOUT / ".cluster" / "bin" / "kubectl"
+_OWN = CHECKOUT / ".cluster" / "bin" / "kubectl"
+KUBECTL = str(_OWN) if _OWN.exists() else "kubectl"
+
+
+def kubectl(*arguments: str, text: str | None = None) -> str:
+    """Run kubectl and return what it printed; it ends the program where it fails."""
+    command = [KUBECTL, *arguments]
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return done.stdout
 
 
 class Namespace:
@@ -31,12 +41,8 @@ class Namespace:
         self.kubectl("create", "namespace", self.name)
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
-        """Run kubectl and return what it printed; it ends the program where it fails."""
-        command = [str(KUBECTL) if KUBECTL.exists() else "kubectl", "-n", self.name, *arguments]
-        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-        return done.stdout
+        """Run kubectl in it and return what it printed."""
+        return kubectl("-n", self.name, *arguments, text=text)
 
     def apply(self, kind: str, name: str, spec: Mapping[str, object]) -> None:
         """Apply a resource of the operator."""

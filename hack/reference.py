@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,28 +39,49 @@ def resource_pages() -> Iterator[tuple[str, str]]:
             properties = schema["properties"][part]
             lines += ["", f"## {part}", "", one_line(properties["description"]), ""]
             lines += ["| field | type | meaning |", "|---|---|---|"]
-            lines += list(field_rows(properties, ""))
+            lines += list(field_rows(properties, "", part == "status"))
         lines += ["", "## What the API server refuses", ""]
         lines += [f"- {message}" for message in rule_messages(schema)]
         yield f"{names['singular']}.md", "\n".join(lines) + "\n"
 
 
-def field_rows(schema: dict[str, Any], prefix: str) -> Iterator[str]:
+def field_rows(schema: dict[str, Any], prefix: str, in_status: bool) -> Iterator[str]:
     """Yield a table row for each field, nested ones with their path."""
     required = schema.get("required", [])
     for name, field in schema.get("properties", {}).items():
         notes = [one_line(field.get("description", ""))]
-        if name in required and prefix.count(".") < 1:
+        # What is required in a status says nothing to its reader.
+        if name in required and not in_status:
             notes.append("Required.")
         if not isinstance(field.get("default", {}), dict):
-            notes.append(f"Default `{field['default']}`.")
+            notes.append(f"Default {value_text(field['default'])}.")
+        if limits := limits_text(field):
+            notes.append(limits)
         if "enum" in field and field["type"] == "string" and "phase" not in name:
             notes.append("One of " + ", ".join(f"`{value}`" for value in field["enum"]) + ".")
         text = " ".join(note for note in notes if note).replace("|", "\\|")
         yield f"| `{prefix}{name}` | {type_name(field)} | {text} |"
         nested = field.get("items", field)
         if name != "conditions":
-            yield from field_rows(nested, f"{prefix}{name}{'[]' if 'items' in field else ''}.")
+            inner = f"{prefix}{name}{'[]' if 'items' in field else ''}."
+            yield from field_rows(nested, inner, in_status)
+
+
+def limits_text(field: dict[str, Any]) -> str:
+    """Say how large or small a value may be, or how many of them there may be."""
+    if "minimum" in field and "maximum" in field:
+        return f"{field['minimum']} to {field['maximum']}."
+    if "minimum" in field:
+        return f"At least {field['minimum']}."
+    if "maxItems" in field or "minItems" in field:
+        fewest, most = field.get("minItems", 0), field.get("maxItems")
+        return f"At least {fewest}." if most is None else f"{fewest} to {most} of them."
+    return ""
+
+
+def value_text(value: Any) -> str:
+    """Write a default as one would write it in YAML."""
+    return f"`{json.dumps(value) if not isinstance(value, str) else value}`" if value != "" else "empty"
 
 
 def type_name(field: dict[str, Any]) -> str:
@@ -92,9 +115,15 @@ def module_page() -> tuple[str, str]:
         lines += ["", "| option | type | meaning |", "|---|---|---|"]
         lines += list(option_rows(all_options(documentation)))
         lines += ["", "```yaml", texts["EXAMPLES"].strip(), "```", ""]
-        lines += ["| returns | type | meaning |", "|---|---|---|"]
-        lines += list(option_rows(yaml.safe_load(texts["RETURN"]) or {}))
-    return "modules.md", "\n".join(lines) + "\n"
+        if returned := yaml.safe_load(texts["RETURN"]):
+            lines += ["| returns | type | meaning |", "|---|---|---|", *option_rows(returned)]
+    return "modules.md", marked_down("\n".join(lines)).rstrip() + "\n"
+
+
+def marked_down(text: str) -> str:
+    """Write Ansible's markup as Markdown."""
+    text = re.sub(r"\b[COV]\(([^)]*)\)", r"`\1`", text)
+    return re.sub(r"\bM\(postgres\.operator\.(\w+)\)", r"[\1](#\1)", text)
 
 
 def all_options(documentation: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +146,7 @@ def option_rows(options: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if option.get("required"):
             notes.append("Required.")
         if "default" in option:
-            notes.append(f"Default `{option['default']}`.")
+            notes.append(f"Default {value_text(option['default'])}.")
         text = " ".join(notes).replace("|", "\\|")
         yield f"| `{prefix}{name}` | {option.get('type', 'str')} | {text} |"
         yield from option_rows(option.get("suboptions") or {}, f"{prefix}{name}.")

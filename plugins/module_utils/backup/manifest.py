@@ -214,9 +214,10 @@ def _check_format_version(document: Any) -> None:
     if type(version) is not int:
         raise ChecksumMismatch("the manifest has no formatVersion: it is not a manifest")
     if version != FORMAT_VERSION:
+        reader = "with a newer operator" if version > FORMAT_VERSION else "with the operator that made it"
         raise IncompatibleVersion(
             f"the backup has format version {version}, this operator reads {FORMAT_VERSION}:"
-            " restore it with the operator that made it or a newer one"
+            f" restore it {reader}"
         )
 
 
