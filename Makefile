@@ -124,6 +124,10 @@ bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="
 bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --count 100"
 	$(ANSIBLE_ENV) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
 
+.PHONY: bench-go-operator
+bench-go-operator: venv ## A reconcile of an unchanged cluster beside CloudNativePG's, on the current cluster (ARGS="--cluster NAME")
+	$(BIN)/python bench/go_operator.py $(ARGS)
+
 .PHONY: bench-soak
 bench-soak: venv ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
 	$(ANSIBLE_ENV) $(BIN)/python bench/soak.py $(ARGS)

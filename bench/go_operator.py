@@ -1,4 +1,4 @@
-"""make bench-go-operator: a reconcile of an unchanged cluster, ours beside one of an operator in Go.
+"""make bench-go-operator: a reconcile of an unchanged cluster, beside one of an operator in Go.
 
 The other is CloudNativePG, built from its Go module (bench/go) and deployed from the manifest in
 it, in a namespace that is gone afterwards. Both operators have one healthy cluster of one instance

@@ -81,7 +81,9 @@ def limits_text(field: dict[str, Any]) -> str:
 
 def value_text(value: Any) -> str:
     """Write a default as one would write it in YAML."""
-    return f"`{json.dumps(value) if not isinstance(value, str) else value}`" if value != "" else "empty"
+    if value == "":
+        return "empty"
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def type_name(field: dict[str, Any]) -> str:

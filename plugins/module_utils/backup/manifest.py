@@ -214,10 +214,10 @@ def _check_format_version(document: Any) -> None:
     if type(version) is not int:
         raise ChecksumMismatch("the manifest has no formatVersion: it is not a manifest")
     if version != FORMAT_VERSION:
-        reader = "with a newer operator" if version > FORMAT_VERSION else "with the operator that made it"
+        reader = "a newer operator" if version > FORMAT_VERSION else "the operator that made it"
         raise IncompatibleVersion(
             f"the backup has format version {version}, this operator reads {FORMAT_VERSION}:"
-            f" restore it {reader}"
+            f" restore it with {reader}"
         )
 
 
