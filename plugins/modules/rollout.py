@@ -56,6 +56,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
     Cluster,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
+    remember_primary,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
     describe,
     look,
@@ -84,6 +87,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     metadata = params["resource"]["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
     members, leader = look(cluster, namespace, name)
+    if not check_mode:
+        _remember(cluster, params["resource"], members, leader)
     step = Step(Action.NOTHING)
     if params["allowed"]:
         revision = newest_revision(cluster.get("apps/v1", "StatefulSet", namespace, name))
@@ -100,6 +105,18 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "leader": leader,
         "instances": [describe(member) for member in members],
     }
+
+
+def _remember(
+    cluster: Cluster, database: dict[str, Any], members: list[Member], leader: str
+) -> None:
+    """Note who leads, also where the server cannot be asked: its volume is the one to start from."""
+    if not any(member.name == leader and member.leading for member in members):
+        return
+    metadata = database["metadata"]
+    internal = cluster.get("v1", "Secret", metadata["namespace"], f"{metadata['name']}-internal")
+    if internal is not None:
+        remember_primary(cluster, internal, leader)
 
 
 def _take(cluster: Cluster, database: dict[str, Any], step: Step, members: list[Member]) -> None:

@@ -30,15 +30,20 @@ def read_key(secret: Object, key: str) -> str:
     """Return a Secret's value as text.
 
     Raises:
-        SecretInvalid: the key is missing or empty.
+        SecretInvalid: the key is missing, empty, or not text.
     """
     encoded = (secret.get("data") or {}).get(key, "")
+    name = secret["metadata"]["name"]
     if not encoded:
-        name = secret["metadata"]["name"]
         raise SecretInvalid(
             f"Secret {name} has no key {key!r}; add it, or delete the Secret to have it made again"
         )
-    return base64.b64decode(encoded).decode()
+    try:
+        return base64.b64decode(encoded).decode()
+    except ValueError:
+        raise SecretInvalid(
+            f"key {key!r} of Secret {name} is not text in UTF-8; write one that is"
+        ) from None
 
 
 def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False) -> bool:
@@ -97,8 +102,9 @@ def ensure_internal(
             )
         return _create(cluster, database, name, internal_secret(), dry_run)
     read_key(found, "superuser-password")
-    read_key(found, "patroni.yml")
-    return _complete(cluster, database, found, {}, dry_run)
+    patroni = read_key(found, "patroni.yml")
+    missing = {} if "restapi:" in patroni else {"patroni.yml": patroni + _rest_api_password()}
+    return _complete(cluster, database, found, missing, dry_run)
 
 
 def remember_primary(cluster: Cluster, internal: Object, primary: str) -> bool:
@@ -128,7 +134,7 @@ def read_last_primary(cluster: Cluster, database: Object) -> str:
 
 
 def internal_secret() -> dict[str, str]:
-    """Make new passwords for superuser, replication and pg_rewind, and Patroni's file of them."""
+    """Make new passwords for superuser, replication, pg_rewind and REST API, and Patroni's file."""
     passwords = {
         role: secrets.token_urlsafe(_PASSWORD_BYTES)
         for role in ("superuser", "replication", "rewind")
@@ -143,8 +149,23 @@ def internal_secret() -> dict[str, str]:
         ]
     return {
         "superuser-password": passwords["superuser"],
-        "patroni.yml": "\n".join(lines) + "\n",
+        "patroni.yml": "\n".join(lines) + "\n" + _rest_api_password(),
     }
+
+
+def _rest_api_password() -> str:
+    """Make the password that Patroni asks for where its REST API is told to change something.
+
+    Where no NetworkPolicy is enforced anybody in the cluster reaches it, and whoever may change the
+    configuration may have the server run commands.
+    """
+    lines = [
+        "restapi:",
+        "  authentication:",
+        "    username: patroni",
+        f'    password: "{secrets.token_urlsafe(_PASSWORD_BYTES)}"',
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def service_binding(database: Object, username: str, password: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ..kubernetes.client import Cluster, Object
@@ -11,7 +12,12 @@ from .members import Member, parse_leader, parse_member
 def look(cluster: Cluster, namespace: str, name: str) -> tuple[list[Member], str]:
     """Return the instances by their number, and the leader's name, empty where there is none."""
     pods = cluster.list("v1", "Pod", namespace, f"app=database,database={name}")
-    members = sorted((parse_member(pod) for pod in pods), key=lambda member: member.ordinal)
+    # Somebody else's pod may have these labels.
+    own = re.compile(rf"{re.escape(name)}-\d+")
+    members = sorted(
+        (parse_member(pod) for pod in pods if own.fullmatch(pod["metadata"]["name"])),
+        key=lambda member: member.ordinal,
+    )
     return members, parse_leader(cluster.get("v1", "Endpoints", namespace, name))
 
 

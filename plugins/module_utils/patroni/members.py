@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from ..kubernetes.client import Object
 from ..kubernetes.pods import Problem, find_problem, is_ready
+from ..status.decision import parse_time
 
 LEADER_ANNOTATION = "leader"
 STATUS_ANNOTATION = "status"
 REVISION_LABEL = "controller-revision-hash"
+# Patroni reports within seconds of its start, whatever PostgreSQL does.
+_SILENCE = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ def parse_member(pod: Object) -> Member:
         state=str(report.get("replication_state") or report.get("state", "")),
         timeline=int(report.get("timeline") or 0),
         lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
-        problem=find_problem(pod) or _server_problem(metadata["name"], report),
+        problem=find_problem(pod)
+        or _server_problem(metadata["name"], report)
+        or _silence(pod, report),
     )
 
 
@@ -89,6 +95,23 @@ def _server_problem(name: str, report: Object) -> Problem | None:
         f"PostgreSQL of instance {name} does not start; see: kubectl logs {name} -c postgres",
         needs_user=False,
     )
+
+
+def _silence(pod: Object, report: Object) -> Problem | None:
+    """Return that Patroni runs and has never reported, as where it is given hardly any CPU."""
+    name = pod["metadata"]["name"]
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        running = container.get("state", {}).get("running")
+        if report or container["name"] != "postgres" or not running:
+            continue
+        if datetime.now(UTC) - parse_time(running["startedAt"]) > _SILENCE:
+            return Problem(
+                "PatroniNotReporting",
+                f"Patroni of instance {name} runs and reports nothing: look at its resources, and"
+                f" at: kubectl logs {name} -c postgres",
+                needs_user=False,
+            )
+    return None
 
 
 def _report(annotations: Object) -> Object:

@@ -137,3 +137,25 @@ def test_the_primary_is_remembered_with_the_passwords() -> None:
     assert not remember_primary(cluster, cluster.secrets["app-internal"], "app-1")
     assert not ensure_internal(cluster, database(), has_data=True)
     assert read_last_primary(cluster, database()) == "app-1"
+
+
+def test_a_value_that_is_no_text_is_refused() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    cluster.secrets["app-credentials"]["data"]["password"] = base64.b64encode(b"\xff\xfe").decode()
+    with pytest.raises(SecretInvalid, match="key 'password' of Secret app-credentials is not text"):
+        ensure_credentials(cluster, database())
+
+
+def test_patronis_rest_api_has_a_password_in_secrets_of_before_too() -> None:
+    cluster: Any = FakeCluster()
+    ensure_internal(cluster, database(), has_data=False)
+    made = yaml.safe_load(value(cluster, "app-internal", "patroni.yml"))
+    assert len(made["restapi"]["authentication"]["password"]) >= 32
+    data = cluster.secrets["app-internal"]["data"]
+    data["patroni.yml"] = encode("postgresql:\n  authentication: {}\n")
+    assert ensure_internal(cluster, database(), has_data=True)
+    completed = yaml.safe_load(value(cluster, "app-internal", "patroni.yml"))
+    assert len(completed["restapi"]["authentication"]["password"]) >= 32
+    assert completed["postgresql"] == {"authentication": {}}
+    assert not ensure_internal(cluster, database(), has_data=True)

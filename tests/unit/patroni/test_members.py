@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import look
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import (
     parse_leader,
     parse_member,
@@ -69,3 +71,41 @@ def test_a_server_that_patroni_cannot_start_is_a_problem() -> None:
     assert problem.reason == "PostgreSQLNotStarted"
     assert "kubectl logs my-app-2 -c postgres" in problem.message
     assert parse_member(pod('{"state": "starting", "role": "replica"}')).problem is None
+
+
+def running(minutes: int, report: str = "{}") -> dict[str, Any]:
+    started = datetime.now(UTC) - timedelta(minutes=minutes)
+    state = {"running": {"startedAt": started.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    found = pod(report)
+    found["status"] |= {
+        "conditions": [],
+        "containerStatuses": [{"name": "postgres", "state": state}],
+    }
+    return found
+
+
+def test_a_patroni_that_never_reports_is_a_problem_after_a_while() -> None:
+    problem = parse_member(running(5)).problem
+    assert problem is not None
+    assert problem.reason == "PatroniNotReporting"
+    assert parse_member(running(1)).problem is None
+    assert parse_member(running(600, json.dumps({"state": "creating replica"}))).problem is None
+
+
+class Pods:
+    """A cluster with these pods."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def list(self, *_: str) -> list[dict[str, Any]]:
+        return [pod(name=name) for name in self._names]
+
+    def get(self, *_: str) -> None:
+        return None
+
+
+def test_a_pod_that_only_has_the_labels_is_no_instance() -> None:
+    cluster: Any = Pods("my-app-10", "my-app-2", "debug", "my-app-tool", "other-0")
+    members, _ = look(cluster, "shop", "my-app")
+    assert [member.name for member in members] == ["my-app-2", "my-app-10"]
