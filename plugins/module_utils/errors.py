@@ -43,6 +43,10 @@ class ChecksumMismatch(OperatorError):
     """The artifact is not what its manifest says."""
 
 
+class DatabaseGone(OperatorError):
+    """The server had the Database's own database, and has it no more."""
+
+
 class DatabaseNotFound(OperatorError):
     """The server has no database of that name."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from ..postgres.connection import (
     Connection,
     ConnectionParameters,
     connect,
+    deadline,
 )
 from ..postgres.databases import is_empty
 from ..postgres.errors import database_errors
@@ -36,6 +37,11 @@ from ..postgres.observe import (
 from ..postgres.provision import (
     ensure_role_and_database,
 )
+
+# A reconcile holds one of the operator's few workers: a server that does not answer must not keep
+# it. Dropping a large database waits for a checkpoint.
+_LOOK_SECONDS = 30.0
+_DROP_SECONDS = 120.0
 
 
 def provision_and_look(
@@ -90,15 +96,19 @@ def _work(
         with connect(parameters) as connection:
             if not check_mode:
                 password = read_key(_secret(cluster, resource, "credentials"), "password")
-                provided = ensure_role_and_database(
-                    connection, spec["username"], password, spec["databaseName"]
-                )
-                dropped = [
-                    *drop_expired_previous(connection, agreed_time(connection), undropped),
-                    *drop_abandoned_scratch(connection, undropped),
-                ]
+                with _in_time(connection, "preparing the role and the database"):
+                    connection.execute("SET lock_timeout = '5s'")
+                    provided = ensure_role_and_database(
+                        connection, spec["username"], password, spec["databaseName"]
+                    )
+                with deadline(connection, _DROP_SECONDS, "dropping what restores have left"):
+                    dropped = [
+                        *drop_expired_previous(connection, agreed_time(connection), undropped),
+                        *drop_abandoned_scratch(connection, undropped),
+                    ]
                 changed = provided.changed or bool(dropped)
-            seen = inspect(connection, spec["databaseName"], spec["username"])
+            with _in_time(connection, "looking at the primary"):
+                seen = inspect(connection, spec["databaseName"], spec["username"])
             contents = ""
             if is_to_be_restored(resource) and seen.database_exists:
                 contents = _look_at_contents(
@@ -123,6 +133,10 @@ def _work(
     }
 
 
+def _in_time(connection: Connection, action: str) -> AbstractContextManager[None]:
+    return deadline(connection, _LOOK_SECONDS, action)
+
+
 def _look_at_contents(
     connection: Connection,
     parameters: ConnectionParameters,
@@ -137,7 +151,11 @@ def _look_at_contents(
     """
     if was_restored(connection, database, uid, locations):
         return "restored"
-    with connect(parameters, database) as inside, database_errors("looking", DatabaseNotReady):
+    with (
+        connect(parameters, database) as inside,
+        _in_time(inside, "looking at the contents"),
+        database_errors("looking", DatabaseNotReady),
+    ):
         return "empty" if is_empty(inside) else "other"
 
 

@@ -6,9 +6,11 @@ The password is never put into arguments, the environment or messages.
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo
 
-from ..errors import DatabaseNotReady, InvalidInput, SecretMissing
+from ..errors import DatabaseNotReady, InvalidInput, OperatorError, SecretMissing, Timeout
 from .errors import translate
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -147,6 +149,45 @@ def _apply_session_settings(connection: Connection) -> None:
         " JOIN pg_catalog.pg_settings USING (name)",
         [list(_SESSION_SETTINGS), list(_SESSION_SETTINGS.values())],
     )
+
+
+@contextmanager
+def deadline(connection: Connection, seconds: float, action: str) -> Iterator[None]:
+    """End the session where the block takes longer.
+
+    A statement_timeout is the server's: one whose disk stalls never comes to look at it, while its
+    kernel goes on acknowledging, so that no keepalive tells.
+
+    Args:
+        action: what is done in the block, such as "looking at the primary".
+
+    Raises:
+        Timeout: it took longer.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with (
+            suppress(OSError, psycopg.Error),
+            socket.socket(fileno=os.dup(connection.fileno())) as session,
+        ):
+            session.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (psycopg.Error, OperatorError) as error:
+        if not late.is_set():
+            raise
+        raise Timeout(
+            f"{action} took longer than {seconds:g} s: the server's disk may be stalled, or a lock"
+            " be held; see its log, and pg_stat_activity"
+        ) from error
+    finally:
+        timer.cancel()
 
 
 @contextmanager

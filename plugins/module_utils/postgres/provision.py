@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from ..errors import DatabaseNotReady
+from ..errors import DatabaseGone, DatabaseNotReady
 from . import scram
 from .connection import Connection
 from .errors import translate
@@ -18,6 +18,13 @@ _GRANT_LOGIN = sql.SQL("ALTER ROLE {role} LOGIN")
 _CREATE_DATABASE = sql.SQL(
     "CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8' {locale}"
 )
+# Beside what restores remember, in the maintenance database: one that is missing there was never
+# made, or somebody has dropped or renamed it.
+_KNOWN = """
+CREATE SCHEMA IF NOT EXISTS postgres_operator;
+REVOKE ALL ON SCHEMA postgres_operator FROM PUBLIC;
+CREATE TABLE IF NOT EXISTS postgres_operator.databases (name text PRIMARY KEY);
+"""
 _FIRST_MAJOR_WITH_BUILTIN_PROVIDER = 17
 _FIRST_MAJOR_WITH_PROVIDERS = 15
 
@@ -45,13 +52,17 @@ def ensure_role_and_database(
     """Make sure that a role can log in with ``password`` and that a database exists.
 
     A new database belongs to the role, is UTF8 and sorts by C.UTF-8, which depends on no C
-    library. The owner of an existing one is left alone. Neither the server's log nor its
-    statistics ever see the clear password: the verifier is made here.
+    library. The owner of an existing one is left alone. One that was there and is missing is not
+    made again, since an empty one would pass for it, in its backups too.
+
+    Neither the server's log nor its statistics ever see the clear password: the verifier is made
+    here.
 
     Args:
-        connection: an autocommit session of a superuser.
+        connection: an autocommit session of a superuser in the maintenance database.
 
     Raises:
+        DatabaseGone: somebody has dropped or renamed the database.
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
     """
     try:
@@ -92,11 +103,25 @@ def _make_verifier(connection: Connection, username: str, password: str) -> sql.
 
 
 def _ensure_database(connection: Connection, username: str, database: str) -> bool:
-    exists = connection.execute(
-        "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", [database]
+    found = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %s),"
+        " to_regclass('postgres_operator.databases') IS NOT NULL",
+        [database],
     ).fetchone()
+    assert found is not None
+    exists, has_table = found
+    known = bool(has_table) and _is_known(connection, database)
     if exists:
+        if not known:
+            _remember(connection, database)
         return False
+    if known:
+        name = sql.Identifier(database).as_string()
+        raise DatabaseGone(
+            f"database {name}, which this server had, is gone: make a Restore of a Backup, or give"
+            f" it back its name (ALTER DATABASE ... RENAME TO {name}), or begin with an empty one"
+            f" (CREATE DATABASE {name} OWNER {sql.Identifier(username).as_string()})"
+        )
     connection.execute(
         _CREATE_DATABASE.format(
             database=sql.Identifier(database),
@@ -104,7 +129,25 @@ def _ensure_database(connection: Connection, username: str, database: str) -> bo
             locale=_portable_locale(connection.info.server_version // 10000),
         )
     )
+    _remember(connection, database)
     return True
+
+
+def _is_known(connection: Connection, database: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM postgres_operator.databases WHERE name = %s", [database]
+    ).fetchone()
+    return row is not None
+
+
+def _remember(connection: Connection, database: str) -> None:
+    """Write down that there is a database of this name."""
+    with connection.transaction():
+        connection.execute(_KNOWN)
+        connection.execute(
+            "INSERT INTO postgres_operator.databases (name) VALUES (%s) ON CONFLICT DO NOTHING",
+            [database],
+        )
 
 
 def _portable_locale(major: int) -> sql.SQL:

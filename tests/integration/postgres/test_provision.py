@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 
 import psycopg
@@ -10,6 +11,10 @@ from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
     connect,
+    deadline,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.errors import (
+    database_errors,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import inspect
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.provision import (
@@ -31,10 +36,12 @@ def superuser(postgres_server):
     )
     with connect(parameters) as connection:
         yield connection
+    with connect(parameters) as connection:
         connection.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE))
         )
         connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(ROLE)))
+        connection.execute("DROP SCHEMA IF EXISTS postgres_operator CASCADE")
 
 
 def can_log_in(server, password: str) -> bool:
@@ -102,3 +109,34 @@ def test_looking_at_a_primary(superuser) -> None:
 def test_an_error_names_what_was_prepared(superuser) -> None:
     with pytest.raises(errors.OperatorError, match='role "pg_reserved"'):
         ensure_role_and_database(superuser, "pg_reserved", "secret", DATABASE)
+
+
+def test_a_database_that_was_there_is_not_made_again(superuser) -> None:
+    ensure_role_and_database(superuser, ROLE, "secret", DATABASE)
+    superuser.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(DATABASE)))
+    for _ in range(2):
+        with pytest.raises(errors.DatabaseGone, match="make a Restore of a Backup"):
+            ensure_role_and_database(superuser, ROLE, "secret", DATABASE)
+    assert not inspect(superuser, DATABASE, ROLE).database_exists
+    # What the message says: somebody makes it himself.
+    superuser.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    assert not ensure_role_and_database(superuser, ROLE, "secret", DATABASE).changed
+
+
+def test_a_database_of_before_is_remembered(superuser) -> None:
+    superuser.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    ensure_role_and_database(superuser, ROLE, "secret", DATABASE)
+    superuser.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(DATABASE)))
+    with pytest.raises(errors.DatabaseGone):
+        ensure_role_and_database(superuser, ROLE, "secret", DATABASE)
+
+
+def test_a_server_that_does_not_answer_is_given_up(superuser) -> None:
+    begun = time.monotonic()
+    with (
+        pytest.raises(errors.Timeout, match=r"waiting took longer than 0\.5 s"),
+        database_errors("waiting", errors.DatabaseNotReady),
+        deadline(superuser, 0.5, "waiting"),
+    ):
+        superuser.execute("SELECT pg_sleep(60)")
+    assert time.monotonic() - begun < 10
