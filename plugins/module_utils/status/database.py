@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..errors import DatabaseGone
 from .decision import SOON, VERIFYING, WAITING, Condition, Decision
 
+DATABASE_GONE = DatabaseGone.__name__
 # A standby further behind than this is not yet a copy to rely on.
 MAX_LAG_BYTES = 16 * 1024 * 1024
 
@@ -80,26 +82,42 @@ class Observation:
 
 def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     """Decide phase, conditions and the other fields of the status."""
-    decision = _decide(observation, _fields(resource, observation))
+    serving = _serves(observation.server) and not _is_awaited(resource, observation)
+    decision = _decide(observation, _fields(resource, observation, serving), serving)
     updating = resource.get("status", {}).get("phase") == "Updating"
     if updating and decision.phase in {"Provisioning", "Configuring", "Deploying"}:
         return replace(decision, phase="Updating")
     return decision
 
 
-def _decide(observation: Observation, fields: dict[str, Any]) -> Decision:
+def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
+    """Tell whether the contents that the Database is made from are not known to be there.
+
+    Whatever else is under way, nobody shall write into a database that is about to be replaced.
+    """
+    restored = observation.restored_from or resource.get("status", {}).get("restoredFrom")
+    return "backupRef" in resource["spec"] and not restored
+
+
+def _serves(server: Server | None) -> bool:
+    return bool(server and server.writable and server.database_exists)
+
+
+def _decide(observation: Observation, fields: dict[str, Any], serving: bool) -> Decision:
     if observation.refused:
-        return _refused(observation, fields)
+        return _refused(observation.refused, fields, serving)
     ready_count = sum(instance.ready for instance in observation.instances)
     problem = _worst_problem(observation)
 
     if observation.server is None:
         return _before_primary(observation, fields, problem)
+    if observation.server.problem and observation.server.problem[0] == DATABASE_GONE:
+        return _failed(fields, *observation.server.problem)
     if observation.server.problem:
         phase = "Deploying" if fields["version"] else "Configuring"
         return _waiting(phase, fields, *observation.server.problem)
     if observation.rollout:
-        return _rolling(observation, fields, problem)
+        return _rolling(observation, fields, problem, serving)
     if ready_count < observation.replicas or len(observation.instances) != observation.replicas:
         message = f"not all replicas ready: {ready_count}/{observation.replicas}"
         if problem:
@@ -114,7 +132,7 @@ def _decide(observation: Observation, fields: dict[str, Any]) -> Decision:
     return _verify(observation, fields)
 
 
-def _fields(resource: Mapping[str, Any], observation: Observation) -> dict[str, Any]:
+def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool) -> dict[str, Any]:
     name = resource["metadata"]["name"]
     namespace = resource["metadata"]["namespace"]
     server = observation.server or Server()
@@ -123,6 +141,7 @@ def _fields(resource: Mapping[str, Any], observation: Observation) -> dict[str, 
     old = resource.get("status", {})
     return {
         "ready": False,
+        "writable": serving,
         "endpoint": f"{name}.{namespace}.svc.cluster.local:5432",
         "readOnlyEndpoint": f"{name}-ro.{namespace}.svc.cluster.local:5432",
         "secretName": f"{name}-credentials",
@@ -165,15 +184,22 @@ def _conditions(
     )
 
 
-def _refused(observation: Observation, fields: dict[str, Any]) -> Decision:
+def _refused(refused: tuple[str, str], fields: dict[str, Any], serving: bool) -> Decision:
     """Say why nothing is changed; a Database that serves goes on serving."""
-    assert observation.refused is not None
-    reason, message = observation.refused
-    serving = bool(observation.server and observation.server.writable)
     fields["ready"] = serving
     return Decision(
         phase="Failed",
-        conditions=_conditions(serving, reason, message, progressing=False),
+        conditions=_conditions(serving, *refused, progressing=False),
+        fields=fields,
+        requeue_after=WAITING,
+    )
+
+
+def _failed(fields: dict[str, Any], reason: str, message: str) -> Decision:
+    """Say what only a person can mend."""
+    return Decision(
+        phase="Failed",
+        conditions=_conditions(False, reason, message, progressing=False),
         fields=fields,
         requeue_after=WAITING,
     )
@@ -219,21 +245,18 @@ def _before_primary(
 
 
 def _rolling(
-    observation: Observation, fields: dict[str, Any], problem: Instance | None
+    observation: Observation, fields: dict[str, Any], problem: Instance | None, serving: bool
 ) -> Decision:
     """A rolling update is under way; the primary takes writes meanwhile."""
-    assert observation.server is not None
     stopped = problem.problem if problem and problem.needs_user else None
     message = observation.rollout
     if stopped:
         message = f"the update has stopped and the other instances go on serving: {stopped[1]}"
     reason = stopped[0] if stopped else "RollingUpdate"
-    fields["ready"] = observation.server.writable
+    fields["ready"] = serving
     return Decision(
         phase="Updating",
-        conditions=_conditions(
-            observation.server.writable, reason, message, progressing=not stopped
-        ),
+        conditions=_conditions(serving, reason, message, progressing=not stopped),
         fields=fields,
         requeue_after=VERIFYING if stopped else SOON,
         log=(f"Rolling update: {message}",),
@@ -257,12 +280,7 @@ def _verify(observation: Observation, fields: dict[str, Any]) -> Decision:
         )
     log.append(f"Database accessibility check passed: {fields['endpoint']}")
     if observation.unrestorable:
-        return Decision(
-            phase="Failed",
-            conditions=_conditions(False, *observation.unrestorable, progressing=False),
-            fields=fields,
-            requeue_after=WAITING,
-        )
+        return _failed(fields, *observation.unrestorable)
     if observation.restoring:
         return _waiting("Verifying", fields, *observation.restoring)
     fields["ready"] = True
@@ -294,7 +312,11 @@ def find_inconsistencies(observation: Observation) -> list[str]:
             continue
         standby = standbys.get(instance.name)
         if standby is None or standby.state != "streaming":
-            failures.append(f"standby {instance.name} is not streaming from {observation.primary}")
+            failures.append(
+                f"standby {instance.name} is not streaming from {observation.primary}; if its log"
+                " says that WAL has been removed, delete the claim"
+                f" data-{instance.name} and the pod: it is then copied anew"
+            )
         elif standby.lag_bytes > MAX_LAG_BYTES:
             failures.append(f"standby {instance.name} is {standby.lag_bytes} bytes behind")
         if instance.timeline and server.timeline and instance.timeline != server.timeline:

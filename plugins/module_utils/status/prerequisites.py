@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# While these last the primary takes writes: a dump or a restore need not wait for the rest.
-_USABLE_PHASES = frozenset({"Ready", "Updating"})
+from ..errors import DatabaseGone
+
 RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
 
@@ -24,13 +24,17 @@ def find_database_block(
             "DatabaseNotFound",
             f"there is no Database {name} in this namespace; create it, or correct databaseRef",
         )
-    phase = database.get("status", {}).get("phase", "Pending")
-    if phase in _USABLE_PHASES and database["status"].get("ready"):
+    status = database.get("status", {})
+    # A dump or a restore need not wait for replicas, nor for a spec that is put right.
+    if status.get("writable"):
         return None
-    conditions = database.get("status", {}).get("conditions", [])
-    if first and any(c["type"] == "Ready" and c["reason"] == RESTORING for c in conditions):
+    conditions = status.get("conditions", [])
+    reason = next((c["reason"] for c in conditions if c["type"] == "Ready"), "")
+    # A Restore brings the database back; a Backup is to fail, and not to wait for that.
+    if reason == DatabaseGone.__name__ or (first and reason == RESTORING):
         return None
-    return ("DatabaseNotReady", f"waiting for Database {name} to be Ready: it is {phase}")
+    phase = status.get("phase", "Pending")
+    return ("DatabaseNotReady", f"waiting for Database {name} to take writes: it is {phase}")
 
 
 def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -15,10 +15,10 @@ from ..units import plural
 from .backup import CONDITION
 
 REASON = "Queued"
-# Whose Database cannot be used takes nobody's turn, and neither does a Job that only a person can
-# get going.
-_BLOCKED = frozenset({"DatabaseNotFound", "DatabaseNotReady"})
-_STUCK = frozenset({"ImagePullFailed", "ContainerNotCreated"})
+# What waits for something else than its turn takes nobody's, and neither does a Job that only a
+# person can get going.
+_BLOCKED = frozenset({"DatabaseNotFound", "DatabaseNotReady", "SecretMissing", "ReconcileFailed"})
+_STUCK = frozenset({"ImagePullFailed", "ContainerNotCreated", "PodNotCreated"})
 
 
 @dataclass(frozen=True)

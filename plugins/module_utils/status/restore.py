@@ -77,7 +77,8 @@ def decide(observation: Observation) -> Decision:
 def _decide(observation: Observation) -> Decision:
     if observation.refused:
         return _failed(*observation.refused)
-    if observation.job is None and observation.safety and not observation.safety.is_done:
+    undecided = observation.job is None and not observation.blocked
+    if undecided and observation.safety and not observation.safety.is_done:
         return _decide_safety(observation.safety)
     if observation.job is None or observation.job.result is None:
         return decide_unfinished(

@@ -45,7 +45,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         "Database",
         "app",
         spec={"databaseName": "shop"},
-        status={"phase": "Ready", "ready": True},
+        status={"phase": "Ready", "writable": True},
     )
     fake.add("PersistentVolumeClaim", "app-backups")
     fake.add("Secret", "login", data={"accessKeyId": "eA==", "secretAccessKey": "eA=="})

@@ -167,7 +167,25 @@ def test_keep_previous_is_read_in_seconds() -> None:
 def test_what_a_database_must_be() -> None:
     assert find_database_block("app", None)[0] == "DatabaseNotFound"
     assert find_database_block("app", {"status": {"phase": "Deploying"}})[0] == "DatabaseNotReady"
-    assert find_database_block("app", {"status": {"phase": "Ready", "ready": True}}) is None
+    # Who takes writes can be dumped and restored into, whatever else is not right.
+    for phase in ("Ready", "Updating", "Deploying", "Failed"):
+        assert find_database_block("app", {"status": {"phase": phase, "writable": True}}) is None
+    assert find_database_block("app", {"status": {"phase": "Ready", "writable": False}})
+
+
+def test_a_database_that_is_gone_keeps_no_restore_waiting() -> None:
+    gone = {"type": "Ready", "status": "False", "reason": "DatabaseGone"}
+    database = {"status": {"phase": "Failed", "writable": False, "conditions": [gone]}}
+    assert find_database_block("app", database) is None
+
+
+def test_a_step_that_failed_is_told_also_while_the_safety_backup_is_awaited() -> None:
+    refused = ("ReconcileFailed", "exceeded quota")
+    safety = restore.SafetyBackup("app-safety")
+    decision = restore.decide(restore.Observation(blocked=refused, safety=safety))
+    assert decision.phase == "Pending"
+    assert decision.conditions[0].reason == "ReconcileFailed"
+    assert decision.fields["safetyBackup"] == "app-safety"
 
 
 def a_backup(phase: str, **status: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.status.database import (
     Instance,
     Observation,
@@ -29,11 +30,11 @@ SERVER = Server(
 BAD_IMAGE = ("ImagePullFailed", "pod app-1 cannot get image nope")
 
 
-def resource(phase: str = "Pending", **status: Any) -> dict[str, Any]:
+def resource(phase: str = "Pending", awaited: bool = False, **status: Any) -> dict[str, Any]:
     return {
         "kind": "Database",
         "metadata": {"name": "app", "namespace": "shop", "generation": 1},
-        "spec": {"replicas": 2},
+        "spec": {"replicas": 2, **({"backupRef": {"name": "b"}} if awaited else {})},
         "status": {"phase": phase, **status},
     }
 
@@ -136,3 +137,33 @@ def test_a_refused_spec_is_told_and_does_not_stop_a_serving_database() -> None:
     assert decision.phase == "Failed"
     assert condition(decision).reason == "MajorVersionChange"
     assert decision.fields["ready"] is True
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [{"rollout": "replacing instance app-1"}, {"refused": ("ReconcileFailed", "x")}]
+)
+def test_nobody_is_told_to_use_a_database_whose_contents_are_on_their_way(
+    meanwhile: dict[str, Any],
+) -> None:
+    decision = decide(resource("Verifying", awaited=True), observed(**meanwhile))
+    assert (decision.fields["ready"], decision.fields["writable"]) == (False, False)
+    assert condition(decision).status == "False"
+    there = decide(resource("Ready", awaited=True, restoredFrom="b"), observed(**meanwhile))
+    assert (there.fields["ready"], there.fields["writable"]) == (True, True)
+
+
+def test_a_database_that_lacks_a_replica_is_writable() -> None:
+    late = Instance("app-1", ready=False)
+    decision = decide(resource("Ready"), observed(instances=(PRIMARY, late)))
+    assert (decision.fields["ready"], decision.fields["writable"]) == (False, True)
+
+
+def test_a_database_that_somebody_has_dropped_is_not_ready_and_not_asked_every_two_seconds() -> (
+    None
+):
+    gone = Server(problem=("DatabaseGone", 'database "app", which this server had, is gone'))
+    decision = decide(resource("Ready"), observed(server=gone))
+    assert decision.phase == "Failed"
+    assert condition(decision).reason == "DatabaseGone"
+    assert decision.fields["writable"] is False
+    assert decision.requeue_after == 10.0

@@ -68,9 +68,10 @@ def test_buckets_are_shared_by_databases() -> None:
 
 
 def test_who_cannot_start_takes_nobodys_turn() -> None:
-    waiting = backup(0, reason="DatabaseNotReady")
-    mine = backup(1)
-    assert find_queue_block(mine, [waiting, mine], Limits(1, 1)) is None
+    for reason in ("DatabaseNotReady", "SecretMissing", "ReconcileFailed"):
+        waiting = backup(0, reason=reason)
+        mine = backup(1)
+        assert find_queue_block(mine, [waiting, mine], Limits(1, 1)) is None
 
 
 def test_a_job_that_only_a_person_can_get_going_takes_nobodys_turn() -> None:
