@@ -65,7 +65,8 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     annotations = job["metadata"].get("annotations") or {}
     pods = cluster.list("v1", "Pod", namespace, f"batch.kubernetes.io/job-name={name}")
     state = job_state(job, pods, failed_reason)
-    progress = "" if state.result else _read_progress(cluster, pods)
+    # A node that is lost would not answer; what its pod said last is no progress.
+    progress = "" if state.result or state.problem else _read_progress(cluster, pods)
     age = datetime.now(UTC) - parse_time(job["metadata"]["creationTimestamp"])
     if not pods and not state.result and age >= _POD_PATIENCE:
         state = replace(

@@ -10,7 +10,12 @@ from .client import Object
 
 # A pod whose volume is being bound is Unschedulable for a moment.
 _SCHEDULING_GRACE = timedelta(seconds=5)
+# Once its deadline is over the kubelet kills a pod, which takes it some seconds.
+_TERMINATION_GRACE = timedelta(minutes=1)
+# Nothing tells a large image that is being pulled from a volume that cannot be mounted.
+_START_GRACE = timedelta(minutes=5)
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+_START_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 @dataclass(frozen=True)
@@ -39,15 +44,29 @@ def is_ready(pod: Object) -> bool:
 
 
 def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
-    """Return what keeps the pod from running, or None where it is running or just starting.
+    """Return what keeps the pod from running, or from going where it is being deleted.
+
+    None where it is running, just starting, or has ended.
 
     Args:
         now: the present time where it is not the clock's, as in tests.
     """
+    now = now or datetime.now(UTC)
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
+    if status.get("phase") in {"Succeeded", "Failed"}:
+        return None
+    if _should_be_gone(pod, now):
+        node, namespace = pod["spec"]["nodeName"], pod["metadata"]["namespace"]
+        return Problem(
+            "PodNotTerminated",
+            f"pod {name} does not end, as when its node {node} is lost; if that is gone for good:"
+            f" kubectl delete node {node},"
+            f" or kubectl delete pod {name} --namespace={namespace} --force",
+            needs_user=False,
+        )
     for condition in status.get("conditions", []):
-        if _is_unschedulable(condition, now or datetime.now(UTC)):
+        if _is_unschedulable(condition, now):
             return Problem(
                 "Unschedulable",
                 f"no node can take pod {name}: {condition.get('message', '')}",
@@ -59,7 +78,49 @@ def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
         problem = _waiting_problem(name, container, waiting)
         if problem:
             return problem
+    if _should_have_started(status, now):
+        # Without how long, which would be a change of the status at each look.
+        return Problem(
+            "PodNotStarted",
+            f"pod {name} has been waiting for its volumes or its image for more than"
+            f" {_START_GRACE.seconds // 60} minutes; see: kubectl describe pod {name}",
+            needs_user=False,
+        )
     return None
+
+
+def _should_be_gone(pod: Object, now: datetime) -> bool:
+    """Tell whether a pod that a node has is being deleted, and its time to end is long over."""
+    # The time that it is given is counted in.
+    deadline = pod["metadata"].get("deletionTimestamp")
+    if deadline is None or not pod.get("spec", {}).get("nodeName"):
+        return False
+    return now - parse_time(deadline) >= _TERMINATION_GRACE
+
+
+def _should_have_started(status: Object, now: datetime) -> bool:
+    """Tell whether a container has been waiting for its start for too long.
+
+    While an init container runs, those after it wait for its end.
+    """
+    init = status.get("initContainerStatuses", [])
+    if any("running" in container.get("state", {}) for container in init):
+        return False
+    containers = [*init, *status.get("containerStatuses", [])]
+    reasons = {
+        (container.get("state", {}).get("waiting") or {}).get("reason") for container in containers
+    }
+    if not reasons & _START_REASONS:
+        return False
+    ends = [
+        (container.get(state, {}).get("terminated") or {}).get("finishedAt")
+        for container in containers
+        for state in ("state", "lastState")
+    ]
+    changes = [condition.get("lastTransitionTime") for condition in status.get("conditions", [])]
+    # The wait began when the pod last got on, or fell back: a node had it, a container ended.
+    known = [parse_time(moment) for moment in (*ends, *changes) if moment]
+    return bool(known) and now - max(known) >= _START_GRACE
 
 
 def _is_unschedulable(condition: Object, now: datetime) -> bool:

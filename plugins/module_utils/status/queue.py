@@ -18,7 +18,15 @@ REASON = "Queued"
 # What waits for something else than its turn takes nobody's, and neither does a Job that only a
 # person can get going.
 _BLOCKED = frozenset({"DatabaseNotFound", "DatabaseNotReady", "SecretMissing", "ReconcileFailed"})
-_STUCK = frozenset({"ImagePullFailed", "ContainerNotCreated", "PodNotCreated"})
+_STUCK = frozenset(
+    {
+        "ImagePullFailed",
+        "ContainerNotCreated",
+        "PodNotCreated",
+        "PodNotStarted",
+        "PodNotTerminated",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -251,6 +251,17 @@ def test_a_job_that_runs_tells_its_step(state: str, log: str, progress: str) -> 
     assert found.age > 0
 
 
+def test_a_pod_of_a_lost_node_is_told_and_not_asked_for_its_log() -> None:
+    cluster: Any = LoggingCluster("running", LOG)
+    cluster.pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    cluster.pod["spec"]["nodeName"] = "node-2"
+    found = read_job(cluster, "n", "j", "BackupFailed")
+    assert found is not None
+    assert found.problem is not None
+    assert found.problem[0] == "PodNotTerminated"
+    assert found.progress == ""
+
+
 def test_a_job_without_a_pod_is_told() -> None:
     cluster: Any = LoggingCluster("waiting", "")
     cluster.list = lambda *_: []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.status.queue import (
     REASON,
     Limits,
@@ -74,8 +75,9 @@ def test_who_cannot_start_takes_nobodys_turn() -> None:
         assert find_queue_block(mine, [waiting, mine], Limits(1, 1)) is None
 
 
-def test_a_job_that_only_a_person_can_get_going_takes_nobodys_turn() -> None:
-    stuck = backup(0, phase="InProgress", reason="ImagePullFailed")
+@pytest.mark.parametrize("reason", ["ImagePullFailed", "PodNotStarted", "PodNotTerminated"])
+def test_a_job_that_only_a_person_can_get_going_takes_nobodys_turn(reason: str) -> None:
+    stuck = backup(0, phase="InProgress", reason=reason)
     slow = backup(1, phase="InProgress", reason="Unschedulable")
     mine = backup(2)
     assert find_queue_block(mine, [stuck, slow, mine], Limits(2, 2)) is None
