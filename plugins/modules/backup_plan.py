@@ -76,6 +76,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.schedule.cron im
 from ansible_collections.postgres.operator.plugins.module_utils.schedule.look import (
     Look,
     find_awaited,
+    find_overrun,
     look,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.schedule.retention import (
@@ -94,6 +95,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.plan impo
 ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
 # A step that the API server refused is tried again after so many seconds.
 _RETRY = 60.0
+# A run that hangs tells nobody: so often the plan looks at those that have not ended.
+_ACTIVE = 600.0
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -114,6 +117,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             if found.start:
                 started = _start(cluster, plan, found.start, check_mode)
             observation = _after(cluster, plan, observation, found, now)
+            observation = replace(observation, overrun=_find_overrun(plan, schedule, runs, now))
         removed = _prune(cluster, plan, schedule, observation.runs, check_mode)
         observation = _without(observation, removed)
     except (ScheduleInvalid, TimeZoneUnknown) as error:
@@ -147,8 +151,32 @@ def _look(plan: Object, schedule: Schedule, runs: list[Object], now: datetime) -
         now,
         plan["metadata"]["uid"],
         deadline=None if deadline is None else timedelta(seconds=deadline),
-        busy=spec.get("concurrencyPolicy", "Forbid") == "Forbid"
-        and any(not has_ended(run) for run in runs),
+        busy=_find_busy(plan, runs) is not None,
+    )
+
+
+def _find_busy(plan: Object, runs: Sequence[Object]) -> Object | None:
+    """Return the oldest run whose end a new one has to wait for; None where there is none."""
+    if plan["spec"].get("concurrencyPolicy", "Forbid") != "Forbid":
+        return None
+    return next((run for run in runs if not has_ended(run)), None)
+
+
+def _find_overrun(
+    plan: Object, schedule: Schedule, runs: Sequence[Object], now: datetime
+) -> tuple[str, str] | None:
+    """Return reason and message where a run has not ended by the next slot."""
+    run = _find_busy(plan, runs)
+    if run is None:
+        return None
+    slot = find_overrun(schedule, slot_of(run), now, plan["metadata"]["uid"])
+    if slot is None:
+        return None
+    # The first such slot, not the newest: so the message stays as it is until the run ends.
+    return (
+        "RunStillActive",
+        f"run {run['metadata']['name']} is still {run.get('status', {}).get('phase', 'Pending')}"
+        f" though slot {format_time(slot)} has come; no other is started before it has ended",
     )
 
 
@@ -171,12 +199,15 @@ def _after(
         log.append(f"Schedule: the backup of {format_time(found.start)} is started")
     if found.missed:
         log.append(f"Schedule: the backup of {format_time(found.missed)} was missed by too much")
+    wake = (found.wake - now).total_seconds()
+    if any(not has_ended(run) for run in runs):
+        wake = min(wake, _ACTIVE)
     return replace(
         observation,
         runs=runs,
         started=started,
         awaited=format_time(found.awaited),
-        wake_seconds=max((found.wake - now).total_seconds(), 1.0),
+        wake_seconds=max(wake, 1.0),
         log=log,
     )
 

@@ -82,6 +82,17 @@ def look(
     return Look(following, wake, start=newest)
 
 
+def find_overrun(schedule: Schedule, active: datetime, now: datetime, uid: str) -> datetime | None:
+    """Return the slot at whose start an earlier run was still at work; None where it has not come.
+
+    Args:
+        active: the slot of that run.
+        uid: what the jitter derives from.
+    """
+    following = next_slot(schedule, active)
+    return following if following + jitter(schedule, following, uid) <= now else None
+
+
 def jitter(schedule: Schedule, slot: datetime, uid: str) -> timedelta:
     """Return by how much the start of a slot is put off, so that plans do not start all at once.
 

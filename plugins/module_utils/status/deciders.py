@@ -29,7 +29,7 @@ def decide(resource: Mapping[str, Any], observation: Mapping[str, Any]) -> Decis
 
 
 def _plan(observation: Mapping[str, Any]) -> plan.Observation:
-    pairs = {key: _pair(observation[key]) for key in ("refused", "problem")}
+    pairs = {key: _pair(observation[key]) for key in ("refused", "problem", "overrun")}
     return plan.Observation(**{**observation, **pairs})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from .backup import CONDITION
 from .decision import Condition, Decision
+from .job import has_ended
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Observation:
         suspended: whether no more are to be started.
         refused: (reason, message) of what is wrong with the schedule.
         problem: (reason, message) of a step that failed and is tried again.
+        overrun: (reason, message) of a run that keeps a later slot waiting.
         awaited: the slot that is waited for, as the API writes times.
         started: the slot of the newest run that was ever started.
         wake_seconds: how long until the next look; None leaves it to the reconcile period.
@@ -29,6 +31,7 @@ class Observation:
     suspended: bool = False
     refused: tuple[str, str] | None = None
     problem: tuple[str, str] | None = None
+    overrun: tuple[str, str] | None = None
     awaited: str | None = None
     started: str | None = None
     wake_seconds: float | None = None
@@ -50,11 +53,7 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
             "lastScheduleTime": observation.started,
             "nextScheduleTime": observation.awaited,
             "lastSuccessfulTime": last_success,
-            "active": [
-                run["metadata"]["name"]
-                for run in observation.runs
-                if _phase(run) in {"Pending", "InProgress"}
-            ],
+            "active": [run["metadata"]["name"] for run in observation.runs if not has_ended(run)],
         },
         requeue_after=observation.wake_seconds,
         log=observation.log,
@@ -68,17 +67,33 @@ def _plan_phase(observation: Observation) -> str:
 
 
 def _condition(observation: Observation) -> Condition:
-    """Tell what is wrong with the plan, else how its newest run went that can be told of."""
+    """Tell what is wrong with the plan, else how its newest run went that can be told of.
+
+    A run that keeps a slot waiting is told before what lies behind, unless it tells more itself.
+    """
     wrong = observation.refused or observation.problem
     if wrong:
         return Condition(CONDITION, "False", *wrong)
-    for run in reversed(observation.runs):
-        told = [c for c in run.get("status", {}).get("conditions", []) if c["type"] == CONDITION]
-        # One that is being done tells nothing yet, one that waits for something does.
-        if told and told[0]["reason"] != "BackupInProgress":
-            message = f"{run['metadata']['name']}: {told[0]['message']}"
-            return Condition(CONDITION, told[0]["status"], told[0]["reason"], message)
-    return Condition(CONDITION, "False", "BackupScheduled", "no scheduled backup has ended yet")
+    newest = _find_telling(observation.runs)
+    if observation.overrun and (newest is None or has_ended(newest[0])):
+        return Condition(CONDITION, "False", *observation.overrun)
+    if newest is None:
+        return Condition(CONDITION, "False", "BackupScheduled", "no scheduled backup has ended yet")
+    run, told = newest
+    message = f"{run['metadata']['name']}: {told['message']}"
+    return Condition(CONDITION, told["status"], told["reason"], message)
+
+
+def _find_telling(
+    runs: Sequence[Mapping[str, Any]],
+) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return the newest run that tells something, and its condition."""
+    for run in reversed(runs):
+        for condition in run.get("status", {}).get("conditions", []):
+            # One that is being done tells nothing yet, one that waits for something does.
+            if condition["type"] == CONDITION and condition["reason"] != "BackupInProgress":
+                return run, condition
+    return None
 
 
 def _phase(run: Mapping[str, Any]) -> str:

@@ -122,6 +122,35 @@ def test_a_run_is_waited_for_or_not_as_the_plan_says(cluster: FakeCluster) -> No
     assert look(plan(concurrencyPolicy="Allow"))["started"] != ""
 
 
+def test_a_run_that_has_not_ended_by_the_next_slot_is_told_in_the_same_words(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = cluster.add(plan(), 1, "InProgress")
+    reason, message = look(plan())["observation"]["overrun"]
+    assert reason == "RunStillActive"
+    assert name in message
+    assert format_time(THIS_MINUTE) in message
+    later = StoppedClock.at(THIS_MINUTE + timedelta(minutes=7))
+    monkeypatch.setattr(backup_plan, "datetime", later)
+    assert look(plan())["observation"]["overrun"] == (reason, message)
+    # It waits for nothing, or its slot is given up, which changes nothing about the run.
+    assert look(plan(concurrencyPolicy="Allow"))["observation"]["overrun"] is None
+    given_up = plan(startingDeadlineSeconds=1)
+    given_up["status"]["nextScheduleTime"] = format_time(THIS_MINUTE + timedelta(minutes=8))
+    assert look(given_up)["observation"]["overrun"] == (reason, message)
+
+
+def test_a_plan_looks_at_a_run_that_has_not_ended(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup_plan, "datetime", StoppedClock.at(THIS_MINUTE))
+    yearly = plan(schedule=f"0 0 1 {(THIS_MINUTE.month + 1) % 12 + 1} *")
+    name = cluster.add(yearly, 1, "InProgress")
+    assert look(yearly)["observation"]["wake_seconds"] == 600
+    cluster.backups[name]["status"]["phase"] = "Completed"
+    assert look(yearly)["observation"]["wake_seconds"] > 600
+
+
 def test_a_clock_that_jumps_starts_no_slot_twice_and_stops_no_plan(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

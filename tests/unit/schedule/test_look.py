@@ -16,6 +16,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.schedule.look im
     JITTER_LIMIT,
     Look,
     find_awaited,
+    find_overrun,
     jitter,
     look,
 )
@@ -132,6 +133,14 @@ def test_a_slot_waits_for_the_run_before_it() -> None:
     assert busy.awaited == at(12)
     later = look(MINUTELY, busy.awaited, at(12, 3, 5), UID)
     assert later.start == at(12, 3)
+
+
+def test_a_run_is_late_from_the_moment_at_which_the_next_one_would_start() -> None:
+    second = at(0) + timedelta(days=1)
+    due = second + jitter(NIGHTLY, second, UID)
+    assert find_overrun(NIGHTLY, at(0), due - timedelta(seconds=1), UID) is None
+    assert find_overrun(NIGHTLY, at(0), due, UID) == second
+    assert find_overrun(NIGHTLY, at(0), due + timedelta(days=9), UID) == second
 
 
 def test_a_changed_schedule_starts_nothing_that_lies_behind() -> None:

@@ -62,6 +62,20 @@ def test_a_run_that_cannot_start_is_told() -> None:
     )
 
 
+def test_a_run_that_keeps_a_slot_waiting_is_told() -> None:
+    overrun = ("RunStillActive", "run nightly-20260102030000 is still InProgress")
+
+    def told(*runs: Any) -> tuple[str, str]:
+        condition = plan.decide(PLAN, plan.Observation(runs=runs, overrun=overrun)).conditions[0]
+        return condition.status, condition.reason
+
+    assert told(GOOD, run(2, "InProgress", reason="BackupInProgress")) == ("False", overrun[0])
+    assert told(run(1, "Pending")) == ("False", overrun[0])
+    # That one tells more.
+    stuck = run(2, "InProgress", reason="PodNotTerminated")
+    assert told(GOOD, stuck) == ("False", "PodNotTerminated")
+
+
 def test_the_last_success_is_remembered_when_its_backup_is_gone() -> None:
     before = {**PLAN, "status": {"lastSuccessfulTime": "2026-01-09T03:00:00Z"}}
     assert plan.decide(before, plan.Observation(runs=[GOOD])).fields["lastSuccessfulTime"] == (
@@ -85,8 +99,9 @@ def test_a_suspended_plan_awaits_nothing_and_still_tells_how_it_went() -> None:
 
 
 def test_an_observation_that_went_through_a_role_is_understood() -> None:
-    observation = plan.Observation(runs=[GOOD], problem=("ScheduleStepFailed", "no"), log=["l"])
-    plain = {**asdict(observation), "problem": ["ScheduleStepFailed", "no"]}
+    step, run_on = ("ScheduleStepFailed", "no"), ("RunStillActive", "still")
+    observation = plan.Observation(runs=[GOOD], problem=step, overrun=run_on, log=["l"])
+    plain = {**asdict(observation), "problem": list(step), "overrun": list(run_on)}
     assert decide(PLAN, plain) == plan.decide(PLAN, observation)
 
 
