@@ -22,10 +22,14 @@ PLAN_FIELDS = frozenset(
     }
 )
 _SLOT_FORMAT = "%Y%m%d%H%M%S"
+_SLOT_DIGITS = 14
 
 
 def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
-    """Return the Backups that the plan owns and that are not being deleted, oldest slot first."""
+    """Return the Backups that the plan made and that are not being deleted, oldest slot first.
+
+    A copy of one under another name has its label and its owner, too, and is somebody's own.
+    """
     metadata = plan["metadata"]
     labelled = cluster.list(
         GROUP_VERSION, "Backup", metadata["namespace"], f"{PLAN_LABEL}={metadata['name']}"
@@ -35,6 +39,7 @@ def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
         for run in labelled
         if plan_of(run).get("uid") == metadata["uid"]
         and not run["metadata"].get("deletionTimestamp")
+        and _has_name_of_run(run, metadata["name"])
     ]
     return sorted(runs, key=slot_of)
 
@@ -64,6 +69,19 @@ def slot_of(run: Object) -> datetime:
     """Return the slot that a run was made for, which its name ends with."""
     text = run["metadata"]["name"].rpartition("-")[2]
     return datetime.strptime(text, _SLOT_FORMAT).replace(tzinfo=UTC)
+
+
+def _has_name_of_run(backup: Object, plan_name: str) -> bool:
+    """Tell whether a Backup is named after the plan and a slot."""
+    prefix, _, digits = backup["metadata"]["name"].rpartition("-")
+    # strptime takes fewer digits as well.
+    if prefix != plan_name or len(digits) != _SLOT_DIGITS:
+        return False
+    try:
+        slot_of(backup)
+    except ValueError:
+        return False
+    return True
 
 
 def run_manifest(plan: Object, slot: datetime) -> Object:

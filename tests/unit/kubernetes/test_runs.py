@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import (
     being_restored,
@@ -69,6 +70,25 @@ def test_only_the_plans_own_runs_count_and_not_those_that_are_going() -> None:
     assert [run["metadata"]["name"] for run in list_runs(cluster, PLAN)] == [
         "nightly-20260329010000"
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nightly-keep",
+        "nightly-20260329010000-keep",
+        "nightly-20260399010000",
+        "nightly-2026032901",
+        "weekly-20260329020000",
+        "keep",
+    ],
+)
+def test_a_copy_of_a_run_under_another_name_is_not_the_plans(name: str) -> None:
+    cluster: Any = FakeCluster()
+    start_run(cluster, PLAN, SLOT)
+    run = cluster.backups["nightly-20260329010000"]
+    cluster.backups[name] = {**run, "metadata": {**run["metadata"], "name": name}}
+    assert list_runs(cluster, PLAN) == [run]
 
 
 def test_the_files_that_somebody_waits_for_stay() -> None:
