@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: status
 short_description: Write the status of a custom resource, once, where it changed
 description:
-  - Decides phase, conditions and the other fields from what was observed, and writes what differs.
+  - Decides phase, conditions and the other fields from what was observed, and writes them where something differs.
+  - A resource that was deleted meanwhile is left alone, and so is another one that has its name by then.
   - Every change of phase or of a condition's reason becomes an Event.
 options:
   resource:
@@ -86,7 +87,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     patch = merge_patch(old, new)
     transitions = find_transitions(resource["kind"], old, new)
     if patch and not check_mode:
-        _write(connect(), resource, patch, transitions, now)
+        _write(connect(), resource, new, transitions, now)
     requeue = decision.requeue_after
     return {
         "changed": bool(patch),
@@ -100,18 +101,23 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 def _write(
     cluster: Cluster,
     resource: Mapping[str, Any],
-    patch: Mapping[str, Any],
+    status: dict[str, Any],
     transitions: list[Transition],
     now: datetime,
 ) -> None:
-    """Write status and Events; a resource that was deleted meanwhile needs neither."""
-    metadata = resource["metadata"]
+    """Write status and Events; a resource that was deleted meanwhile needs neither.
+
+    One that was made again under its name has not been looked at yet.
+    """
+    metadata, kind = resource["metadata"], resource["kind"]
+    namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
     try:
-        cluster.merge_status(
-            GROUP_VERSION, resource["kind"], metadata["namespace"], metadata["name"], dict(patch)
-        )
+        cluster.replace_status(GROUP_VERSION, kind, namespace, name, uid, status)
     except ApiError as error:
         if error.status == 404:
+            return
+        # The answer where the UID is another one, and where a value is none that the CRD allows.
+        if error.status == 422 and _is_gone(cluster, resource):
             return
         raise
     for transition in transitions:
@@ -123,6 +129,13 @@ def _write(
             transition.message,
             now,
         )
+
+
+def _is_gone(cluster: Cluster, resource: Mapping[str, Any]) -> bool:
+    """Tell whether the resource does not exist any more, whatever has its name now."""
+    metadata = resource["metadata"]
+    found = cluster.get(GROUP_VERSION, resource["kind"], metadata["namespace"], metadata["name"])
+    return found is None or found["metadata"]["uid"] != metadata["uid"]
 
 
 def main() -> None:

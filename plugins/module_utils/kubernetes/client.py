@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +23,7 @@ from .transport import RefusedError, Transport
 FIELD_MANAGER = "postgres-operator"
 _MANAGED = {"fieldManager": FIELD_MANAGER}
 _MERGE_PATCH = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
 GROUP_VERSION = "database.example.com/v1"
 _LOG_BYTES = 64 * 1024
 
@@ -146,13 +147,21 @@ class Cluster:
             path = self._path(api_version, kind, namespace, name)
             return self._object("PATCH", path, _MANAGED, patch, _MERGE_PATCH)
 
-    def merge_status(
-        self, api_version: str, kind: str, namespace: str, name: str, status: Object
-    ) -> Object:
-        """Change the given fields of the status by a JSON merge patch: null removes a field."""
+    def replace_status(
+        self, api_version: str, kind: str, namespace: str, name: str, uid: str, status: Object
+    ) -> None:
+        """Write the status of the object with that UID; ApiError with status 422 where it differs.
+
+        A merge patch cannot say so: of what goes to a status the API server ignores the metadata.
+        """
+        patch: Sequence[Object] = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            # Also where there is one already (RFC 6902).
+            {"op": "add", "path": "/status", "value": status},
+        ]
         with _api_errors(f"write the status of {kind} {namespace}/{name}"):
             path = f"{self._path(api_version, kind, namespace, name)}/status"
-            return self._object("PATCH", path, _MANAGED, {"status": status}, _MERGE_PATCH)
+            self._object("PATCH", path, _MANAGED, patch, _JSON_PATCH)
 
     def delete(
         self,
@@ -185,7 +194,7 @@ class Cluster:
         method: str,
         path: str,
         query: dict[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | Sequence[Object] | None = None,
         content_type: str = "application/json",
     ) -> Object:
         answer: Object = json.loads(self._transport.send(method, path, query, body, content_type))

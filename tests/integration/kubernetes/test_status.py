@@ -88,6 +88,22 @@ def test_a_resource_that_is_gone_needs_no_status(backup: Resource) -> None:
     assert events(backup) == []
 
 
+def test_a_resource_that_was_made_again_does_not_get_its_predecessors_status(
+    backup: Resource, create: Create, name: str
+) -> None:
+    delete(backup)
+    successor = create("Backup", name, backup["spec"])
+    assert run(backup, BLOCKED)["phase"] == "Pending"
+    assert read_again(successor) == successor
+    assert events(backup) == events(successor) == []
+
+
+def test_fields_that_are_not_said_any_more_go(backup: Resource) -> None:
+    patch(backup, {"phase": "InProgress", "job": "j"}, status=True)
+    run(read_again(backup), BLOCKED)
+    assert "job" not in read_again(backup)["status"]
+
+
 def test_a_phase_that_the_api_does_not_know_is_refused(backup: Resource) -> None:
     with pytest.raises(ApiException) as caught:
         patch(backup, {"phase": "Done"}, status=True)

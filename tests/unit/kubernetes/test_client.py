@@ -63,7 +63,7 @@ def test_a_known_kind_costs_one_request(cluster: Cluster) -> None:
     cluster.get("database.example.com/v1", "Database", "shop", "app")
     cluster.get("v1", "Namespace", "", "shop")
     cluster.list("v1", "Pod", "shop", "app=database")
-    cluster.merge_status("database.example.com/v1", "Backup", "shop", "b", {"phase": "Pending"})
+    cluster.replace_status("database.example.com/v1", "Backup", "shop", "b", "u1", {"phase": "x"})
     assert Api.asked == [
         "GET /api/v1/namespaces/shop/configmaps/app",
         "GET /apis/database.example.com/v1/namespaces/shop/databases/app",
@@ -73,6 +73,16 @@ def test_a_known_kind_costs_one_request(cluster: Cluster) -> None:
         "?fieldManager=postgres-operator",
     ]
     assert len(Api.connections) == 1, "the connection is kept"
+
+
+def test_a_status_is_written_to_the_object_with_that_uid_only(cluster: Cluster) -> None:
+    cluster.replace_status("database.example.com/v1", "Backup", "shop", "b", "u1", {"phase": "x"})
+    kind, body = Api.told[0]
+    assert kind == "application/json-patch+json"
+    assert json.loads(body) == [
+        {"op": "test", "path": "/metadata/uid", "value": "u1"},
+        {"op": "add", "path": "/status", "value": {"phase": "x"}},
+    ]
 
 
 def test_a_missing_object_is_an_answer(cluster: Cluster) -> None:
