@@ -9,6 +9,7 @@ short_description: Find out what the deletion of a Backup still has to do
 description:
   - Reads the Backup that is being deleted, its claim and its Jobs.
   - Ends the Job that is still making the backup, and tells by an Event how the removal of the files went.
+  - Each of these is tried for five minutes, from its first attempt on, which an annotation of the Backup remembers.
 options:
   name:
     description: The Backup's name.
@@ -73,7 +74,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_latest_job,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import parse_time
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
+    format_time,
+    parse_time,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.status.removal import (
     Event,
     Observation,
@@ -84,6 +89,9 @@ ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
 }
+
+_BEGUN_ANNOTATION = "database.example.com/removal-begun"
+"""On the Backup: its UID, which a copy does not have, and when the Job was to be made first."""
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -100,6 +108,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     terminating = _is_terminating(cluster, namespace)
     backup_job, made = read_latest_job(cluster, "backup", backup, "BackupFailed")
     removal_job, removal = read_latest_job(cluster, "remove", backup, "RemovalFailed")
+    backup_runs = made is not None and made.result is None
+    begun = _cancelled_at(cluster, namespace, backup_job) if backup_runs else _begun_at(backup)
     step = next_step(
         Observation(
             location=_location(backup),
@@ -107,13 +117,15 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             wanted=_is_wanted(backup) and bool(made or backup.get("status", {}).get("job")),
             place_stays=_place_stays(backup, claim, terminating),
             blocked=_find_block(cluster, backup, terminating),
-            backup_runs=made is not None and made.result is None,
+            backup_runs=backup_runs,
             job=removal,
-            waited=(now - parse_time(backup["metadata"]["deletionTimestamp"])).total_seconds(),
+            waited=_waited(removal, begun, now),
         )
     )
     untold = ""
     if not check_mode:
+        if step.action == "start" and not begun:
+            _note_begin(cluster, backup, now)
         if step.action == "cancel":
             cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
         if step.event and not _tell(cluster, backup, step.event, now):
@@ -126,6 +138,35 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "job_name": removal_job,
         "untold": untold,
     }
+
+
+def _waited(removal: JobState | None, begun: str | None, now: datetime) -> float:
+    """Return for how many seconds it has been tried: by the Job, or without one since a moment."""
+    if removal:
+        return removal.age
+    return (now - parse_time(begun)).total_seconds() if begun else 0.0
+
+
+def _cancelled_at(cluster: Cluster, namespace: str, job: str) -> str | None:
+    """Return when the Job was asked to end; None where it was not."""
+    found = cluster.get("batch/v1", "Job", namespace, job) or {"metadata": {}}
+    moment: str | None = found["metadata"].get("deletionTimestamp")
+    return moment
+
+
+def _begun_at(backup: Object) -> str | None:
+    """Return when the Job was to be made for the first time; None where it was not yet."""
+    noted = (backup["metadata"].get("annotations") or {}).get(_BEGUN_ANNOTATION, "")
+    uid, _, moment = noted.partition(" ")
+    return moment if uid == backup["metadata"]["uid"] else None
+
+
+def _note_begin(cluster: Cluster, backup: Object, now: datetime) -> None:
+    """Write down what `_begun_at` reads: a Job that is refused leaves no trace."""
+    metadata = backup["metadata"]
+    noted = {_BEGUN_ANNOTATION: f"{metadata['uid']} {format_time(now)}"}
+    patch = {"metadata": {"annotations": noted}}
+    cluster.merge(GROUP_VERSION, "Backup", metadata["namespace"], metadata["name"], patch)
 
 
 def _tell(cluster: Cluster, backup: Object, event: Event, now: datetime) -> bool:

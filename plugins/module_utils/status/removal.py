@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from .job import JobState
 
 GIVE_UP_SECONDS = 300.0
-"""A deletion waits no longer than this for the artifact to be gone."""
+"""What a deletion waits for is tried for so long, from the first attempt on: since the deletion was
+asked for, the operator may have been away."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Observation:
         blocked: why no Job can remove it: its namespace is going, or a Secret is missing.
         backup_runs: whether the Job that makes the backup is still there and has not ended.
         job: the Job that removes the artifact; None where it was not made.
-        waited: seconds since the deletion was asked for.
+        waited: seconds since the first attempt at what is waited for, 0 before: since the Job was
+            made, or was first to be made, or since the one that makes the backup was to end.
     """
 
     location: str
@@ -60,7 +62,7 @@ class Step:
 
 
 def next_step(observation: Observation) -> Step:
-    """Decide what comes next. Whatever happens, the answer is `done` after GIVE_UP_SECONDS."""
+    """Decide what comes next. What was tried for GIVE_UP_SECONDS is given up."""
     if not observation.wanted or not observation.place_stays:
         return Step("done")
     result = observation.job.result if observation.job else None
@@ -80,6 +82,8 @@ def next_step(observation: Observation) -> Step:
 
 def _delay(observation: Observation) -> str:
     """Say what took too long."""
+    if observation.backup_runs:
+        return "the Job that makes the backup does not end"
     if observation.job is None:
         return "the Job that removes them could not be made, as the operator's log says"
     if observation.job.problem:

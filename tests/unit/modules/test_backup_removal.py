@@ -1,40 +1,72 @@
-"""A deletion is held up by nothing, a namespace that is going least of all."""
+"""A deletion is held up by nothing, a namespace that is going least of all, but is always tried."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
+from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
 from ansible_collections.postgres.operator.plugins.modules import backup_removal
 
 NAMES = {"name": "nightly", "namespace": "shop"}
+# Long ago by the tests' clock: no operator has looked since.
+GOING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 
 
 class FakeCluster:
-    """A Backup in S3 that is being deleted, and its Secret."""
+    """A Backup in S3 that is being deleted; its Secret, and the Jobs that there are."""
 
-    def __init__(self, terminating: bool) -> None:
+    def __init__(self, terminating: bool = False, secret: bool = True) -> None:
         self.terminating = terminating
+        self.secret = secret
         self.events: list[str] = []
+        self.annotations: dict[str, str] = {}
+        self.jobs: dict[str, Any] = {}
+        self.deleted: list[str] = []
 
     def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
-        going = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
         if kind == "Backup":
-            s3 = {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}
-            return {
-                "kind": "Backup",
-                "metadata": {"name": name, "namespace": "shop", "uid": "0000-uid", **going},
-                "spec": {
-                    "databaseRef": {"name": "app"},
-                    "deletionPolicy": "Delete",
-                    "destination": {"s3": s3},
-                },
-                "status": {"phase": "Completed", "job": "nightly-backup-0000-uid"},
-            }
+            return self.backup()
         if kind == "Namespace":
-            return {"metadata": going if self.terminating else {}}
-        return None
+            return {"metadata": GOING if self.terminating else {}}
+        if kind == "Secret" and self.secret:
+            return {"data": {"accessKeyId": "aQ==", "secretAccessKey": "aQ=="}}
+        return self.jobs.get(name) if kind == "Job" else None
+
+    def backup(self) -> dict[str, Any]:
+        s3 = {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}
+        identity = {**NAMES, "uid": "0000-uid"}
+        return {
+            "kind": "Backup",
+            "metadata": {**identity, **GOING, "annotations": self.annotations},
+            "spec": {
+                "databaseRef": {"name": "app"},
+                "deletionPolicy": "Delete",
+                "destination": {"s3": s3},
+            },
+            "status": {"phase": "Completed", "job": "nightly-backup-0000-uid"},
+        }
+
+    def add_job(self, kind: str, age: timedelta, cancelled: timedelta | None = None) -> None:
+        """Add a Job that runs, made and perhaps asked to end so long ago."""
+        name, now = job_name(kind, self.backup()), datetime.now(UTC)
+        metadata = {"name": name, "creationTimestamp": format_time(now - age)}
+        if cancelled is not None:
+            metadata["deletionTimestamp"] = format_time(now - cancelled)
+        self.jobs[name] = {"metadata": metadata, "spec": {}, "status": {}}
+
+    def list(self, *_: Any) -> list[Any]:
+        return []
+
+    def merge(self, _version: str, kind: str, _namespace: str, _name: str, patch: Any) -> None:
+        assert kind == "Backup"
+        self.annotations.update(patch["metadata"]["annotations"])
+
+    def delete(self, _version: str, _kind: str, _namespace: str, name: str, **_: str) -> None:
+        self.deleted.append(name)
 
     def create(self, manifest: dict[str, Any]) -> None:
         assert manifest["kind"] == "Event"
@@ -43,9 +75,11 @@ class FakeCluster:
         self.events.append(manifest["note"])
 
 
-def remove(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster) -> dict[str, Any]:
+def remove(
+    monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster, check_mode: bool = False
+) -> dict[str, Any]:
     monkeypatch.setattr(backup_removal, "connect", lambda: cluster)
-    return backup_removal.run(NAMES, False)
+    return backup_removal.run(NAMES, check_mode)
 
 
 def test_a_namespace_that_is_going_takes_the_backup_along(monkeypatch) -> None:
@@ -56,7 +90,49 @@ def test_a_namespace_that_is_going_takes_the_backup_along(monkeypatch) -> None:
 
 
 def test_a_secret_that_is_gone_is_told(monkeypatch) -> None:
-    cluster = FakeCluster(terminating=False)
+    cluster = FakeCluster(secret=False)
     found = remove(monkeypatch, cluster)
     assert (found["action"], found["untold"]) == ("done", "")
     assert "SecretMissing" in cluster.events[0]
+
+
+def test_a_deletion_that_no_operator_saw_for_long_is_tried_for_as_long_as_any(monkeypatch) -> None:
+    cluster = FakeCluster()
+    assert remove(monkeypatch, cluster, check_mode=True)["action"] == "start"
+    assert cluster.annotations == {}
+    assert remove(monkeypatch, cluster)["action"] == "start"
+    first = dict(cluster.annotations)
+    # The Job was refused: what was written down stays, until it is given up.
+    assert remove(monkeypatch, cluster)["action"] == "start"
+    assert cluster.annotations == first
+    (key,) = first
+    cluster.annotations[key] = f"0000-uid {format_time(datetime.now(UTC) - timedelta(minutes=6))}"
+    assert remove(monkeypatch, cluster)["action"] == "done"
+    assert "could not be made" in cluster.events[0]
+
+
+def test_a_copy_of_a_backup_is_tried_anew(monkeypatch) -> None:
+    cluster = FakeCluster()
+    remove(monkeypatch, cluster)
+    (key,) = cluster.annotations
+    cluster.annotations[key] = "0001-uid 2026-01-01T00:00:00Z"
+    assert remove(monkeypatch, cluster)["action"] == "start"
+    assert cluster.annotations[key].startswith("0000-uid ")
+
+
+@pytest.mark.parametrize(("minutes", "action"), [(4, "wait"), (6, "done")])
+def test_a_job_has_its_own_five_minutes(monkeypatch, minutes: int, action: str) -> None:
+    cluster = FakeCluster()
+    cluster.add_job("remove", timedelta(minutes=minutes))
+    assert remove(monkeypatch, cluster)["action"] == action
+    assert len(cluster.events) == (action == "done")
+
+
+def test_a_job_that_makes_the_backup_is_asked_to_end_and_has_time_for_it(monkeypatch) -> None:
+    cluster = FakeCluster()
+    cluster.add_job("backup", age=timedelta(days=1))
+    assert remove(monkeypatch, cluster)["action"] == "wait"
+    assert cluster.deleted == list(cluster.jobs)
+    cluster.add_job("backup", age=timedelta(days=1), cancelled=timedelta(minutes=6))
+    assert remove(monkeypatch, cluster)["action"] == "done"
+    assert "does not end" in cluster.events[0]

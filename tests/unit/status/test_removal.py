@@ -67,6 +67,9 @@ def test_why_the_pod_could_not_run_is_told_when_it_is_given_up() -> None:
     refused = next_step(replace(FRESH, waited=GIVE_UP_SECONDS + 1))
     assert refused.event is not None
     assert "could not be made" in refused.event.message
+    endless = next_step(replace(FRESH, backup_runs=True, waited=GIVE_UP_SECONDS + 1))
+    assert endless.event is not None
+    assert "the Job that makes the backup does not end" in endless.event.message
 
 
 @given(
