@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ..errors import InvalidInput, OperatorError
+from ..errors import OperatorError
 from ..store.location import Location
 from ..store.protocol import Store
+from .manifest import is_file_name
 from .progress import Progress
 
-_MARGIN = timedelta(minutes=10)
-"""By how much the clocks of the store and of whoever listed the Backups may differ."""
+LEFT_ALONE = timedelta(hours=24)
+"""For so long after its last change: somebody may be copying a backup to where it was.
+
+That also makes up for clocks, the store's and that of whoever listed the Backups, which differ.
+"""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class OtherBackups:
 
     Attributes:
         unfinished: UIDs of the Backups that had not ended.
-        listed: when they were listed. What has begun since is left alone.
+        listed: when they were listed. What has changed since, or shortly before, is left alone.
     """
 
     unfinished: frozenset[str]
@@ -33,21 +37,22 @@ def remove_leftovers(
 ) -> list[str]:
     """Remove artifacts without a manifest that nobody works on, of the same Database.
 
-    A finished artifact is never touched. What cannot be removed is left to the next backup.
+    Neither a finished artifact is touched nor anything that no backup writes. What cannot be
+    removed is left to the next backup.
 
     Returns:
         Their UIDs.
     """
     removed = []
     with suppress(OperatorError):
-        for uid, changed in store.list_unfinished(location.namespace, location.database).items():
+        left = store.list_unfinished(location.namespace, location.database, is_file_name)
+        for uid, changed in left.items():
             if uid == location.uid or uid in others.unfinished:
                 continue
             # Whoever is not among them and was not made since has ended or is gone.
-            if changed > others.listed - _MARGIN:
+            if changed > others.listed - LEFT_ALONE:
                 continue
-            with suppress(InvalidInput):
-                store.remove(Location(location.namespace, location.database, uid))
-                progress.say(f"Removed what backup {uid} left unfinished")
-                removed.append(uid)
+            store.remove(replace(location, uid=uid))
+            progress.say(f"Removed what backup {uid} left unfinished")
+            removed.append(uid)
     return removed

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from ..errors import (
     StoreDenied,
     StoreUnreachable,
 )
+from ..uids import is_uuid
 from .location import Location
 from .protocol import MANIFEST_NAMES, Sink
 
@@ -119,7 +120,9 @@ class FilesystemStore:
             _remove_tree(folder)
             return True
 
-    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
+    def list_unfinished(
+        self, namespace: str, database: str, is_file_name: Callable[[str], bool]
+    ) -> dict[str, datetime]:
         """See ``Store``."""
         folder = self.root / namespace / database
         found = {}
@@ -128,9 +131,10 @@ class FilesystemStore:
                 return {}
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if any(_exists(Path(entry.path) / name) for name in MANIFEST_NAMES):
+                    if not is_uuid(entry.name) or not entry.is_dir(follow_symlinks=False):
                         continue
-                    found[entry.name] = _last_change(Path(entry.path))
+                    if _is_unfinished(Path(entry.path), is_file_name):
+                        found[entry.name] = _last_change(Path(entry.path))
         return found
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
@@ -206,6 +210,18 @@ def _exists(path: Path) -> bool:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
+    return True
+
+
+def _is_unfinished(folder: Path, is_file_name: Callable[[str], bool]) -> bool:
+    """Whether a folder has no manifest, and no file that no backup writes."""
+    if any(_exists(folder / name) for name in MANIFEST_NAMES):
+        return False
+    for entry in _walk(folder):
+        name = os.path.relpath(entry.path, folder)
+        ours = name == _TEMPORARY_MANIFEST_NAME or is_file_name(name)
+        if not ours or not entry.is_file(follow_symlinks=False):
+            return False
     return True
 
 

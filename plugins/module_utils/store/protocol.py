@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -48,8 +49,17 @@ class Store(Protocol):
     def remove(self, location: Location) -> bool:
         """Remove an artifact, its manifest first; return whether there was anything."""
 
-    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
-        """The UIDs below which there are files but no manifest, and when something changed last."""
+    def list_unfinished(
+        self, namespace: str, database: str, is_file_name: Callable[[str], bool]
+    ) -> dict[str, datetime]:
+        """The artifacts without a manifest: their UIDs, and when something changed last.
+
+        Others may keep their files there too. So only what has a UUID for its name counts, and
+        holds nothing that no backup writes.
+
+        Args:
+            is_file_name: whether a backup writes a file with this path, manifests excepted.
+        """
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """The manifest's bytes.

@@ -7,7 +7,7 @@ object appears whole or not at all; the manifest is the last one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +31,7 @@ from ..errors import (
     StoreDenied,
     StoreUnreachable,
 )
+from ..uids import is_uuid
 from .filesystem import store_errors
 from .location import Location
 from .protocol import MANIFEST_NAMES, Sink
@@ -151,20 +152,26 @@ class S3Store:
                 self._delete(group)
             return found or bool(keys)
 
-    def list_unfinished(self, namespace: str, database: str) -> dict[str, datetime]:
+    def list_unfinished(
+        self, namespace: str, database: str, is_file_name: Callable[[str], bool]
+    ) -> dict[str, datetime]:
         """See ``Store``; interrupted multipart uploads count."""
         folder = "/".join(part for part in (self.prefix, namespace, database) if part) + "/"
-        finished, changed = set(), dict[str, datetime]()
+        kept, changed = set(), dict[str, datetime]()
         with self._errors(f"{namespace}/{database}"):
             objects = self._list("list_objects_v2", "Contents", folder)
             uploads = self._list("list_multipart_uploads", "Uploads", folder)
             for entry in itertools.chain(objects, uploads):
                 uid, _, name = entry["Key"].removeprefix(folder).partition("/")
-                if name in MANIFEST_NAMES and "UploadId" not in entry:
-                    finished.add(uid)
+                if not is_uuid(uid):
+                    continue
+                # A manifest that is still an upload is none yet.
+                is_begun = name in MANIFEST_NAMES and "UploadId" in entry
+                if not is_begun and not is_file_name(name):
+                    kept.add(uid)
                 moment = entry.get("LastModified") or entry["Initiated"]
                 changed[uid] = max(moment, changed.get(uid, moment))
-        return {uid: moment for uid, moment in changed.items() if uid not in finished}
+        return {uid: moment for uid, moment in changed.items() if uid not in kept}
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""

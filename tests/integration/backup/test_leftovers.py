@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
 from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import (
+    LEFT_ALONE,
     OtherBackups,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
@@ -20,14 +21,18 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
 from s3_server import BUCKET
 
 NOW = datetime.now(UTC)
-AN_HOUR_AGO = NOW - timedelta(hours=1)
+AN_HOUR = timedelta(hours=1)
+TWO_DAYS_AGO = NOW - timedelta(days=2)
 
 
 def leave(
-    bench, name: str, changed: datetime = AN_HOUR_AGO, changed_inside: datetime | None = None
+    bench,
+    name: str | None = None,
+    changed: datetime = TWO_DAYS_AGO,
+    changed_inside: datetime | None = None,
 ) -> Path:
     """A folder as a killed backup leaves it."""
-    folder = bench.folder.parent / name
+    folder = bench.folder.parent / (name or str(uuid.uuid4()))
     (folder / "dump").mkdir(parents=True)
     (folder / "dump" / "1.dat.gz").write_bytes(b"half")
     for path, moment in ((folder / "dump", changed_inside or changed), (folder, changed)):
@@ -41,29 +46,45 @@ def back_up(bench, *unfinished: str, listed: datetime = NOW) -> None:
 
 
 def test_what_nobody_works_on_is_removed(bench) -> None:
-    left = leave(bench, str(uuid.uuid4()))
+    left = leave(bench)
     back_up(bench)
     assert not left.exists()
     assert (bench.folder / "manifest.json").exists()
 
 
 def test_what_somebody_works_on_stays(bench) -> None:
-    at_work = leave(bench, "at-work")
-    just_begun = leave(bench, "just-begun", NOW)
-    still_written = leave(bench, "still-written", changed_inside=NOW)
-    back_up(bench, "at-work")
+    at_work = leave(bench)
+    just_begun = leave(bench, changed=NOW)
+    still_written = leave(bench, changed_inside=NOW)
+    copied_back = leave(bench, changed=NOW - timedelta(hours=23))
+    back_up(bench, at_work.name)
     assert at_work.exists()
     assert just_begun.exists()
     assert still_written.exists()
+    assert copied_back.exists()
+
+
+def test_what_others_keep_there_stays(bench) -> None:
+    """Another tool's archive, or the backups of a destination further down."""
+    archive = leave(bench, "wals")
+    nested = leave(bench, f"ns/app/{uuid.uuid4()}")
+    shared = leave(bench)
+    (shared / "README").write_text("not from a backup")
+    for folder in (nested.parent.parent, nested.parent, shared):
+        os.utime(folder, (0, 0))
+    back_up(bench)
+    assert archive.exists()
+    assert nested.exists()
+    assert shared.exists()
 
 
 def test_finished_artifacts_and_what_is_not_ours_stay(bench) -> None:
     bench.backup()
-    old = bench.folder.parent / "old"
+    old = bench.folder.parent / str(uuid.uuid4())
     shutil.copytree(bench.folder, old)
     os.utime(old, (0, 0))
     strange = leave(bench, "Not ours")
-    elsewhere = bench.files.root / "ns" / "other" / "x"
+    elsewhere = bench.files.root / "ns" / "other" / str(uuid.uuid4())
     elsewhere.mkdir(parents=True)
     os.utime(elsewhere, (0, 0))
     bench.files.remove(bench.location)
@@ -76,7 +97,7 @@ def test_finished_artifacts_and_what_is_not_ours_stay(bench) -> None:
 def test_finished_encrypted_artifacts_stay(bench, key, spool) -> None:
     bench.key, bench.spool = key, spool
     bench.backup()
-    old = bench.folder.parent / "old"
+    old = bench.folder.parent / str(uuid.uuid4())
     shutil.copytree(bench.folder, old)
     os.utime(old, (0, 0))
     bench.files.remove(bench.location)
@@ -94,19 +115,19 @@ def test_in_a_bucket_too(remote, s3) -> None:
     back_up(remote)
     assert remote.files.exists(left), "it was there a moment ago only"
     remote.location = replace(remote.location, uid=str(uuid.uuid4()))
-    back_up(remote, listed=NOW + timedelta(hours=1))
+    back_up(remote, listed=NOW + LEFT_ALONE + AN_HOUR)
     assert not remote.files.exists(left)
     assert remote.files.is_finished(finished)
 
 
 def test_whoever_knows_nothing_of_others_removes_nothing(bench) -> None:
-    left = leave(bench, "left")
+    left = leave(bench)
     bench.backup()
     assert left.exists()
 
 
 def test_what_cannot_be_removed_stops_no_backup(bench, monkeypatch) -> None:
-    left = leave(bench, "left")
+    left = leave(bench)
 
     def refuse(*_: object) -> bool:
         raise errors.StoreDenied("no")

@@ -24,8 +24,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.backup.compressi
 )
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
 from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import (
+    LEFT_ALONE,
     OtherBackups,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.backup.manifest import is_file_name
 from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import (
     ProofRequest,
     prove_artifact,
@@ -285,15 +287,46 @@ def test_what_killed_backups_left_is_removed(remote, s3) -> None:
     """Of another Backup of the same Database that is over; what is finished or at work stays."""
     finished = remote.backup()
     done, prefix = remote.location, f"{remote.files.prefix}/ns/app"
-    for uid in ("left", "busy"):
+    left, busy, part = (str(uuid.uuid4()) for _ in range(3))
+    for uid in (left, busy):
         s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{uid}/dump/1.dat", Body=b"x")
-    s3.client.create_multipart_upload(Bucket=BUCKET, Key=f"{prefix}/part/dump/1.dat")
-    assert set(remote.files.list_unfinished("ns", "app")) == {"left", "busy", "part"}
+    for name in ("dump/1.dat", "manifest.json"):
+        s3.client.create_multipart_upload(Bucket=BUCKET, Key=f"{prefix}/{part}/{name}")
+    assert unfinished(remote.files) == {left, busy, part}
     remote.location = replace(done, uid=str(uuid.uuid4()))
-    later = datetime.now(UTC) + timedelta(hours=1)
-    remote.backup(others=OtherBackups(frozenset({"busy"}), later))
-    assert set(remote.files.list_unfinished("ns", "app")) == {"busy"}
+    remote.backup(others=OtherBackups(frozenset({busy}), long_after()))
+    assert unfinished(remote.files) == {busy}
     assert load_artifact(remote.store, done).sha256 == finished.sha256
+
+
+def test_what_others_keep_in_the_bucket_stays(remote, s3) -> None:
+    """Another tool's archive, the backups of a destination whose prefix is nested, and uploads."""
+    files, prefix = remote.files, f"{remote.files.prefix}/ns/app"
+    remote.files = replace(files, prefix=prefix)
+    nested, nested_store = remote.backup(), remote.store
+    remote.files = files
+    strange, upload = uuid.uuid4(), uuid.uuid4()
+    keys = {"wals/1", "base/2/dump/1.dat", f"{strange}/dump/1.dat", f"{strange}/dump/"}
+    for key in keys:
+        s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{key}", Body=b"")
+    uploads = {f"{prefix}/wals/3", f"{prefix}/{upload}/1.tar"}
+    for key in uploads:
+        s3.client.create_multipart_upload(Bucket=BUCKET, Key=key)
+    assert unfinished(remote.files) == set()
+    remote.location = replace(remote.location, uid=str(uuid.uuid4()))
+    remote.backup(others=OtherBackups(frozenset(), long_after()))
+    assert verify_artifact(nested_store, nested.location).sha256 == nested.sha256
+    assert {f"{prefix}/{key}" for key in keys} <= s3.object_names()
+    assert uploads <= {upload["Key"] for upload in s3.uploads()}
+
+
+def unfinished(files: S3Store) -> set[str]:
+    return set(files.list_unfinished("ns", "app", is_file_name))
+
+
+def long_after() -> datetime:
+    """When nothing that is there now is left alone for its age."""
+    return datetime.now(UTC) + LEFT_ALONE + timedelta(hours=1)
 
 
 # What the store answers to a backup that cannot be made.
@@ -352,11 +385,10 @@ def test_credentials_that_expire_on_the_way(remote, s3, tmp_path, monkeypatch) -
     refused(remote, errors.StoreDenied, "check the credentials", credentials_folder=folder)
     assert sent
     assert "dump/toc.dat" not in sent
-    assert set(direct.list_unfinished("ns", "app")) == {denied.uid}
+    assert unfinished(direct) == {denied.uid}
     remote.files, remote.location = direct, replace(done, uid=str(uuid.uuid4()))
-    later = datetime.now(UTC) + timedelta(hours=1)
-    remote.backup(others=OtherBackups(frozenset(), later))
-    assert not direct.list_unfinished("ns", "app")
+    remote.backup(others=OtherBackups(frozenset(), long_after()))
+    assert not unfinished(direct)
     assert verify_artifact(remote.store, done).sha256 == finished.sha256
 
 

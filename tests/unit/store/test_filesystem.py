@@ -16,6 +16,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
 from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
 
 LOCATION = Location("ns", "app", "0f8fad5b")
+UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
 @pytest.fixture
@@ -130,6 +131,54 @@ def test_a_manifest_without_end(store) -> None:
     store.finish(LOCATION, "manifest.json", b"x" * 101)
     with pytest.raises(errors.ChecksumMismatch, match="exceeds"):
         store.read_manifest(LOCATION, 100)
+
+
+def is_file_name(name: str) -> bool:
+    return name == "dump/1.dat"
+
+
+def begin(store: FilesystemStore, uid: str, *names: str) -> Path:
+    """What a backup that was killed has left, with these files."""
+    folder = store.root / "ns" / "app" / uid
+    for path in (folder / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    return folder
+
+
+@pytest.mark.parametrize("names", [["dump/1.dat"], ["dump/1.dat", ".manifest.json.new"]])
+def test_what_a_backup_writes_and_has_no_manifest_is_unfinished(store, names) -> None:
+    begin(store, UID, *names)
+    assert set(store.list_unfinished("ns", "app", is_file_name)) == {UID}
+
+
+def test_a_folder_that_a_backup_has_just_made_is_unfinished(store) -> None:
+    store.begin(Location("ns", "app", UID))
+    assert set(store.list_unfinished("ns", "app", is_file_name)) == {UID}
+
+
+@pytest.mark.parametrize(
+    "uid", ["wals", "base", "0f8fad5b", UID.upper(), UID.replace("-", ""), UID + "-1", "x" + UID]
+)
+def test_what_has_no_uuid_for_its_name_is_not_ours(store, uid) -> None:
+    begin(store, uid, "dump/1.dat")
+    assert store.list_unfinished("ns", "app", is_file_name) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "manifest.json.age", "README", "wals/1", "dump/sub/1.dat", "1.dat"]
+)
+def test_what_holds_something_else_is_not_ours(store, name) -> None:
+    begin(store, UID, "dump/1.dat", name)
+    assert store.list_unfinished("ns", "app", is_file_name) == {}
+
+
+def test_links_and_plain_files_are_not_ours(store, tmp_path) -> None:
+    (begin(store, UID, "dump/1.dat") / "more").symlink_to(tmp_path)
+    begin(store, "1" + UID[1:], "dump/1.dat")
+    (store.root / "ns" / "app" / ("2" + UID[1:])).symlink_to("1" + UID[1:])
+    (store.root / "ns" / "app" / ("3" + UID[1:])).write_text("x")
+    assert set(store.list_unfinished("ns", "app", is_file_name)) == {"1" + UID[1:]}
 
 
 @pytest.mark.parametrize(
