@@ -183,6 +183,9 @@ def choose_content(
 ) -> DumpedContent:
     """Tell pg_dump what not to dump.
 
+    A selection that leaves no table out is all there is: such a backup is restored as a whole one,
+    so its materialized views are populated then, and it needs its large objects.
+
     Args:
         connection: a session that sees what is dumped.
         tables: all tables of the database, materialized views too.
@@ -193,11 +196,17 @@ def choose_content(
             pg_dump in another encoding than UTF8.
     """
     selected = select_tables(connection, selection)
+    left_out = [
+        table.key
+        for table in tables
+        if table.key not in selected and table.kind != MATERIALIZED_VIEW
+    ]
+    if not left_out:
+        return DumpedContent(tables)
+    require_plain_names(left_out, encoding)
     chosen = [
         table if table.key in selected else replace(table, populated=False) for table in tables
     ]
-    left_out = [t.key for t in chosen if not t.populated and t.kind != MATERIALIZED_VIEW]
-    require_plain_names(left_out, encoding)
     options = [f"--exclude-table-data={quote(schema)}.{quote(name)}" for schema, name in left_out]
     # Its name until PostgreSQL 15, which later versions know too.
     options += ["--no-blobs"] if selection.includes else []

@@ -129,6 +129,21 @@ def test_a_partial_backup(awkward, include, exclude, expected, scratch) -> None:
     assert proven["rows"] == sum(ROWS[t] for t in expected)
 
 
+@pytest.mark.parametrize(
+    ("include", "exclude"),
+    [({"schemas": ["public", "parts", SCHEMA]}, None), (None, {"tables": ["no.such"]})],
+)
+def test_a_selection_of_everything_is_a_whole_backup(awkward, include, exclude, scratch) -> None:
+    artifact = back_up(awkward, include, exclude)
+    assert not artifact.manifest.is_partial
+    awkward.execute("TRUNCATE parent CASCADE; REFRESH MATERIALIZED VIEW sums")
+    awkward.restore()
+    assert filled(awkward, awkward.database) == ROWS
+    assert awkward.scalar("SELECT * FROM sums") == 10
+    assert awkward.scalar("SELECT lo_get(4711)") == b"large"
+    assert prove_artifact(ProofRequest(awkward.store, awkward.location, scratch))
+
+
 def test_a_part_does_not_take_the_place_of_the_whole(awkward) -> None:
     back_up(awkward, {"tables": ["public.parent"]})
     with pytest.raises(errors.InvalidInput, match="targetDatabase"):
