@@ -13,6 +13,7 @@ from ..errors import DatabaseNotReady
 from ..postgres.connection import Connection
 from ..postgres.databases import drop_database, told_if_undroppable
 from ..postgres.errors import database_errors
+from ..uids import short_uid
 
 _MARK = "postgres-operator"
 _NAME_BYTES = 40
@@ -26,7 +27,7 @@ def previous_name(database: str, uid: str) -> str:
     'app_before_0f8fad5b'
     """
     cut = database.encode()[:_NAME_BYTES].decode(errors="ignore")
-    return f"{cut}_before_{uid[:8]}"
+    return f"{cut}_before_{short_uid(uid)}"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from ..postgres.databases import (
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..store.location import Location
+from ..uids import short_uid
 from .artifact import Artifact, checked_artifact
 from .artifact_store import ArtifactStore
 from .compare import compare_content, tables_tally
@@ -108,7 +109,7 @@ class RestoreRequest:
     @property
     def scratch(self) -> str:
         """The database to restore into first."""
-        return f"restore_{self.uid[:8]}"
+        return f"restore_{short_uid(self.uid)}"
 
     @property
     def locked_database(self) -> str:

@@ -188,6 +188,14 @@ def test_nothing_is_kept_if_that_is_asked_for(changed) -> None:
     assert changed.scalar("SELECT name FROM version") == "old"
 
 
+def test_restores_with_the_same_beginning_do_not_meet(changed) -> None:
+    """The second one's scratch database would else be the first one's, which is in use."""
+    first, second = (changed.restore_request(uid=f"restore-app{n}") for n in (1, 2))
+    assert first.scratch != second.scratch
+    previous = [changed.restore(uid=one.uid).summary["previousDatabase"] for one in (first, second)]
+    assert {*previous, changed.database} == changed.databases()
+
+
 def test_a_name_that_is_taken_stops_the_swap(changed) -> None:
     request = changed.restore_request()
     taken = f"{changed.database}_before_{request.uid[:8]}"

@@ -38,6 +38,10 @@ def test_where_names_are_cut(database: str, kept: str) -> None:
     assert previous_name(database, UID) == f"{kept}_before_0f8fad5b"
 
 
+def test_restores_with_the_same_beginning_have_names_of_their_own() -> None:
+    assert previous_name("app", "restore-app1") != previous_name("app", "restore-app2")
+
+
 def test_marks_come_back() -> None:
     mark = Mark('b"ü', "a'", UID, datetime(2026, 1, 31, 2, tzinfo=UTC))
     assert Mark.from_comment(mark.to_comment()) == mark
