@@ -140,7 +140,7 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
         with progress.step("Writing the manifest"):
             manifest = _build_manifest(request.location, started, content, files)
             request.store.finish(request.location, manifests.to_json(manifest))
-    return BackupOutcome(load_artifact(request.store, request.location), adopted=False)
+        return BackupOutcome(load_artifact(request.store, request.location), adopted=False)
 
 
 @contextmanager

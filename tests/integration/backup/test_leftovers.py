@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.create import create_artifact
 from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import (
@@ -136,3 +137,13 @@ def test_what_cannot_be_removed_stops_no_backup(bench, monkeypatch) -> None:
     back_up(bench)
     assert left.exists()
     assert (bench.folder / "manifest.json").exists()
+
+
+def test_an_artifact_whose_manifest_cannot_be_read_back_is_gone(bench, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise errors.StoreUnreachable("not now")
+
+    monkeypatch.setattr(FilesystemStore, "read_manifest", fail)
+    with pytest.raises(errors.StoreUnreachable, match="not now"):
+        bench.backup()
+    assert not bench.folder.exists()

@@ -9,6 +9,9 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,61 @@ def test_failures_are_told(changed, play, tmp_path) -> None:
     assert status != 0
     assert result["reason"] == "InvalidInput"
     assert "jobs" in result["message"]
+
+
+@contextmanager
+def once_it_is_there(path: Path, act: Callable[[], object]) -> Iterator[None]:
+    """Do something as soon as a file is there: between two steps of a playbook."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.005):
+            if path.exists():
+                act()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("removable", [True, False])
+def test_what_was_made_and_could_not_be_read_back_is_gone(
+    changed, play, key, spool, removable
+) -> None:
+    """Its Backup is Failed, for a reason that a removal which fails does not hide."""
+    folder = changed.files.folder(replace(changed.location, uid=str(uuid.uuid4())))
+
+    def take_the_key_away() -> None:
+        key.identity_file.unlink()
+        if not removable:
+            # A folder where a removal expects a file.
+            (folder / ".manifest.json.new").mkdir()
+
+    with once_it_is_there(folder / "manifest.json.age", take_the_key_away):
+        status, result, output = play(
+            "backup",
+            artifact_uid=folder.name,
+            encryption_identity_file=str(key.identity_file),
+            spool_folder=str(spool),
+        )
+    assert status == 2, "the exit code that keeps a Job from trying again"
+    assert (result["ok"], result["reason"]) == (False, "SecretMissing"), output
+    assert "The artifact read back from the disk is what was written: " in output
+    assert folder.exists() == (not removable)
+
+
+def test_what_an_earlier_run_has_made_stays(changed, play) -> None:
+    status, result, output = play("backup", encryption_identity_file="/no/such/key")
+    assert (status, result["reason"]) == (2, "SecretMissing"), output
+    (changed.folder / "dump" / "more").write_text("x")
+    status, result, output = play("backup")
+    assert (status, result["reason"]) == (2, "ChecksumMismatch"), output
+    assert (changed.folder / "manifest.json").exists()
 
 
 def test_a_backup_is_proven_without_its_server(changed, play, tmp_path) -> None:
