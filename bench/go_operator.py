@@ -119,7 +119,10 @@ def forwarded(namespace: str, pod: str, port: int) -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         local = int(probe.getsockname()[1])
     command = [KUBECTL, "-n", namespace, "port-forward", f"pod/{pod}", f"{local}:{port}"]
-    forward = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # What it says of connections that end is noise.
+    forward = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         if forward.stdout is None or not forward.stdout.readline():
             raise SystemExit(f"port {port} of pod {pod} in {namespace} cannot be reached")
@@ -190,7 +193,7 @@ def ours(namespace: Namespace) -> Iterator[Operator]:
     try:
         token = namespace.kubectl("create", "token", "reader", "--duration=1h").strip()
         selector = "control-plane=controller-manager"
-        controller = "database-controller"
+        controller = "database-v1-controller"
         yield Operator("ours", "postgres-operator-system", selector, controller, 8443, token)
     finally:
         kubectl("delete", *binding)

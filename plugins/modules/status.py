@@ -121,14 +121,25 @@ def _write(
             return
         raise
     for transition in transitions:
+        _tell(cluster, dict(resource), transition, now)
+
+
+def _tell(
+    cluster: Cluster, resource: dict[str, Any], transition: Transition, now: datetime
+) -> None:
+    """Write an Event; a namespace that is going takes none, and nobody reads it there."""
+    try:
         events.record(
             cluster,
-            dict(resource),
+            resource,
             transition.warning,
             transition.reason,
             transition.message,
             now,
         )
+    except ApiError as error:
+        if error.status != 403 or "is being terminated" not in error.message:
+            raise
 
 
 def _is_gone(cluster: Cluster, resource: Mapping[str, Any]) -> bool:

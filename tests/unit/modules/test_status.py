@@ -19,6 +19,7 @@ class FakeCluster:
     def __init__(self, uid: str, invalid: bool = False) -> None:
         self.uid = uid
         self.invalid = invalid
+        self.refusal = ""
         self.status: dict[str, Any] = {}
         self.events = 0
 
@@ -35,6 +36,8 @@ class FakeCluster:
 
     def create(self, manifest: dict[str, Any]) -> None:
         assert manifest["kind"] == "Event"
+        if self.refusal:
+            raise ApiError(f"cannot create Event: {self.refusal}", 403)
         self.events += 1
 
 
@@ -61,3 +64,15 @@ def test_a_restore_that_was_made_again_does_not_get_its_predecessors_end(
 def test_a_status_that_the_api_server_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ApiError, match="rejected"):
         write(monkeypatch, FakeCluster("u1", invalid=True))
+
+
+def test_a_namespace_that_is_going_takes_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster("u1")
+    cluster.refusal = (
+        "unable to create new content in namespace shop because it is being terminated"
+    )
+    write(monkeypatch, cluster)
+    assert (cluster.status["phase"], cluster.events) == ("Completed", 0)
+    cluster.refusal = "User cannot create resource events"
+    with pytest.raises(ApiError):
+        write(monkeypatch, cluster)
