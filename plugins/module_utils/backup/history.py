@@ -16,12 +16,11 @@ from ..errors import DatabaseNotReady, Locked
 from ..postgres.connection import Connection
 from ..postgres.databases import drop_database, told_if_undroppable
 from ..postgres.errors import database_errors
+from ..postgres.own_schema import make_tables
 
 # The database put aside outlives its comment, so that would not do for the outcome. A scratch
 # database is written down before it is created: so none is forgotten, whenever a run is killed.
 _HISTORY = """
-CREATE SCHEMA IF NOT EXISTS postgres_operator;
-REVOKE ALL ON SCHEMA postgres_operator FROM PUBLIC;
 CREATE TABLE IF NOT EXISTS postgres_operator.restores (
     uid text PRIMARY KEY,
     database text NOT NULL,
@@ -33,7 +32,6 @@ CREATE TABLE IF NOT EXISTS postgres_operator.scratch_databases (
     locked_database text NOT NULL
 );
 """
-_HISTORY_LOCK = "postgres-operator: history of restores"
 
 
 @contextmanager
@@ -74,10 +72,7 @@ def _unlock(connection: Connection, database: str) -> None:
 
 def ensure_history(connection: Connection) -> None:
     """Make the tables exist."""
-    with connection.transaction():
-        # IF NOT EXISTS alone does not keep two sessions from creating the same thing.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [_HISTORY_LOCK])
-        connection.execute(_HISTORY)
+    make_tables(connection, _HISTORY)
 
 
 def _exists(connection: Connection, table: str) -> bool:

@@ -11,6 +11,7 @@ from ..errors import DatabaseGone, DatabaseNotReady
 from . import scram
 from .connection import Connection
 from .errors import translate
+from .own_schema import make_tables
 
 _CREATE_ROLE = sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {verifier}")
 _SET_PASSWORD = sql.SQL("ALTER ROLE {role} PASSWORD {verifier}")
@@ -20,11 +21,7 @@ _CREATE_DATABASE = sql.SQL(
 )
 # Beside what restores remember, in the maintenance database: one that is missing there was never
 # made, or somebody has dropped or renamed it.
-_KNOWN = """
-CREATE SCHEMA IF NOT EXISTS postgres_operator;
-REVOKE ALL ON SCHEMA postgres_operator FROM PUBLIC;
-CREATE TABLE IF NOT EXISTS postgres_operator.databases (name text PRIMARY KEY);
-"""
+_KNOWN = "CREATE TABLE IF NOT EXISTS postgres_operator.databases (name text PRIMARY KEY)"
 _FIRST_MAJOR_WITH_BUILTIN_PROVIDER = 17
 _FIRST_MAJOR_WITH_PROVIDERS = 15
 
@@ -142,12 +139,11 @@ def _is_known(connection: Connection, database: str) -> bool:
 
 def _remember(connection: Connection, database: str) -> None:
     """Write down that there is a database of this name."""
-    with connection.transaction():
-        connection.execute(_KNOWN)
-        connection.execute(
-            "INSERT INTO postgres_operator.databases (name) VALUES (%s) ON CONFLICT DO NOTHING",
-            [database],
-        )
+    make_tables(connection, _KNOWN)
+    connection.execute(
+        "INSERT INTO postgres_operator.databases (name) VALUES (%s) ON CONFLICT DO NOTHING",
+        [database],
+    )
 
 
 def _portable_locale(major: int) -> sql.SQL:
