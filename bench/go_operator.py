@@ -23,7 +23,6 @@ import contextlib
 import datetime
 import json
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -36,6 +35,7 @@ from typing import Any
 
 import yaml
 from lifecycle import KUBECTL, Namespace, database, kubectl
+from stand_in import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT / "hack" / "cluster"))
@@ -115,9 +115,7 @@ class Operator:
 @contextlib.contextmanager
 def forwarded(namespace: str, pod: str, port: int) -> Iterator[int]:
     """Lend a port of this machine that leads to a pod's."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        local = int(probe.getsockname()[1])
+    local = free_port()
     command = [KUBECTL, "-n", namespace, "port-forward", f"pod/{pod}", f"{local}:{port}"]
     # What it says of connections that end is noise.
     forward = subprocess.Popen(

@@ -55,6 +55,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.ansible_module i
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
     find_origin,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     is_to_be_restored,
 )
 

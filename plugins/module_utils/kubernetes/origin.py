@@ -29,11 +29,6 @@ class Origin:
     restore: Object | None = None
 
 
-def is_to_be_restored(database: Object) -> bool:
-    """Tell whether a Database is made from a Backup and is not known to have its contents."""
-    return "backupRef" in database["spec"] and not database.get("status", {}).get("restoredFrom")
-
-
 def is_first_restore(restore: Object) -> bool:
     """Tell whether a Restore is one that a Database has made for itself."""
     owners = restore["metadata"].get("ownerReferences") or []

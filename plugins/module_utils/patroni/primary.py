@@ -13,7 +13,7 @@ from ..backup.previous import agreed_time, drop_expired_previous
 from ..errors import DatabaseNotReady, OperatorError
 from ..kubernetes import events
 from ..kubernetes.client import ApiError, Cluster, Object
-from ..kubernetes.origin import is_to_be_restored, list_origins
+from ..kubernetes.origin import list_origins
 from ..kubernetes.reach import (
     Address,
     reach,
@@ -37,6 +37,7 @@ from ..postgres.observe import (
 from ..postgres.provision import (
     ensure_role_and_database,
 )
+from ..status.prerequisites import is_to_be_restored
 
 # A reconcile holds one of the operator's few workers: a server that does not answer must not keep
 # it. Dropping a large database waits for a checkpoint.

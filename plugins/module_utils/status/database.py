@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import DatabaseGone
 from .decision import SOON, VERIFYING, WAITING, Condition, Decision
+from .prerequisites import is_to_be_restored
 
 DATABASE_GONE = DatabaseGone.__name__
 # A standby further behind than this is not yet a copy to rely on.
@@ -95,8 +96,7 @@ def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
 
     Whatever else is under way, nobody shall write into a database that is about to be replaced.
     """
-    restored = observation.restored_from or resource.get("status", {}).get("restoredFrom")
-    return "backupRef" in resource["spec"] and not restored
+    return is_to_be_restored(resource) and not observation.restored_from
 
 
 def _serves(server: Server | None) -> bool:

@@ -11,6 +11,11 @@ RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
 
 
+def is_to_be_restored(database: Mapping[str, Any]) -> bool:
+    """Tell whether a Database is made from a Backup and is not known to have its contents."""
+    return "backupRef" in database["spec"] and not database.get("status", {}).get("restoredFrom")
+
+
 def find_database_block(
     name: str, database: Mapping[str, Any] | None, first: bool = False
 ) -> tuple[str, str] | None:

@@ -9,12 +9,12 @@ import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
     find_origin,
     is_first_restore,
-    is_to_be_restored,
     list_origins,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status import database as status
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
+    is_to_be_restored,
 )
 
 DATABASE: dict[str, Any] = {
