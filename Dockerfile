@@ -63,7 +63,7 @@ ENV HOME=/opt/ansible \
 COPY --from=controller /ansible-operator /usr/local/bin/ansible-operator
 COPY --from=operator-python /opt/operator /opt/operator
 COPY --from=agent /opt/agent /opt/agent
-COPY build/operator/ansible.cfg build/operator/release_lease.py /opt/ansible/
+COPY build/operator/ /opt/ansible/
 
 # The project's own files come last: changing one of them rebuilds only these layers.
 COPY galaxy.yml /opt/agent/collections/ansible_collections/postgres/operator/
@@ -86,4 +86,4 @@ ENV PATH=/opt/warm/warm_runner/bin:$PATH \
 
 WORKDIR /opt/ansible
 USER 65532:65532
-ENTRYPOINT ["/usr/bin/tini", "--", "python3", "/opt/ansible/release_lease.py", "with-warm-runner", "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml"]
+ENTRYPOINT ["/usr/bin/tini", "--", "python3", "/opt/ansible/run_operator.py", "with-warm-runner", "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml"]

@@ -121,7 +121,7 @@ bench-reconcile: venv ## What a reconcile costs: stock, in-process, warm (ARGS="
 	$(ANSIBLE_ENV) $(BIN)/python bench/reconcile.py $(ARGS)
 
 .PHONY: bench-fleet
-bench-fleet: build ## Many resources: ARGS=simple, the default, or "databases --count 100"
+bench-fleet: build ## Many resources: ARGS=simple, the default, "databases --count 100" or "restart"
 	$(ANSIBLE_ENV) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
 
 .PHONY: bench-go-operator

@@ -3,6 +3,7 @@
     python bench/fleet.py simple [--count 100] [--stock-count 30]
     python bench/fleet.py databases [--count 100]
     python bench/fleet.py databases --count 1000 --rest-seconds 300 --no-change
+    python bench/fleet.py restart [--count 500]
 
 `simple` is what operator-sdk's performance test of Ansible operators asks: so many resources,
 each of which is to have one object (here a ConfigMap); how long until all are up? One turn with
@@ -15,6 +16,10 @@ operator's side is whole: the role, the API server, the SQL. What would run on n
 no pod starts, so the time until all are up is the operator's own share of it. All Databases share
 one PostgreSQL. CPU and memory are those of ansible-operator, the warm parent and all runs; memory
 counts shared pages once.
+
+`restart` has Backups that ended long ago and one that has not, starts the operator, which looks
+at all of them, and makes a new one: how long until each of the two is taken up, and until all
+were looked at, which is what the last of them would wait for without priorities.
 """
 
 from __future__ import annotations
@@ -40,6 +45,7 @@ import stand_in
 from reconcile import CONFIGURATION, WARM_RUNNER, write_ordinary_collection
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+RUN_OPERATOR = CHECKOUT / "build" / "operator" / "run_operator.py"
 TICKS = os.sysconf("SC_CLK_TCK")
 NAMESPACE = "default"
 SIMPLE_CRD = {
@@ -146,9 +152,21 @@ def _descendants(pid: int) -> list[int]:
 
 @contextlib.contextmanager
 def operator(
-    folder: Path, kubeconfig: Path, watches: Path, collections: Path, warm: bool, workers: int
+    folder: Path,
+    kubeconfig: Path,
+    watches: Path,
+    collections: Path,
+    warm: bool,
+    workers: int,
+    first: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> Iterator[Operator]:
-    """Run ansible-operator as the image does, or with the stock runner."""
+    """Run ansible-operator as the image does, or with the stock runner.
+
+    Args:
+        first: the command that runs it.
+        options: more of its own options.
+    """
     programs = Path(sys.executable).parent
     ahead = [str(WARM_RUNNER / "bin")] if warm else []
     environment = os.environ | stand_in.environment(kubeconfig)
@@ -165,6 +183,7 @@ def operator(
         "TMPDIR": str(folder),
     }
     command = [
+        *first,
         *(["with-warm-runner"] if warm else []),
         str(programs / "ansible-operator"),
         "run",
@@ -173,6 +192,7 @@ def operator(
         "--ansible-verbosity=0",
         "--metrics-bind-address=0",
         "--health-probe-bind-address=0",
+        *options,
     ]
     log = folder / f"operator-{'warm' if warm else 'stock'}.log"
     with log.open("wb") as output:
@@ -236,6 +256,18 @@ class Api:
         )
         items: list[dict[str, Any]] = found["items"]
         return items
+
+    def end_backup(self, name: str) -> None:
+        """Write the status of a Backup that is Completed."""
+        group = ("database.example.com", "v1", NAMESPACE, "backups")
+        status = {"status": {"phase": "Completed", "observedGeneration": 1}}
+        self._custom.patch_namespaced_custom_object_status(*group, name, status)
+
+    def is_taken_up(self, name: str) -> bool:
+        """Tell whether a Backup has a status of the operator's: its phase has a default."""
+        group = ("database.example.com", "v1", NAMESPACE, "backups")
+        found = self._custom.get_namespaced_custom_object(*group, name)
+        return bool(found.get("status", {}).get("conditions"))
 
     def change(self, name: str, spec: dict[str, Any]) -> None:
         """Change a Database's spec."""
@@ -402,11 +434,73 @@ def _wait_for_all(options: argparse.Namespace, api: Api, running: Operator) -> N
     wait_until(lambda: api.all_ready(options.count), running, options.limit, pause)
 
 
+def bench_restart(options: argparse.Namespace, folder: Path) -> None:
+    """Measure `restart` and print its table."""
+    collections = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"])
+    watches = CHECKOUT / "watches.yaml"
+    with stand_in.cluster() as (kubeconfig, _):
+        api = Api(kubeconfig)
+        names = [f"ended-{number}" for number in range(options.count)]
+        for part in _in_parts([*names, "unfinished"]):
+            stand_in.apply(kubeconfig, [_backup(name) for name in part])
+        for name in names:
+            api.end_backup(name)
+        with operator(
+            folder,
+            kubeconfig,
+            watches,
+            collections,
+            True,
+            options.workers,
+            [sys.executable, str(RUN_OPERATOR)],
+            ["--leader-elect", "--leader-election-id=bench", "--leader-election-namespace=default"],
+        ) as running:
+            wait_until(lambda: running.runs() > 0, running, 120, 0.05)
+            stand_in.apply(kubeconfig, [_backup("new")])
+            made = time.monotonic() - running.begun
+            seconds: dict[str, float] = {}
+
+            def look() -> bool:
+                for name in {"new", "unfinished"} - set(seconds):
+                    if api.is_taken_up(name):
+                        seconds[name] = time.monotonic() - running.begun
+                return running.runs() > options.count + 1
+
+            wait_until(look, running, options.limit)
+            seconds["all"] = time.monotonic() - running.begun
+    print(
+        f"| {options.count} ended Backups, {options.workers} workers, operator started until | s |"
+    )
+    print("|---|---|")
+    print(f"| a new one is made, as the first run has ended | {made:.1f} |")
+    print(f"| it is taken up | {seconds['new']:.1f} |")
+    print(f"| one that had not ended is taken up | {seconds['unfinished']:.1f} |")
+    print(f"| all were looked at | {seconds['all']:.1f} |")
+
+
+def _backup(name: str) -> dict[str, Any]:
+    """Return a Backup of a Database that is not there: all that it can do is wait."""
+    return {
+        "apiVersion": "database.example.com/v1",
+        "kind": "Backup",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            # As one that was looked at before has.
+            "finalizers": ["database.example.com/artifact"],
+        },
+        "spec": {"databaseRef": {"name": "gone"}, "deletionPolicy": "Delete"},
+    }
+
+
+WHAT = {"simple": bench_simple, "databases": bench_databases, "restart": bench_restart}
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["simple", "databases"])
+    parser.add_argument("what", choices=list(WHAT))
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--stock-count", type=int, default=30, help="of `simple`, as it is slow")
     parser.add_argument("--workers", type=int, default=2, help="reconciles at once, as deployed")
@@ -424,7 +518,7 @@ def main() -> int:
     options = _parse()
     folder = Path(tempfile.mkdtemp(prefix="fleet-", dir="/tmp"))
     try:
-        (bench_simple if options.what == "simple" else bench_databases)(options, folder)
+        WHAT[options.what](options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0

@@ -30,10 +30,27 @@ CRASH_POSTGRES = 'kill -9 "$(head -n 1 /var/lib/postgresql/data/pgdata/postmaste
 
 
 @dataclass
+class OperatorKills:
+    """The kills of the operator, which hit the operations of all lines."""
+
+    times: list[float] = field(default_factory=list)
+
+    def kill(self) -> None:
+        """Kill the operator."""
+        OPERATOR.kill_pods("control-plane=controller-manager")
+        self.times.append(time.monotonic())
+
+    def since(self, begun: float) -> list[float]:
+        """Return when it was killed from that moment on."""
+        return [at for at in self.times if at >= begun]
+
+
+@dataclass
 class Line:
     """A Database, the operations done on it, and what became of them.
 
     Attributes:
+        longest: the seconds that the slowest operation took, and its kind and name.
         wrong: what must never be; one text each.
         completed: the UID of each Completed Backup and the state that it must hold.
     """
@@ -41,7 +58,9 @@ class Line:
     namespace: Namespace
     name: str
     choose: random.Random
+    operator_kills: OperatorKills
     state: str = ""
+    longest: tuple[float, str] = (0.0, "")
     completed: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -99,11 +118,12 @@ class Line:
 
     def _under_a_kill(self, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
         victims = {
-            "operator": lambda: OPERATOR.kill_pods("control-plane=controller-manager"),
+            "operator": self.operator_kills.kill,
             "Job pod": lambda: self.namespace.kill_pods(f"app=database-job,database={self.name}"),
             "PostgreSQL": self._crash_postgres,
         }
         victim = self.choose.choice(sorted(victims))
+        begun = time.monotonic()
         insist(lambda: self.namespace.ask_for(kind, name, spec))
         time.sleep(self.choose.uniform(0, KILL_WITHIN_SECONDS))
         try:
@@ -111,6 +131,9 @@ class Line:
         except KubectlError:
             victim = "nothing"
         found = self._wait(kind, name, {"Completed", "Failed"}, END_SECONDS)
+        kills = len(self.operator_kills.since(begun))
+        text = f"{kind} {name}, operator killed {kills} times in it"
+        self.longest = max(self.longest, (time.monotonic() - begun, text))
         phase = found.get("status", {}).get("phase", "unknown")
         self.outcomes[kind, victim, phase] += 1
         return found
@@ -122,9 +145,10 @@ class Line:
         )
 
     def _wait(self, kind: str, name: str, phases: set[str], seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+        """Wait until it is so, at most so long from now, or from the last kill of the operator."""
+        begun = time.monotonic()
         found: dict[str, Any] = {}
-        while time.monotonic() < deadline:
+        while time.monotonic() < max([begun, *self.operator_kills.since(begun)]) + seconds:
             found = insist(lambda: self.namespace.read(kind, name))
             if found.get("status", {}).get("phase") in phases:
                 return found

@@ -2,65 +2,36 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_api import JsonHandler, serve
 
-SCRIPT = Path(__file__).resolve().parents[3] / "build" / "operator" / "release_lease.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "build" / "operator" / "run_operator.py"
 OPERATOR = ("--leader-elect", "--leader-election-id=operator")
 
 
-class Api(http.server.BaseHTTPRequestHandler):
+class Api(JsonHandler):
     """An API server that has one Lease."""
 
     lease: dict[str, Any]
 
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).lease = json.loads(body)
-        self._answer()
-
-    def _answer(self) -> None:
-        body = json.dumps(self.lease).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def respond(self) -> None:
+        if self.command == "PUT":
+            type(self).lease = self.read_body()
+        self.answer(self.lease)
 
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Iterator[Path]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        path = tmp_path / "kubeconfig"
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "users": [{"name": "u", "user": {}}],
-            "current-context": "c",
-        }
-        path.write_text(json.dumps(document))
+    with serve(Api, tmp_path) as path:
         yield path
-        server.shutdown()
 
 
 def hold(holder: str) -> None:

@@ -1,6 +1,6 @@
-"""Runs the operator and, once it has ended, gives up the lease that it held.
+"""Runs the operator, wakes what was at work once it leads, and gives up its lease at its end.
 
-    python3 release_lease.py COMMAND [ARGUMENT...]
+    python3 run_operator.py COMMAND [ARGUMENT...]
 
 ansible-operator keeps its lease when it is stopped, so that the next one would wait until it runs
 out, 15 s. Here the lease goes to the next one as soon as nothing of this one works any more: the
@@ -18,8 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 OPTION = "--leader-election-id="
-NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-TIMEOUT_SECONDS = 3
+WAKE_UNFINISHED = Path(__file__).with_name("wake_unfinished.py")
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -34,11 +33,18 @@ def main(command: list[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, forward)
+    names = [word.removeprefix(OPTION) for word in command if word.startswith(OPTION)]
+    elected = "--leader-elect" in command and bool(names)
+    if elected:
+        wake = [sys.executable, str(WAKE_UNFINISHED), names[-1]]
+        os.posix_spawn(wake[0], wake, os.environ)
     code = await_end(pid)
     kill_children()
-    names = [word.removeprefix(OPTION) for word in command if word.startswith(OPTION)]
-    if "--leader-elect" in command and names:
-        release(names[-1])
+    if elected:
+        # Imported late: it takes longer than the operator itself to start.
+        import lease  # noqa: PLC0415
+
+        lease.release(names[-1])
     return 128 - code if code < 0 else code
 
 
@@ -62,33 +68,6 @@ def kill_children() -> None:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
-
-
-def release(name: str) -> None:
-    """Empty the lease where this pod holds it; one that cannot be given up runs out by itself."""
-    # Imported late: it takes longer than the operator itself to start.
-    from kubernetes import client, config  # noqa: PLC0415
-
-    in_pod = NAMESPACE.exists()
-    namespace = NAMESPACE.read_text().strip() if in_pod else "default"
-    try:
-        if in_pod:
-            config.load_incluster_config()
-        else:
-            config.load_kube_config()
-        leases = client.CoordinationV1Api()
-        lease = leases.read_namespaced_lease(name, namespace, _request_timeout=TIMEOUT_SECONDS)
-        # controller-runtime names the holder HOSTNAME_UUID.
-        if (lease.spec.holder_identity or "").startswith(f"{os.uname().nodename}_"):
-            lease.spec.holder_identity = ""
-            lease.spec.lease_duration_seconds = 1
-            # Refused where anybody else has written it since.
-            leases.replace_namespaced_lease(
-                name, namespace, lease, _request_timeout=TIMEOUT_SECONDS
-            )
-            print(f"gave up the lease {namespace}/{name}", flush=True)
-    except Exception as error:
-        print(f"the lease {namespace}/{name} was not given up: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":
