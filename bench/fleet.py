@@ -464,7 +464,7 @@ def bench_restart(options: argparse.Namespace, folder: Path) -> None:
                 for name in {"new", "unfinished"} - set(seconds):
                     if api.is_taken_up(name):
                         seconds[name] = time.monotonic() - running.begun
-                return running.runs() > options.count + 1
+                return bool(running.runs() > options.count + 1)
 
             wait_until(look, running, options.limit)
             seconds["all"] = time.monotonic() - running.begun
