@@ -48,6 +48,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 RUN_OPERATOR = CHECKOUT / "build" / "operator" / "run_operator.py"
 TICKS = os.sysconf("SC_CLK_TCK")
 NAMESPACE = "default"
+DATABASES = ("database.example.com", "v1", NAMESPACE, "databases")
+BACKUPS = ("database.example.com", "v1", NAMESPACE, "backups")
 SIMPLE_CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -251,28 +253,23 @@ class Api:
 
     def databases(self) -> list[dict[str, Any]]:
         """Return all Databases."""
-        found = self._custom.list_namespaced_custom_object(
-            "database.example.com", "v1", NAMESPACE, "databases"
-        )
+        found = self._custom.list_namespaced_custom_object(*DATABASES)
         items: list[dict[str, Any]] = found["items"]
         return items
 
     def end_backup(self, name: str) -> None:
         """Write the status of a Backup that is Completed."""
-        group = ("database.example.com", "v1", NAMESPACE, "backups")
         status = {"status": {"phase": "Completed", "observedGeneration": 1}}
-        self._custom.patch_namespaced_custom_object_status(*group, name, status)
+        self._custom.patch_namespaced_custom_object_status(*BACKUPS, name, status)
 
     def is_taken_up(self, name: str) -> bool:
         """Tell whether a Backup has a status of the operator's: its phase has a default."""
-        group = ("database.example.com", "v1", NAMESPACE, "backups")
-        found = self._custom.get_namespaced_custom_object(*group, name)
+        found = self._custom.get_namespaced_custom_object(*BACKUPS, name)
         return bool(found.get("status", {}).get("conditions"))
 
     def change(self, name: str, spec: dict[str, Any]) -> None:
         """Change a Database's spec."""
-        group = ("database.example.com", "v1", NAMESPACE, "databases")
-        self._custom.patch_namespaced_custom_object(*group, name, {"spec": spec})
+        self._custom.patch_namespaced_custom_object(*DATABASES, name, {"spec": spec})
 
     def all_ready(self, count: int) -> bool:
         """Tell whether so many Databases are Ready, as their present spec says."""

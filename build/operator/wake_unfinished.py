@@ -10,6 +10,7 @@ annotation; whoever is not woken in time has the turn that it would have had.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -18,9 +19,11 @@ from typing import Any
 
 import lease
 from kubernetes import client
+from urllib3.exceptions import HTTPError
 
 GROUP_VERSION = ("database.example.com", "v1")
 PLURALS = ("backups", "restores")
+# As has_ended in plugins/module_utils/status/job.py says, which needs Ansible's loader.
 ENDED = {"Completed", "Failed"}
 ANNOTATION = "database.example.com/woken"
 POLL_SECONDS = 1.0
@@ -48,14 +51,14 @@ def main(name: str) -> int:
 
 
 def await_lease(name: str, namespace: str) -> None:
-    """Wait until this pod holds the Lease, which need not exist yet."""
+    """Wait until this pod holds the Lease, which need not exist yet.
+
+    The operator asks for it, too, and tells why where it cannot be read.
+    """
     while True:
-        try:
+        with contextlib.suppress(client.ApiException, HTTPError):
             if lease.is_held(lease.read(name, namespace)):
                 return
-        except client.ApiException as error:
-            if error.status != 404:
-                print(f"the lease {namespace}/{name} cannot be read: {error}", file=sys.stderr)
         time.sleep(POLL_SECONDS)
 
 
