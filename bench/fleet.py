@@ -169,11 +169,11 @@ def operator(
         first: the command that runs it.
         options: more of its own options.
     """
-    programs = Path(sys.executable).parent
+    programs, runner = Path(sys.executable).parent, stand_in.operator_programs()
     ahead = [str(WARM_RUNNER / "bin")] if warm else []
     environment = os.environ | stand_in.environment(kubeconfig)
     environment |= {
-        "PATH": os.pathsep.join([*ahead, str(programs), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([*ahead, str(runner), str(programs), os.environ["PATH"]]),
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
         "ANSIBLE_GATHERING": "explicit",
         "ANSIBLE_CONFIG": str(CONFIGURATION),

@@ -17,7 +17,8 @@ A role that is given runs as it is, in-process, warm and, with --inline, inline.
 
 Every run is `ansible-runner run` with ansible-operator's arguments, its events posted to a socket.
 The variants take turns, so that a busy moment hits all. It needs a Python environment with
-ansible-runner, ansible-core and ansible-runner-http: the Python that it runs in, or --bin.
+ansible-runner, ansible-core and ansible-runner-http: $OPERATOR_BIN, which `make` sets to one with
+what the image has, else the Python that it runs in, or --bin.
 """
 
 from __future__ import annotations
@@ -331,7 +332,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--inline", default="", help="its collections whose tasks may run inline")
     parser.add_argument("--roles-path", type=Path, default=Path("roles"))
     parser.add_argument("--extra-vars", default="{}", help="JSON, or @FILE")
-    parser.add_argument("--bin", type=Path, default=Path(sys.executable).parent)
+    parser.add_argument("--bin", type=Path, default=stand_in.operator_programs())
     return parser.parse_args()
 
 
@@ -389,6 +390,7 @@ def _prepare(options: argparse.Namespace, folder: Path, stack: contextlib.ExitSt
             for name in names
         ]
         environment |= stand_in.environment(kubeconfig)
+        environment["KUBECONFIG"] = str(stack.enter_context(stand_in.proxy(kubeconfig)))
         environment["WARM_RUNNER_COLLECTIONS"] = "postgres.operator"
     settings = {"runner_http_url": str(folder / "events"), "runner_http_path": "/events/"}
     return Bench(

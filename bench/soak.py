@@ -170,7 +170,7 @@ def main() -> int:
     try:
         with stand_in.cluster() as (kubeconfig, _):
             environment = os.environ | stand_in.environment(kubeconfig)
-            path = [str(WARM_RUNNER / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+            path = [str(WARM_RUNNER / "bin"), str(stand_in.operator_programs()), os.environ["PATH"]]
             environment |= {
                 "PATH": os.pathsep.join(path),
                 "TMPDIR": str(folder / "tmp"),

@@ -40,6 +40,11 @@ START_SECONDS = 60.0
 Object = dict[str, Any]
 
 
+def operator_programs() -> Path:
+    """Return the folder of the runs' ansible-runner: $OPERATOR_BIN, else this Python's."""
+    return Path(os.environ.get("OPERATOR_BIN") or Path(sys.executable).parent)
+
+
 def free_port() -> int:
     """Return a port of the loopback interface that nobody uses now."""
     with socket.socket() as probe:
@@ -113,20 +118,20 @@ def control(folder: Path) -> Iterator[Path]:
     kubeconfig = folder / "kubeconfig"
     certificate = folder / "certificates" / "apiserver.crt"
     with _process(etcd_command, folder / "log"), _process(api_command, folder / "log"):
-        _write_kubeconfig(kubeconfig, f"https://127.0.0.1:{port}", certificate, token)
+        # The API server makes it as it starts, its authority in the same file.
+        address = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(certificate)}
+        _write_kubeconfig(kubeconfig, address, {"token": token})
         _wait_for_api(programs / "kubectl", kubeconfig, folder / "log")
         yield kubeconfig
 
 
-def _write_kubeconfig(path: Path, server: str, certificate: Path, token: str) -> None:
+def _write_kubeconfig(path: Path, cluster: dict[str, str], user: dict[str, str]) -> None:
     path.touch(mode=0o600)
-    # The API server makes it as it starts, its authority in the same file.
-    cluster = {"server": server, "certificate-authority": str(certificate)}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "bench", "cluster": cluster}],
-        "users": [{"name": "bench", "user": {"token": token}}],
+        "users": [{"name": "bench", "user": user}],
         "contexts": [{"name": "bench", "context": {"cluster": "bench", "user": "bench"}}],
         "current-context": "bench",
     }
@@ -394,6 +399,22 @@ def environment(kubeconfig: Path) -> dict[str, str]:
         "POSTGRES_OPERATOR_POD_NETWORK": "direct",
         "OPERATOR_IMAGE": "postgres-operator:latest",
     }
+
+
+@contextlib.contextmanager
+def proxy(kubeconfig: Path) -> Iterator[Path]:
+    """Run a proxy that speaks plain HTTP, as ansible-operator's does; give its kubeconfig.
+
+    That of ansible-operator answers reads from its memory; this one asks the API server.
+    """
+    port = free_port()
+    path = kubeconfig.with_name("proxy")
+    program = build(KUBERNETES, Progress()).parent / "kubectl"
+    command: list[str | Path] = [program, "--kubeconfig", kubeconfig, "proxy", f"--port={port}"]
+    with _process(command, kubeconfig.with_name("log")):
+        _write_kubeconfig(path, {"server": f"http://127.0.0.1:{port}"}, {})
+        _wait_for_api(program, path, kubeconfig.with_name("log"))
+        yield path
 
 
 @contextlib.contextmanager
