@@ -24,7 +24,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
 VENV := $(CACHE)/venv-$(shell (echo $(PYTHON); cat requirements/dev.txt hack/venv.sh) | sha256sum | cut -c1-12)
 BIN := $(VENV)/bin
 # What the image has, and no more: a warm parent with more loaded is a slower one.
-OPERATOR_VENV := $(CACHE)/venv-operator-$(shell (echo $(PYTHON); cat requirements/operator.txt hack/venv.sh) | sha256sum | cut -c1-12)
+OPERATOR_VENV := $(CACHE)/operator-venv-$(shell (echo $(PYTHON); cat requirements/operator.txt hack/venv.sh) | sha256sum | cut -c1-12)
 OPERATOR_BIN := $(OPERATOR_VENV)/bin
 COLLECTIONS := $(shell $(PYTHON) hack/collection_root.py)
 COLLECTION := $(COLLECTIONS)/ansible_collections/postgres/operator
