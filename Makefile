@@ -21,10 +21,12 @@ PYTHON := $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (
 endif
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
-VENV := $(CACHE)/venv-$(shell (echo $(PYTHON); cat requirements/dev.txt hack/venv.sh) | sha256sum | cut -c1-12)
+# The folder of an environment, from its name and its requirements: it changes with what it is made from.
+venv_folder = $(CACHE)/$(1)-$(shell (echo $(PYTHON); cat requirements/$(2).txt hack/venv.sh) | sha256sum | cut -c1-12)
+VENV := $(call venv_folder,venv,dev)
 BIN := $(VENV)/bin
 # What the image has, and no more: a warm parent with more loaded is a slower one.
-OPERATOR_VENV := $(CACHE)/operator-venv-$(shell (echo $(PYTHON); cat requirements/operator.txt hack/venv.sh) | sha256sum | cut -c1-12)
+OPERATOR_VENV := $(call venv_folder,operator-venv,operator)
 OPERATOR_BIN := $(OPERATOR_VENV)/bin
 COLLECTIONS := $(shell $(PYTHON) hack/collection_root.py)
 COLLECTION := $(COLLECTIONS)/ansible_collections/postgres/operator
@@ -33,6 +35,7 @@ CLUSTER_KUBECONFIG := $(CURDIR)/.cluster/$(if $(filter demo,$(CLUSTER)),,$(CLUST
 # The embedded cluster's, where there is one, else the current one.
 export KUBECONFIG ?= $(or $(wildcard $(CLUSTER_KUBECONFIG)),$(HOME)/.kube/config)
 ANSIBLE_ENV := ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_GATHERING=explicit LC_ALL=C.UTF-8 ANSIBLE_NOCOLOR=1
+BENCH_ENV := $(ANSIBLE_ENV) OPERATOR_BIN=$(OPERATOR_BIN)
 
 .PHONY: help
 help: ## List the targets
@@ -124,11 +127,11 @@ bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (A
 
 .PHONY: bench-reconcile
 bench-reconcile: venv $(OPERATOR_BIN)/python ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
-	$(ANSIBLE_ENV) OPERATOR_BIN=$(OPERATOR_BIN) $(BIN)/python bench/reconcile.py $(ARGS)
+	$(BENCH_ENV) $(BIN)/python bench/reconcile.py $(ARGS)
 
 .PHONY: bench-fleet
 bench-fleet: build $(OPERATOR_BIN)/python ## Many resources: ARGS=simple, the default, "databases --count 100" or "restart"
-	$(ANSIBLE_ENV) OPERATOR_BIN=$(OPERATOR_BIN) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
+	$(BENCH_ENV) $(BIN)/python bench/fleet.py $(or $(ARGS),simple)
 
 .PHONY: bench-go-operator
 bench-go-operator: venv ## A reconcile of an unchanged cluster beside CloudNativePG's, on the current cluster (ARGS="--cluster NAME")
@@ -136,7 +139,7 @@ bench-go-operator: venv ## A reconcile of an unchanged cluster beside CloudNativ
 
 .PHONY: bench-soak
 bench-soak: venv $(OPERATOR_BIN)/python ## Many runs in a row, and what they leave behind (ARGS="--runs 2000")
-	$(ANSIBLE_ENV) OPERATOR_BIN=$(OPERATOR_BIN) $(BIN)/python bench/soak.py $(ARGS)
+	$(BENCH_ENV) $(BIN)/python bench/soak.py $(ARGS)
 
 ##@ The operator
 
