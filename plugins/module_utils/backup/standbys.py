@@ -7,7 +7,6 @@ database, under the name that it had when they began.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -28,7 +27,8 @@ def end_standby_sessions(
 
     Args:
         connection: a session on the primary, after the swap.
-        parameters: of the primary; the standbys take the same port, user and password.
+        parameters: of the primary; the standbys take the same port, user and password or
+            certificate, and are checked by the same name.
         previous: the name that the replaced database has now.
 
     Returns:
@@ -42,7 +42,7 @@ def end_standby_sessions(
     problems = []
     for name, host in standbys:
         try:
-            _end_sessions(replace(parameters, host=host), previous, position)
+            _end_sessions(parameters.at(host), previous, position)
         except (OperatorError, psycopg.Error) as error:
             problems.append(f"standby {name}: {' '.join(str(error).split())}")
     return problems

@@ -1,6 +1,7 @@
-"""Connections, and how the password travels: from a file into memory or a private PGPASSFILE.
+"""Connections: how a server is known by its certificate, and how the password travels.
 
-The password is never put into arguments, the environment or messages.
+The password comes from a file into memory or a private PGPASSFILE. It is never put into arguments,
+the environment or messages.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, pq
 
 from ..errors import DatabaseNotReady, InvalidInput, OperatorError, SecretMissing, Timeout
 from .errors import translate
@@ -54,17 +55,47 @@ _SESSION_SETTINGS = {
 }
 
 
+# Older clients do not know the setting require_auth, and refuse it; of the environment they read
+# what they know.
+_REQUIRE_AUTH_VERSION = 160000
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How a client knows the server by its certificate, and the certificate that it shows itself.
+
+    Attributes:
+        sslmode: as libpq takes it; `verify-full` checks the name too. Nothing of this is used on a
+            Unix socket.
+        sslrootcert: file with the certificates of the authorities that are trusted.
+        sslcert: file with the client's certificate; None where a password says who asks.
+        sslkey: file with its key, which only its owner may read, or root's group.
+    """
+
+    sslmode: str = "prefer"
+    sslrootcert: Path | None = None
+    sslcert: Path | None = None
+    sslkey: Path | None = None
+
+    def conninfo(self) -> dict[str, str]:
+        """libpq's settings."""
+        return {name: str(value) for name, value in vars(self).items() if value is not None}
+
+
 @dataclass(frozen=True)
 class ConnectionParameters:
     """How to reach one server.
 
     Attributes:
-        host: name, address, or folder of the Unix socket.
+        host: name, address, or folder of the Unix socket. With `verify-full` the name that the
+            server's certificate must have.
         port: TCP port, or the number in the socket's name.
         user: role to log in as.
         dbname: database that is meant when a function is not told another one.
         password_file: file that holds the password and nothing else (one line end at its end
             is ignored); None where the server asks for none.
+        tls: how the server is known.
+        hostaddr: the address to connect to where it is not the one that `host` stands for.
     """
 
     host: str
@@ -72,6 +103,28 @@ class ConnectionParameters:
     user: str
     dbname: str = MAINTENANCE_DATABASE
     password_file: Path | None = None
+    tls: Tls = Tls()
+    hostaddr: str = ""
+
+    def as_user(self, user: str, password_file: Path | None) -> ConnectionParameters:
+        """The same server, checked the same way, as another role, which shows no certificate."""
+        tls = replace(self.tls, sslcert=None, sslkey=None)
+        return replace(self, user=user, password_file=password_file, tls=tls)
+
+    def at(self, address: str) -> ConnectionParameters:
+        """Another server of the same cluster, whose certificate has the same names."""
+        return replace(self, hostaddr=address)
+
+    @property
+    def require_auth(self) -> str | None:
+        """The authentication that the client accepts, as libpq takes it; None for any.
+
+        With a certificate the server must ask for nothing else: `none` is libpq's word for that. A
+        password is never given away to a server that does not know it already.
+        """
+        if self.tls.sslcert is not None:
+            return "none"
+        return "scram-sha-256" if self.password_file is not None else None
 
     def read_password(self) -> str | None:
         """The password as it is in the file now, None if there is no file to read.
@@ -109,9 +162,11 @@ class ConnectionParameters:
         """
         return conninfo.make_conninfo(
             host=self.host,
+            hostaddr=self.hostaddr or None,
             port=self.port,
             user=self.user,
             dbname=dbname or self.dbname,
+            **self.tls.conninfo(),
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             application_name="postgres-operator",
             **_CLIENT_KEEPALIVE,
@@ -132,7 +187,10 @@ def connect(parameters: ConnectionParameters, dbname: str | None = None) -> Conn
     password = parameters.read_password()
     try:
         connection = psycopg.connect(
-            parameters.conninfo(target), password=password, autocommit=True
+            parameters.conninfo(target),
+            password=password,
+            require_auth=parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None,
+            autocommit=True,
         )
         _apply_session_settings(connection)
     except psycopg.Error as error:
@@ -201,9 +259,11 @@ def program_environment(parameters: ConnectionParameters) -> Iterator[dict[str, 
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("PGPASSWORD", "PGPASSFILE")
+        if name not in ("PGPASSWORD", "PGPASSFILE", "PGREQUIREAUTH")
     }
     environment["LC_ALL"] = "C"
+    if parameters.require_auth is not None:
+        environment["PGREQUIREAUTH"] = parameters.require_auth
     with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
         passfile = Path(folder, "pgpass")
         descriptor = os.open(passfile, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
+    Tls,
     program_environment,
 )
 from psycopg import conninfo
@@ -65,3 +67,29 @@ def test_a_database_name_is_never_a_connection_string() -> None:
     name = "host=evil user='x"
     parsed = conninfo.conninfo_to_dict(parameters(None).conninfo(name))
     assert (parsed["dbname"], parsed["host"], parsed["user"]) == (name, "h", "u")
+
+
+def test_another_role_is_checked_the_same_way_and_shows_no_certificate() -> None:
+    tls = Tls("verify-full", Path("/ca"), Path("/certificate"), Path("/key"))
+    superuser = replace(parameters(None), tls=tls, hostaddr="10.0.0.7")
+    reader = superuser.as_user("reader", Path("/password"))
+    parsed = conninfo.conninfo_to_dict(reader.conninfo())
+    assert parsed["user"] == "reader"
+    assert (parsed["sslmode"], parsed["sslrootcert"]) == ("verify-full", "/ca")
+    assert (parsed["host"], parsed["hostaddr"]) == ("h", "10.0.0.7")
+    assert not {"sslcert", "sslkey"} & parsed.keys()
+    assert (superuser.require_auth, reader.require_auth) == ("none", "scram-sha-256")
+
+
+def test_programs_accept_what_sessions_accept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PGREQUIREAUTH", "password")
+    path = tmp_path / "password"
+    path.write_text("word")
+    for asked, accepted in ((parameters(path), "scram-sha-256"), (parameters(None), None)):
+        with program_environment(asked) as environment:
+            assert environment.get("PGREQUIREAUTH") == accepted
+
+
+def test_another_server_must_have_the_same_name() -> None:
+    parsed = conninfo.conninfo_to_dict(parameters(None).at("10.0.0.8").conninfo())
+    assert (parsed["host"], parsed["hostaddr"]) == ("h", "10.0.0.8")
