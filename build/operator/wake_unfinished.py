@@ -11,6 +11,7 @@ annotation; whoever is not woken in time has the turn that it would have had.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -64,20 +65,36 @@ def await_lease(name: str, namespace: str) -> None:
 
 def list_unfinished() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what has not ended or is being deleted, each with its plural. Plans never end."""
-    resources = client.CustomObjectsApi()
-    for plural in PLURALS:
-        more = ""
-        while True:
-            page = resources.list_cluster_custom_object(
-                *GROUP_VERSION, plural, limit=PAGE, _continue=more, _request_timeout=TIMEOUT_SECONDS
-            )
-            for found in page["items"]:
+    for namespace in watched_namespaces():
+        for plural in PLURALS:
+            for found in list_all(namespace, plural):
                 ended = found.get("status", {}).get("phase") in ENDED
                 if not ended or "deletionTimestamp" in found["metadata"]:
                     yield plural, found
-            more = page["metadata"].get("continue", "")
-            if not more:
-                break
+
+
+def watched_namespaces() -> list[str]:
+    """Return the namespaces that $WATCH_NAMESPACE names; an empty name alone means all."""
+    names = [name.strip() for name in os.environ.get("WATCH_NAMESPACE", "").split(",")]
+    return [name for name in names if name] or [""]
+
+
+def list_all(namespace: str, plural: str) -> Iterator[dict[str, Any]]:
+    """Yield the resources of a namespace, or of all where its name is empty, page by page."""
+    resources = client.CustomObjectsApi()
+    more = ""
+    while True:
+        options = {"limit": PAGE, "_continue": more, "_request_timeout": TIMEOUT_SECONDS}
+        if namespace:
+            page = resources.list_namespaced_custom_object(
+                *GROUP_VERSION, namespace, plural, **options
+            )
+        else:
+            page = resources.list_cluster_custom_object(*GROUP_VERSION, plural, **options)
+        yield from page["items"]
+        more = page["metadata"].get("continue", "")
+        if not more:
+            break
 
 
 def wake(plural: str, found: dict[str, Any]) -> None:

@@ -21,6 +21,10 @@ options:
     description: How many Backups are made at the same time, of all Databases; V(0) is no limit.
     type: int
     default: 0
+  max_active_per_namespace:
+    description: How many of them are of one namespace; V(0) is no limit.
+    type: int
+    default: 0
   max_active_per_destination:
     description: How many are written to the same place at the same time; V(0) is no limit.
     type: int
@@ -120,6 +124,7 @@ ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
     "max_active": {"type": "int", "default": 0},
+    "max_active_per_namespace": {"type": "int", "default": 0},
     "max_active_per_destination": {"type": "int", "default": 0},
 }
 
@@ -137,7 +142,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     name, job = read_latest_job(cluster, "backup", resource, "BackupFailed")
     blocked = None
-    limits = Limits(params["max_active"], params["max_active_per_destination"])
+    limits = Limits(
+        params["max_active"],
+        params["max_active_per_namespace"],
+        params["max_active_per_destination"],
+    )
     if job is None:
         blocked = find_database_block(database_name, database) or find_secret_block(
             cluster, resource

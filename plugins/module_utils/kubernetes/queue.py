@@ -1,6 +1,8 @@
-"""The Backups of the whole cluster that have not ended."""
+"""The Backups of all namespaces of the operator that have not ended."""
 
 from __future__ import annotations
+
+import os
 
 from ..status.job import has_ended
 from .client import GROUP_VERSION, ApiError, Cluster, Object
@@ -16,17 +18,27 @@ def list_unfinished(cluster: Cluster) -> list[Object]:
     Raises:
         ApiError: they cannot be read.
     """
-    try:
-        found = cluster.list(GROUP_VERSION, "Backup", "", field_selector=_FIELD_SELECTOR)
-    except ApiError as error:
-        # An API server older than 1.31 cannot select by the fields of custom resources.
-        if error.status != 400:
-            raise
-        found = cluster.list(GROUP_VERSION, "Backup", "")
     return [
         backup
-        for backup in found
+        for namespace in watched_namespaces()
+        for backup in _list(cluster, namespace)
         if not has_ended(backup)
         and "schedule" not in backup["spec"]
         and not backup["metadata"].get("deletionTimestamp")
     ]
+
+
+def watched_namespaces() -> list[str]:
+    """Return the namespaces that $WATCH_NAMESPACE names; an empty name alone means all."""
+    names = [name.strip() for name in os.environ.get("WATCH_NAMESPACE", "").split(",")]
+    return [name for name in names if name] or [""]
+
+
+def _list(cluster: Cluster, namespace: str) -> list[Object]:
+    try:
+        return cluster.list(GROUP_VERSION, "Backup", namespace, field_selector=_FIELD_SELECTOR)
+    except ApiError as error:
+        # An API server older than 1.31 cannot select by the fields of custom resources.
+        if error.status != 400:
+            raise
+        return cluster.list(GROUP_VERSION, "Backup", namespace)

@@ -1,6 +1,8 @@
-"""Which Backups may start: a limit for the operator, and one for each destination.
+"""Which Backups may start: a limit for the operator, for each namespace and for each destination.
 
-Everybody who looks comes to the same answer, for it rests on the order of creation alone: so two
+Inside a namespace the oldest goes first. Between namespaces turns go round: a Backup's place is
+first how many of its own namespace came before it, then when it was made. The answer rests on the
+order of creation alone and does not change because a Backup that may start has started: so two
 reconciles at once do not exceed a limit.
 """
 
@@ -15,18 +17,29 @@ from ..units import plural
 from .backup import CONDITION
 
 REASON = "Queued"
-# What waits for something else than its turn takes nobody's, and neither does a Job that only a
-# person can get going.
-_BLOCKED = frozenset({"DatabaseNotFound", "DatabaseNotReady", "SecretMissing", "ReconcileFailed"})
-_STUCK = frozenset(
+# What waits for something else than its turn takes none.
+_BLOCKED = frozenset(
     {
-        "ImagePullFailed",
+        "DatabaseNotFound",
+        "DatabaseNotReady",
+        "EncryptionKeyWrong",
+        "ReconcileFailed",
+        "SecretMissing",
+    }
+)
+# Nor does a Job whose container does not run, for whatever reason: it uses no server and no store.
+_NOT_RUNNING = frozenset(
+    {
         "ContainerNotCreated",
+        "ImagePullFailed",
         "PodNotCreated",
         "PodNotStarted",
         "PodNotTerminated",
+        "Unschedulable",
     }
 )
+
+Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -35,11 +48,41 @@ class Limits:
 
     Attributes:
         operator: of all.
+        namespace: of those of one namespace.
         destination: of those that write to the same place.
     """
 
     operator: int
+    namespace: int
     destination: int
+
+
+class _Turns:
+    """Counts what runs against the limits."""
+
+    def __init__(self, limits: Limits, running: Iterable[Mapping[str, Any]]) -> None:
+        self._limits = limits
+        self._counts: Counter[tuple[str, ...]] = Counter()
+        for backup in running:
+            self.take(backup)
+
+    def take(self, backup: Mapping[str, Any]) -> None:
+        self._counts.update(key for key, _ in self._limited(backup))
+
+    def find_full(self, backup: Mapping[str, Any]) -> tuple[str, ...] | None:
+        """Return what has no turn left for a Backup; None where it may start."""
+        for key, limit in self._limited(backup):
+            if limit and self._counts[key] >= limit:
+                return key
+        return None
+
+    def _limited(self, backup: Mapping[str, Any]) -> list[tuple[tuple[str, ...], int]]:
+        """Return what a Backup counts against, the narrowest first, and each limit."""
+        return [
+            (destination_of(backup), self._limits.destination),
+            (("namespace", _namespace(backup)), self._limits.namespace),
+            (("operator",), self._limits.operator),
+        ]
 
 
 def find_queue_block(
@@ -51,21 +94,18 @@ def find_queue_block(
         unfinished: all Backups without a schedule that have not ended, in any order.
     """
     others = [other for other in unfinished if _key(other) != _key(backup)]
-    if _key(backup) in {_key(other) for other in _admitted([*others, backup], limits)}:
-        return None
-    before = [other for other in _waiting(others) if _key(other) < _key(backup)]
-    active = _active(others)
-    destination = destination_of(backup)
-    same = [other for other in [*active, *before] if destination_of(other) == destination]
-    if limits.destination and len(same) >= limits.destination:
-        limit = f"{plural(limits.destination, 'backup')} to {_describe(destination)}"
-    else:
-        limit = plural(limits.operator, "backup")
-    return (
-        REASON,
-        f"waiting for its turn: at most {limit} at the same time, and"
-        f" {plural(len(before), 'other')} came before this one",
-    )
+    turns = _Turns(limits, _running(others))
+    before = 0
+    for other in _in_turn([*others, backup]):
+        if _key(other) == _key(backup):
+            break
+        if turns.find_full(other) is None:
+            turns.take(other)
+        before += 1
+    # Until its status says so, one that has been waiting for something else is after all others:
+    # they do not know yet that it waits for its turn.
+    full = turns.find_full(backup)
+    return None if full is None else (REASON, _describe_wait(full, limits, before))
 
 
 def find_next(
@@ -73,7 +113,14 @@ def find_next(
 ) -> list[Mapping[str, Any]]:
     """Return the Backups that are queued and may start now that one has ended."""
     others = [other for other in unfinished if _key(other) != _key(ended)]
-    return [other for other in _admitted(others, limits) if _reason(other) == REASON]
+    turns = _Turns(limits, _running(others))
+    following = []
+    for other in _in_turn(others):
+        if turns.find_full(other) is None:
+            turns.take(other)
+            if _reason(other) == REASON:
+                following.append(other)
+    return following
 
 
 def destination_of(backup: Mapping[str, Any]) -> tuple[str, ...]:
@@ -82,50 +129,56 @@ def destination_of(backup: Mapping[str, Any]) -> tuple[str, ...]:
     s3 = (spec.get("destination") or {}).get("s3")
     if s3:
         return ("bucket", str(s3.get("bucket", "")), str(s3.get("endpoint", "")))
-    return ("claim", backup["metadata"]["namespace"], spec["databaseRef"]["name"])
+    return ("claim", _namespace(backup), spec["databaseRef"]["name"])
 
 
-def _describe(destination: tuple[str, ...]) -> str:
-    kind, first, second = destination
-    return f"bucket {first}" if kind == "bucket" else f"the claim of Database {second}"
+def _describe_wait(full: tuple[str, ...], limits: Limits, before: int) -> str:
+    kind = full[0]
+    if kind == "bucket":
+        limit = f"{plural(limits.destination, 'backup')} to bucket {full[1]}"
+    elif kind == "claim":
+        limit = f"{plural(limits.destination, 'backup')} to the claim of Database {full[2]}"
+    elif kind == "namespace":
+        limit = f"{plural(limits.namespace, 'backup')} of namespace {full[1]}"
+    else:
+        limit = plural(limits.operator, "backup")
+    return (
+        f"waiting for its turn: at most {limit} at the same time, and"
+        f" {plural(before, 'other')} came before this one"
+    )
 
 
-def _admitted(unfinished: Iterable[Mapping[str, Any]], limits: Limits) -> list[Mapping[str, Any]]:
-    """Return those that wait and may start, in the order of their creation."""
+def _in_turn(unfinished: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return those that wait for their turn, in the order in which they get it."""
     unfinished = list(unfinished)
-    active = _active(unfinished)
-    total = len(active)
-    by_destination = Counter(destination_of(backup) for backup in active)
-    admitted = []
-    for backup in sorted(_waiting(unfinished), key=_key):
-        destination = destination_of(backup)
-        if limits.operator and total >= limits.operator:
-            break
-        if limits.destination and by_destination[destination] >= limits.destination:
-            continue
-        total += 1
-        by_destination[destination] += 1
-        admitted.append(backup)
-    return admitted
+    waiting = {_key(backup) for backup in unfinished if _waits(backup)}
+    places: list[tuple[int, Key, Mapping[str, Any]]] = []
+    ahead: Counter[str] = Counter()
+    for backup in sorted([*_running(unfinished), *filter(_waits, unfinished)], key=_key):
+        places.append((ahead[_namespace(backup)], _key(backup), backup))
+        ahead[_namespace(backup)] += 1
+    places.sort(key=lambda place: place[:2])
+    return [backup for _, key, backup in places if key in waiting]
 
 
-def _active(backups: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _running(backups: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return those whose Job's container runs, or is just being started."""
     return [
         backup
         for backup in backups
-        if _phase(backup) == "InProgress" and _reason(backup) not in _STUCK
+        if _phase(backup) == "InProgress" and _reason(backup) not in _NOT_RUNNING
     ]
 
 
-def _waiting(backups: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [
-        backup
-        for backup in backups
-        if _phase(backup) == "Pending" and _reason(backup) not in _BLOCKED
-    ]
+def _waits(backup: Mapping[str, Any]) -> bool:
+    return _phase(backup) == "Pending" and _reason(backup) not in _BLOCKED
 
 
-def _key(backup: Mapping[str, Any]) -> tuple[str, str, str]:
+def _namespace(backup: Mapping[str, Any]) -> str:
+    return str(backup["metadata"]["namespace"])
+
+
+def _key(backup: Mapping[str, Any]) -> Key:
     """The order of creation; times of the API sort like text."""
     metadata = backup["metadata"]
     return metadata["creationTimestamp"], metadata["namespace"], metadata["name"]

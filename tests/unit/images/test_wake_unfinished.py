@@ -62,10 +62,15 @@ def resource(name: str, phase: str | None, **metadata: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "music", **metadata}, **status}
 
 
-def wake(kubeconfig: Path) -> subprocess.CompletedProcess[str]:
+def wake(kubeconfig: Path, namespaces: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", RUN],
-        env=os.environ | {"KUBECONFIG": str(kubeconfig), "PYTHONPATH": str(SCRIPT.parent)},
+        env=os.environ
+        | {
+            "KUBECONFIG": str(kubeconfig),
+            "PYTHONPATH": str(SCRIPT.parent),
+            "WATCH_NAMESPACE": namespaces,
+        },
         text=True,
         capture_output=True,
         timeout=30,
@@ -93,6 +98,19 @@ def test_nothing_is_woken_before_this_pod_leads(kubeconfig: Path) -> None:
     Api.items["backups"] = [resource("new", None)]
     assert wake(kubeconfig).returncode == 0
     assert Api.holders == [f"{os.uname().nodename}_1"]
+    assert Api.woken == ["music/backups/new"]
+
+
+def test_a_namespaced_operator_lists_its_own_namespaces_only(kubeconfig: Path) -> None:
+    Api.items |= {
+        "namespaces/music/backups": [resource("new", None)],
+        "namespaces/music/restores": [],
+        "namespaces/film/backups": [],
+        "namespaces/film/restores": [],
+    }
+    Api.items["backups"] = [resource("elsewhere", None)]
+    done = wake(kubeconfig, "music, film")
+    assert done.returncode == 0, done.stderr
     assert Api.woken == ["music/backups/new"]
 
 

@@ -11,7 +11,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safet
 )
 from ansible_collections.postgres.operator.plugins.modules import backup_info
 
-LIMITS = {"max_active": 1, "max_active_per_destination": 1}
+LIMITS = {"max_active": 1, "max_active_per_namespace": 1, "max_active_per_destination": 1}
 DATABASE = {"spec": {}, "status": {"phase": "Ready", "writable": True}}
 TIMES = {"creationTimestamp": "2026-01-01T00:00:00Z"}
 
