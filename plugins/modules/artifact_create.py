@@ -17,7 +17,7 @@ description:
   - Does not read the files back, see M(postgres.operator.artifact_verify).
 requirements:
   - psycopg
-  - pg_dump on PATH, not older than the server
+  - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.artifact

@@ -17,8 +17,8 @@ description:
   - As root it runs the server as the user C(postgres), since PostgreSQL refuses to be root.
 requirements:
   - psycopg
-  - initdb, postgres and pg_restore on PATH, not older than the server that was backed up
-  - pg_restore with the fixes of CVE-2025-8714 and CVE-2025-8715
+  - initdb, postgres and pg_restore on PATH, not older than the server that was backed up; 14.19, 15.14, 16.10, 17.6, 18 or
+    newer, which have security fixes
   - about the size of the database on the disk of O(scratch)
 extends_documentation_fragment:
   - postgres.operator.backup.artifact

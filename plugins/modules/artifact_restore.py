@@ -17,7 +17,7 @@ description:
   - One restore at a time per database.
 requirements:
   - psycopg
-  - pg_restore on PATH, not older than the server and with the fixes of CVE-2025-8714 and CVE-2025-8715
+  - pg_restore on PATH, not older than the server; 14.19, 15.14, 16.10, 17.6, 18 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.artifact

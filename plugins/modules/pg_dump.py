@@ -11,7 +11,7 @@ description:
   - A plain dump, without a manifest. What proves itself is made by M(postgres.operator.artifact_create).
 requirements:
   - psycopg
-  - pg_dump on PATH, not older than the server
+  - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
 options:

@@ -11,7 +11,7 @@ description:
   - It ends at the first error. What takes a live database's place, compared, is M(postgres.operator.artifact_restore).
 requirements:
   - psycopg
-  - pg_restore on PATH, not older than the server and with the fixes of CVE-2025-8714 and CVE-2025-8715
+  - pg_restore on PATH, not older than the server; 14.19, 15.14, 16.10, 17.6, 18 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
 options:

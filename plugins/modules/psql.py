@@ -11,7 +11,7 @@ description:
   - psql does what the script says, commands to the shell included. So run none of somebody else's.
 requirements:
   - psycopg
-  - psql on PATH
+  - psql on PATH; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
 options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import InvalidInput, ServerVersionUnsupported
-from ..postgres.programs import Version
+from ..postgres.releases import Version
 
 _LEVELS = {"gzip": (1, 9), "lz4": (1, 12), "zstd": (1, 22)}
 METHODS = ("gzip", "lz4", "none", "zstd")

@@ -14,7 +14,8 @@ from ..postgres.cancellation import Cancellation, run_together
 from ..postgres.connection import Connection, ConnectionParameters
 from ..postgres.databases import read_locale
 from ..postgres.errors import database_errors
-from ..postgres.programs import Version, require_jobs
+from ..postgres.programs import require_jobs
+from ..postgres.releases import Version
 from ..store.filesystem import store_errors
 from ..store.location import Location
 from ..units import format_size

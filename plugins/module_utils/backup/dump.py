@@ -10,12 +10,12 @@ from ..errors import BackupFailed, InvalidInput
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import ConnectionParameters, connect, program_environment
 from ..postgres.programs import (
-    Version,
     program_version,
     require_client_not_older,
     require_jobs,
     run_program,
 )
+from ..postgres.releases import Version, require_fixes
 from ..store.filesystem import store_errors
 from .compression import Compression
 from .snapshot import SHARED_LOCK_WAIT_SECONDS
@@ -45,6 +45,7 @@ def check_versions(parameters: ConnectionParameters) -> tuple[Version, Version]:
         server = Version.from_number(connection.info.server_version)
     client = program_version("pg_dump")
     require_client_not_older("pg_dump", client, server)
+    require_fixes("pg_dump", client)
     return server, client
 
 

@@ -15,14 +15,13 @@ from ..postgres.connection import (
 from ..postgres.databases import is_empty, knows_encoding
 from ..postgres.errors import database_errors
 from ..postgres.programs import (
-    Version,
     program_version,
     require_client_not_older,
-    require_injection_fixes,
     require_jobs,
     require_not_newer,
     run_program,
 )
+from ..postgres.releases import Version, require_fixes
 from .artifact import Artifact
 from .artifact_store import TABLE_OF_CONTENTS
 
@@ -43,7 +42,7 @@ def check_versions(artifact: Artifact, connection: Connection) -> None:
     client = program_version("pg_restore")
     require_not_newer(Version.from_number(source.server_version_num), server)
     require_client_not_older("pg_restore", client, server)
-    require_injection_fixes("pg_restore", client)
+    require_fixes("pg_restore", client)
     if not knows_encoding(connection, source.locale.encoding):
         raise IncompatibleVersion(
             f"backup {artifact.location} is encoded in {source.locale.encoding!r},"
@@ -131,7 +130,7 @@ def check_load(parameters: ConnectionParameters, folder: Path, jobs: int) -> Non
     if not (folder / TABLE_OF_CONTENTS).is_file():
         raise InvalidInput(f"{folder} is no dump in the directory format: it has no toc.dat")
     client = program_version("pg_restore")
-    require_injection_fixes("pg_restore", client)
+    require_fixes("pg_restore", client)
     action = f'looking at database "{parameters.dbname}"'
     with connect(parameters) as connection, database_errors(action, RestoreFailed):
         server = Version.from_number(connection.info.server_version)

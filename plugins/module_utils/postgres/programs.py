@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from ..errors import (
     IncompatibleVersion,
@@ -21,48 +19,10 @@ from ..errors import (
 )
 from .cancellation import Cancellation
 from .errors import classify_text, without_values
+from .releases import Version
 
 _STDERR_TAIL_LINES = 40
 _MESSAGE_LENGTH = 1500
-
-FIXED_MINOR_VERSIONS = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
-"""First minor release of each major that does not run what a hostile dump smuggles in.
-
-CVE-2025-8714 and CVE-2025-8715, published 2025-08-14; 18.0 has both fixes.
-"""
-_FIRST_FIXED_MAJOR = 18
-
-
-@dataclass(frozen=True, order=True)
-class Version:
-    """A PostgreSQL version as 10 and later number them."""
-
-    major: int
-    minor: int
-
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}"
-
-    @classmethod
-    def from_number(cls, number: int) -> Version:
-        """From server_version_num.
-
-        >>> str(Version.from_number(150020))
-        '15.20'
-        """
-        return cls(number // 10000, number % 10000)
-
-    @classmethod
-    def from_program(cls, text: str) -> Version:
-        """From what ``pg_dump --version`` prints; a beta counts as minor 0.
-
-        >>> str(Version.from_program("pg_dump (PostgreSQL) 18beta1"))
-        '18.0'
-        """
-        match = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", text)
-        if match is None:
-            raise ServerVersionUnsupported(f"not a version of PostgreSQL: {text.strip()!r}")
-        return cls(int(match[1]), int(match[2] or 0))
 
 
 def find_program(name: str) -> str:
@@ -98,22 +58,6 @@ def require_client_not_older(name: str, client: Version, server: Version) -> Non
         raise ServerVersionUnsupported(
             f"{name} is version {client}, the server {server}:"
             f" use {name} of version {server.major} or newer"
-        )
-
-
-def require_injection_fixes(name: str, client: Version) -> None:
-    """Refuse a client that would run code hidden in a hostile dump.
-
-    Raises:
-        ServerVersionUnsupported: older than FIXED_MINOR_VERSIONS.
-    """
-    if client.major >= _FIRST_FIXED_MAJOR:
-        return
-    fixed = FIXED_MINOR_VERSIONS.get(client.major)
-    if fixed is None or client.minor < fixed:
-        wanted = "a supported version" if fixed is None else f"{client.major}.{fixed} or newer"
-        raise ServerVersionUnsupported(
-            f"{name} {client} lacks the fixes of CVE-2025-8714 and CVE-2025-8715: use {wanted}"
         )
 
 

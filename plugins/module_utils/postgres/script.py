@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..errors import InvalidInput, ScriptFailed
 from .connection import ConnectionParameters, connect, program_environment
-from .programs import find_program, run_program
+from .programs import program_version, run_program
+from .releases import require_fixes
 
 OUTPUT_LIMIT_BYTES = 1024 * 1024
 
@@ -30,12 +31,12 @@ def check_script(parameters: ConnectionParameters, file: Path) -> None:
     """Find out whether ``run_script`` can begin.
 
     Raises:
-        InvalidInput: there is no such file; ServerVersionUnsupported: no psql; what ``connect``
-            raises.
+        InvalidInput: there is no such file; ServerVersionUnsupported: no psql, or one that lacks
+            a security fix; what ``connect`` raises.
     """
     if not file.is_file():
         raise InvalidInput(f"{file} is no file: write the path of a script, or the script itself")
-    find_program("psql")
+    require_fixes("psql", program_version("psql"))
     connect(parameters).close()
 
 

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import DatabaseGone
+from ..postgres.releases import missing_fixes
 from .decision import SOON, VERIFYING, WAITING, Condition, Decision
 from .prerequisites import is_to_be_restored
 
 DATABASE_GONE = DatabaseGone.__name__
+SERVER_OUTDATED = "ServerOutdated"
 # A standby further behind than this is not yet a copy to rely on.
 MAX_LAG_BYTES = 16 * 1024 * 1024
 
@@ -85,10 +87,20 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     """Decide phase, conditions and the other fields of the status."""
     serving = _serves(observation.server) and not _is_awaited(resource, observation)
     decision = _decide(observation, _fields(resource, observation, serving), serving)
+    decision = replace(decision, conditions=(*decision.conditions, *_outdated(decision)))
     updating = resource.get("status", {}).get("phase") == "Updating"
     if updating and decision.phase in {"Provisioning", "Configuring", "Deploying"}:
         return replace(decision, phase="Updating")
     return decision
+
+
+def _outdated(decision: Decision) -> tuple[Condition, ...]:
+    """Return a condition where the server's release lacks security fixes; it stops nothing."""
+    missing = missing_fixes(decision.fields["version"] or "")
+    if not missing:
+        return ()
+    message = f"{missing}; set spec.image to such an image"
+    return (Condition(SERVER_OUTDATED, "True", "SecurityFixesMissing", message),)
 
 
 def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .backup import VERIFIED
+from .database import SERVER_OUTDATED
 
 # The condition whose reason and message explain the phase.
 _TELLING = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
@@ -31,7 +32,11 @@ class Transition:
 
 def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Transition]:
     """Return what changed between two statuses."""
-    return [*_phase_transition(kind, old, new), *_verification(kind, old, new)]
+    return [
+        *_phase_transition(kind, old, new),
+        *_verification(kind, old, new),
+        *_outdated(kind, old, new),
+    ]
 
 
 def _phase_transition(
@@ -70,6 +75,19 @@ def _verification(
         warning=verdict == "False",
         reason=after["reason"],
         message=f"{told}: {after['message']}",
+    )
+
+
+def _outdated(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Transition]:
+    """Yield that the server's release lacks security fixes, once for what it lacks."""
+    before, after = _condition(old, SERVER_OUTDATED), _condition(new, SERVER_OUTDATED)
+    if not after or before.get("message") == after["message"]:
+        return
+    yield Transition(
+        log_line=f"{kind} is outdated: {after['message']}",
+        warning=True,
+        reason=after["reason"],
+        message=after["message"],
     )
 
 

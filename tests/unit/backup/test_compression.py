@@ -7,7 +7,7 @@ from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.backup.compression import (
     Compression,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.programs import Version
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.releases import Version
 
 OLD, NEW = Version(15, 20), Version(17, 6)
 

@@ -14,37 +14,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.cancell
     run_together,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.programs import (
-    Version,
     require_client_not_older,
-    require_injection_fixes,
     require_not_newer,
     run_program,
 )
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [
-        ("pg_dump (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)", Version(15, 20)),
-        ("pg_restore (PostgreSQL) 18.0", Version(18, 0)),
-        ("pg_restore (PostgreSQL) 19devel", Version(19, 0)),
-    ],
-)
-def test_versions_are_read(text: str, version: Version) -> None:
-    assert Version.from_program(text) == version
-
-
-@pytest.mark.parametrize("fixed", ["13.22", "14.19", "15.14", "16.10", "17.6", "18.0", "19.0"])
-def test_fixed_versions(fixed: str) -> None:
-    major, minor = map(int, fixed.split("."))
-    require_injection_fixes("pg_restore", Version(major, minor))
-
-
-@pytest.mark.parametrize("broken", ["12.99", "13.21", "14.18", "15.13", "16.9", "17.5"])
-def test_versions_that_run_what_a_dump_smuggles_in(broken: str) -> None:
-    major, minor = map(int, broken.split("."))
-    with pytest.raises(errors.ServerVersionUnsupported, match="CVE-2025-8714"):
-        require_injection_fixes("pg_restore", Version(major, minor))
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.releases import Version
 
 
 def test_clients_and_servers() -> None:

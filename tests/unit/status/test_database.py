@@ -167,3 +167,24 @@ def test_a_database_that_somebody_has_dropped_is_not_ready_and_not_asked_every_t
     assert condition(decision).reason == "DatabaseGone"
     assert decision.fields["writable"] is False
     assert decision.requeue_after == 10.0
+
+
+def test_a_server_that_lacks_security_fixes_is_ready_and_warned_of() -> None:
+    server = Server(**{**SERVER.__dict__, "version": "17.11"})
+    decision = decide(resource("Verifying"), observed(server=server))
+    assert decision.phase == "Ready"
+    warning = condition(decision, "ServerOutdated")
+    assert (warning.status, warning.reason) == ("True", "SecurityFixesMissing")
+    assert "use 17.12 or newer; set spec.image" in warning.message
+
+
+def test_a_server_with_all_fixes_has_no_such_condition() -> None:
+    for version in ("17.12", "19rc1", ""):
+        server = Server(**{**SERVER.__dict__, "version": version})
+        decision = decide(resource("Verifying"), observed(server=server))
+        assert [c.type for c in decision.conditions] == ["Ready", "Progressing"]
+
+
+def test_a_server_that_is_away_is_warned_of_by_what_it_was() -> None:
+    decision = decide(resource("Ready", version="17.6"), observed(server=None))
+    assert condition(decision, "ServerOutdated").status == "True"

@@ -62,3 +62,15 @@ def test_a_failure_is_a_warning() -> None:
     [transition] = find_transitions("Backup", {}, build_status(resource, decision, NOON))
     assert transition.warning
     assert transition.reason == "NoSpace"
+
+
+def test_an_outdated_server_is_an_event_once() -> None:
+    resource: dict[str, Any] = {"metadata": {}}
+    ready = Condition("Ready", "True", "AllChecksPassed", "m")
+    outdated = Condition("ServerOutdated", "True", "SecurityFixesMissing", "use 17.12")
+    before = build_status(resource, Decision("Ready", [ready]), NOON)
+    after = build_status(resource, Decision("Ready", [ready, outdated]), NOON)
+    [transition] = find_transitions("Database", before, after)
+    assert (transition.warning, transition.reason) == (True, "SecurityFixesMissing")
+    assert find_transitions("Database", after, after) == []
+    assert find_transitions("Database", after, before) == []
