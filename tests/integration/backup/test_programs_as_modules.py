@@ -159,3 +159,31 @@ def test_what_a_script_prints_is_bounded(bench, run) -> None:
 def test_a_script_is_a_text_or_a_file(run, options: dict[str, str]) -> None:
     with pytest.raises(errors.InvalidInput):
         run(psql, **options)
+
+
+@pytest.mark.parametrize(
+    ("module", "version"), [(pg_dump, "15.18"), (pg_restore, "15.13"), (psql, "15.18")]
+)
+def test_a_program_that_lacks_security_fixes_is_not_run(
+    bench, run, empty, tmp_path: Path, monkeypatch, module: Any, version: str
+) -> None:
+    folder = tmp_path / "dump"
+    run(pg_dump, database=bench.database, folder=str(folder))
+    name = module.__name__.rpartition(".")[2]
+    tool = tmp_path / "programs" / name
+    tool.parent.mkdir()
+    # It says its version, and leaves a mark where it is run for anything else.
+    tool.write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && exec echo "{name} (PostgreSQL) {version}"\n'
+        f"touch {tmp_path}/ran\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
+    options = {
+        pg_dump: {"database": bench.database, "folder": str(tmp_path / "other")},
+        pg_restore: {"database": empty, "folder": str(folder)},
+        psql: {"database": bench.database, "script": "SELECT 1"},
+    }[module]
+    with pytest.raises(errors.ServerVersionUnsupported, match=f"{name} {version} lacks"):
+        run(module, **options)
+    assert not Path(tmp_path, "ran").exists()
