@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 
-from .errors import OperatorError
+from .errors import InvalidInput, OperatorError
 
 Run = Callable[[dict[str, Any], bool], dict[str, Any]]
 
@@ -22,3 +24,20 @@ def execute(
     except OperatorError as error:
         module.fail_json(msg=error.message, reason=error.reason)
     module.exit_json(**result)
+
+
+def validated(argument_spec: dict[str, dict[str, Any]], values: dict[str, Any]) -> dict[str, Any]:
+    """Return values from elsewhere as if they were a module's options, with their defaults.
+
+    Raises:
+        InvalidInput: an option is unknown, missing or of another type.
+    """
+    result = ArgumentSpecValidator(argument_spec).validate(values)
+    errors = [
+        f"{'unknown: ' if isinstance(error, UnsupportedError) else ''}{error.msg}"
+        for error in result.errors.errors
+    ]
+    if errors:
+        raise InvalidInput("; ".join(errors))
+    parameters: dict[str, Any] = result.validated_parameters
+    return parameters

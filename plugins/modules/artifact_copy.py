@@ -43,33 +43,11 @@ location:
   sample: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
 """
 
-from pathlib import Path
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
-from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
-    copy_artifact,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
-    FilesystemStore,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.ARTIFACT_OPTIONS,
-    **options.RUN_OPTIONS,
-    "target": {"type": "path", "required": True},
-}
-
-
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Copy; in check mode only find out whether the artifact is there."""
-    files, location = options.files(params), options.location(params)
-    progress = options.progress(params)
-    if not check_mode:
-        with progress.step(f"Copying backup {location}"):
-            copy_artifact(files, location, FilesystemStore(Path(params["target"])), params["jobs"])
-    return {"changed": files.is_finished(location), "location": str(location)}
+ARGUMENT_SPEC = options.COPY_OPTIONS
+run = actions.copy
 
 
 def main() -> None:

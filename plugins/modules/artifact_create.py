@@ -102,67 +102,11 @@ steps:
   returned: success
 """
 
-from datetime import datetime
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
-from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
-    BackupRequest,
-    check_versions,
-    create_artifact,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.backup.leftovers import OtherBackups
-from ansible_collections.postgres.operator.plugins.module_utils.errors import InvalidInput
+from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.CONNECTION_OPTIONS,
-    **options.ARTIFACT_OPTIONS,
-    **options.SELECTION_OPTIONS,
-    **options.RUN_OPTIONS,
-    **options.COMPRESSION_OPTIONS,
-    "database": {"type": "str", "required": True},
-    "unfinished": {"type": "list", "elements": "str", "default": []},
-    "unfinished_listed": {"type": "str"},
-}
-
-
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Dump; in check mode only find out whether a dump is missing and could be made."""
-    request = BackupRequest(
-        parameters=options.connection_parameters(params, params["database"]),
-        store=options.store(params),
-        location=options.location(params),
-        jobs=params["jobs"],
-        selection=options.selection(params),
-        compression=options.compression(params),
-        others=_others(params),
-    )
-    if check_mode and not request.store.files.is_finished(request.location):
-        check_versions(request.parameters)
-        return {"changed": True, "steps": []}
-    progress = options.progress(params)
-    outcome = create_artifact(request, progress)
-    return {
-        "changed": not outcome.adopted,
-        "artifact": outcome.artifact.summary(),
-        "steps": options.steps(progress),
-    }
-
-
-def _others(params: dict[str, Any]) -> OtherBackups | None:
-    if not params["unfinished_listed"]:
-        return None
-    try:
-        listed = datetime.fromisoformat(params["unfinished_listed"])
-    except ValueError:
-        listed = datetime.min
-    if listed.tzinfo is None:
-        raise InvalidInput(
-            f"unfinished_listed {params['unfinished_listed']!r} is not a time such as"
-            " 2026-01-31T02:00:00Z"
-        )
-    return OtherBackups(frozenset(params["unfinished"]), listed)
+ARGUMENT_SPEC = options.CREATE_OPTIONS
+run = actions.create
 
 
 def main() -> None:

@@ -57,36 +57,11 @@ steps:
   returned: success
 """
 
-from pathlib import Path
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
-from ansible_collections.postgres.operator.plugins.module_utils.backup.prove import (
-    ProofRequest,
-    prove_artifact,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.ARTIFACT_OPTIONS,
-    **options.RUN_OPTIONS,
-    "scratch": {"type": "path", "required": True},
-    "sha256": {"type": "str"},
-}
-
-
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Prove; nothing of it lasts, so check mode is no different."""
-    request = ProofRequest(
-        store=options.store(params),
-        location=options.location(params),
-        scratch=Path(params["scratch"]),
-        jobs=params["jobs"],
-        expected_sha256=params["sha256"] or None,
-    )
-    progress = options.progress(params)
-    proof = prove_artifact(request, progress)
-    return {"changed": False, "proof": proof, "steps": options.steps(progress)}
+ARGUMENT_SPEC = options.PROVE_OPTIONS
+run = actions.prove
 
 
 def main() -> None:

@@ -30,22 +30,11 @@ location:
   sample: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
 """
 
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {**options.ARTIFACT_OPTIONS}
-
-# A deletion waits for this: a bucket that is gone holds it up for less than a minute.
-PATIENCE = {"timeout_seconds": 5.0, "attempts": 3}
-
-
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Remove; in check mode only find out whether there is something to remove."""
-    store, location = options.files(params, **PATIENCE), options.location(params)
-    changed = store.exists(location) if check_mode else store.remove(location)
-    return {"changed": changed, "location": str(location)}
+ARGUMENT_SPEC = options.REMOVE_OPTIONS
+run = actions.remove
 
 
 def main() -> None:

@@ -95,55 +95,11 @@ steps:
   returned: success
 """
 
-from datetime import timedelta
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
-from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
-    RestoreRequest,
-    rehearse_restore,
-    restore_artifact,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.CONNECTION_OPTIONS,
-    **options.ARTIFACT_OPTIONS,
-    **options.SELECTION_OPTIONS,
-    **options.RUN_OPTIONS,
-    "database": {"type": "str", "required": True},
-    "restore_uid": {"type": "str", "required": True},
-    "keep_previous_seconds": {"type": "int", "default": 86400},
-    "sha256": {"type": "str"},
-    "partial": {"type": "bool", "default": False},
-    "dry_run": {"type": "bool", "default": False},
-}
-
-
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Restore; in check mode only find out whether that is needed and could be done."""
-    request = RestoreRequest(
-        parameters=options.connection_parameters(params, params["database"]),
-        store=options.store(params),
-        location=options.location(params),
-        uid=params["restore_uid"],
-        jobs=params["jobs"],
-        keep_previous=timedelta(seconds=params["keep_previous_seconds"]),
-        selection=options.selection(params),
-        partial=params["partial"],
-        dry_run=params["dry_run"],
-        expected_sha256=params["sha256"] or None,
-    )
-    progress = options.progress(params)
-    if check_mode:
-        needed = rehearse_restore(request, progress)
-        return {"changed": needed and not request.dry_run, "steps": options.steps(progress)}
-    outcome = restore_artifact(request, progress)
-    return {
-        "changed": not (outcome.repeated or request.dry_run),
-        "restore": outcome.summary,
-        "steps": options.steps(progress),
-    }
+ARGUMENT_SPEC = options.RESTORE_OPTIONS
+run = actions.restore
 
 
 def main() -> None:

@@ -43,32 +43,11 @@ steps:
   returned: success
 """
 
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
-from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
-    files_tally,
-    verify_artifact,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.ARTIFACT_OPTIONS,
-    **options.RUN_OPTIONS,
-    "sha256": {"type": "str"},
-}
-
-
-def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Verify; it only reads, in check mode too."""
-    progress = options.progress(params)
-    location = options.location(params)
-    tally = files_tally()
-    with progress.step(f"Reading back backup {location}", tally.text):
-        artifact = verify_artifact(
-            options.store(params), location, params["sha256"] or None, params["jobs"], tally
-        )
-    return {"changed": False, "artifact": artifact.summary(), "steps": options.steps(progress)}
+ARGUMENT_SPEC = options.VERIFY_OPTIONS
+run = actions.verify
 
 
 def main() -> None:

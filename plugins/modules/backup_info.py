@@ -192,10 +192,8 @@ def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> 
     ]
     compression = spec.get("compression", {})
     return {
-        "artifact_database": spec["databaseRef"]["name"],
-        "artifact_uid": metadata["uid"],
         "compression": compression.get("method", ""),
-        "compression_level": compression.get("level", ""),
+        "compression_level": compression.get("level"),
         "unfinished": beside,
         "unfinished_listed": format_time(listed),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},

@@ -240,9 +240,7 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
     assert backup is not None
     spec = resource["spec"]
     variables = {
-        "artifact_database": backup["spec"]["databaseRef"]["name"],
-        "artifact_uid": backup["metadata"]["uid"],
-        "artifact_sha256": backup["status"]["sha256"],
+        "sha256": backup["status"]["sha256"],
         "restore_uid": resource["metadata"]["uid"],
         "keep_previous_seconds": keep_seconds(spec["keepPrevious"]),
         "dry_run": spec.get("dryRun", False),
@@ -251,7 +249,7 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
     }
     variables.update({key: spec[key] for key in ("include", "exclude") if key in spec})
     if "targetDatabase" in spec:
-        variables["postgres_database"] = spec["targetDatabase"]
+        variables["database"] = spec["targetDatabase"]
     return variables
 
 

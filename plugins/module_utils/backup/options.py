@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..store.location import Location
 from ..store.protocol import Store
 from .artifact_store import ArtifactStore
 from .compression import METHODS, Compression
+from .leftovers import OtherBackups
 from .progress import Progress
 from .selection import Selection, parse_selection
 
@@ -37,7 +39,7 @@ _S3_OPTIONS: Options = {
     "sse": {"type": "str"},
 }
 
-ARTIFACT_OPTIONS: dict[str, dict[str, Any]] = {
+ARTIFACT_OPTIONS: Options = {
     "root": {"type": "path"},
     "s3": {"type": "dict", "options": _S3_OPTIONS},
     "identity_file": {"type": "path"},
@@ -57,7 +59,6 @@ COMPRESSION_OPTIONS: Options = {
     "compression_level": {"type": "int"},
 }
 
-
 _NAMES: Options = {
     "schemas": {"type": "list", "elements": "str", "default": []},
     "tables": {"type": "list", "elements": "str", "default": []},
@@ -66,6 +67,44 @@ _NAMES: Options = {
 SELECTION_OPTIONS: Options = {
     "include": {"type": "dict", "options": _NAMES},
     "exclude": {"type": "dict", "options": _NAMES},
+}
+
+_SHA256: Options = {"sha256": {"type": "str"}}
+
+CREATE_OPTIONS: Options = {
+    **CONNECTION_OPTIONS,
+    **ARTIFACT_OPTIONS,
+    **SELECTION_OPTIONS,
+    **RUN_OPTIONS,
+    **COMPRESSION_OPTIONS,
+    "database": {"type": "str", "required": True},
+    "unfinished": {"type": "list", "elements": "str", "default": []},
+    "unfinished_listed": {"type": "str"},
+}
+
+VERIFY_OPTIONS: Options = {**ARTIFACT_OPTIONS, **RUN_OPTIONS, **_SHA256}
+
+PROVE_OPTIONS: Options = {**VERIFY_OPTIONS, "scratch": {"type": "path", "required": True}}
+
+COPY_OPTIONS: Options = {
+    **ARTIFACT_OPTIONS,
+    **RUN_OPTIONS,
+    "target": {"type": "path", "required": True},
+}
+
+REMOVE_OPTIONS: Options = ARTIFACT_OPTIONS
+
+RESTORE_OPTIONS: Options = {
+    **CONNECTION_OPTIONS,
+    **ARTIFACT_OPTIONS,
+    **SELECTION_OPTIONS,
+    **RUN_OPTIONS,
+    **_SHA256,
+    "database": {"type": "str", "required": True},
+    "restore_uid": {"type": "str", "required": True},
+    "keep_previous_seconds": {"type": "int", "default": 86400},
+    "partial": {"type": "bool", "default": False},
+    "dry_run": {"type": "bool", "default": False},
 }
 
 
@@ -158,3 +197,21 @@ def selection(params: dict[str, Any]) -> Selection | None:
         InvalidInput: a table is not written as schema.table.
     """
     return parse_selection(params["include"], params["exclude"])
+
+
+def other_backups(params: dict[str, Any]) -> OtherBackups | None:
+    """What ``unfinished`` and ``unfinished_listed`` tell of the Database's other backups.
+
+    Raises:
+        InvalidInput: the time is none.
+    """
+    text = params["unfinished_listed"]
+    if not text:
+        return None
+    try:
+        listed = datetime.fromisoformat(text)
+    except ValueError:
+        listed = datetime.min
+    if listed.tzinfo is None:
+        raise InvalidInput(f"unfinished_listed {text!r} is not a time such as 2026-01-31T02:00:00Z")
+    return OtherBackups(frozenset(params["unfinished"]), listed)

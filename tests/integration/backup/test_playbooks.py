@@ -16,28 +16,36 @@ from pathlib import Path
 
 import pytest
 from collection_root import CHECKOUT, ensure_collection_root
+from psycopg import sql
 
 
 @pytest.fixture
 def play(changed, tmp_path):
     """Run a playbook; returns its exit status, its result document and its output."""
 
+    result_file, variables_file = tmp_path / "result", tmp_path / "variables.json"
+
     def run(name: str, **changes: object):
-        result_file = tmp_path / "result"
         variables = {
-            "postgres_host": changed.server.host,
-            "postgres_port": changed.server.port,
-            "postgres_user": changed.server.user,
-            "postgres_password_file": str(changed.server.password_file),
-            "postgres_database": changed.database,
-            "artifact_root": str(changed.files.root),
-            "artifact_namespace": "ns",
-            "artifact_database": "app",
-            "artifact_uid": changed.location.uid,
+            "root": str(changed.files.root),
+            "namespace": "ns",
+            "resource": "app",
+            "uid": changed.location.uid,
+            "jobs": 2,
             "result_file": str(result_file),
             "progress_file": str(tmp_path / "progress"),
-        } | changes
-        (tmp_path / "vars.json").write_text(json.dumps(variables))
+        }
+        if name in {"backup", "restore"}:
+            variables |= {
+                "host": changed.server.host,
+                "port": changed.server.port,
+                "user": changed.server.user,
+                "password_file": str(changed.server.password_file),
+                "database": changed.database,
+            }
+        if name == "verify":
+            variables["scratch"] = "/tmp"
+        variables_file.write_text(json.dumps(variables | changes))
         environment = os.environ | {
             "ANSIBLE_COLLECTIONS_PATH": str(ensure_collection_root()),
             "ANSIBLE_LOCALHOST_WARNING": "false",
@@ -48,7 +56,7 @@ def play(changed, tmp_path):
                 Path(sys.executable).with_name("ansible-playbook"),
                 CHECKOUT / "playbooks" / f"{name}.yml",
                 "-v",
-                f"--extra-vars=@{tmp_path / 'vars.json'}",
+                f"--extra-vars=variables_file={variables_file.name}",
             ],
             check=False,
             env=environment,
@@ -98,13 +106,13 @@ def test_backup_then_restore(changed, play, tmp_path) -> None:
     secret = changed.server.password_file.read_text().split()[-1]
     uid = str(uuid.uuid4())
     with Watcher(secret) as watcher:
-        status, backed_up, output = play("backup", artifact_uid=uid)
+        status, backed_up, output = play("backup", uid=uid)
         assert (status, backed_up["ok"]) == (0, True), output
         changed.execute("DROP TABLE numbers")
         status, restored, more = play(
             "restore",
-            artifact_uid=uid,
-            artifact_sha256=backed_up["sha256"],
+            uid=uid,
+            sha256=backed_up["sha256"],
             restore_uid=str(uuid.uuid4()),
         )
         assert (status, restored["ok"]) == (0, True), more
@@ -126,18 +134,25 @@ def test_backup_then_restore(changed, play, tmp_path) -> None:
 
 
 def test_failures_are_told(changed, play, tmp_path) -> None:
-    status, result, _ = play("restore", artifact_uid="nothing-here", restore_uid=str(uuid.uuid4()))
+    status, result, _ = play("restore", uid="nothing-here", restore_uid=str(uuid.uuid4()))
     assert status != 0
     assert (result["ok"], result["reason"]) == (False, "BackupLocationMissing")
     wrong = tmp_path / "wrong"
     wrong.write_text("wrong")
-    status, result, _ = play("backup", postgres_password_file=str(wrong), artifact_uid="a")
+    status, result, _ = play("backup", password_file=str(wrong), uid="a")
     assert status != 0
     assert (result["ok"], result["reason"]) == (False, "AuthFailed")
-    status, result, _ = play("backup", jobs="many", postgres_host=None)
-    assert status != 0
-    assert result["reason"] == "InvalidInput"
-    assert "jobs" in result["message"]
+    for name, changes, told in (
+        ("backup", {"jobs": "many", "host": None}, "missing required arguments: host"),
+        ("backup", {"jobs": "many"}, "'jobs' is of type str"),
+        ("backup", {"include": {"schema": ["a"]}}, "unknown: include.schema"),
+        ("verify", {"databaseNmae": "app"}, "unknown: databaseNmae"),
+        ("verify", {"uid": "../app"}, "../app"),
+    ):
+        status, result, output = play(name, **changes)
+        assert status == 2
+        assert (result["ok"], result["reason"]) == (False, "InvalidInput")
+        assert told in result["message"], output
 
 
 @contextmanager
@@ -162,7 +177,7 @@ def once_it_is_there(path: Path, act: Callable[[], object]) -> Iterator[None]:
 
 @pytest.mark.parametrize("removable", [True, False])
 def test_what_was_made_and_could_not_be_read_back_is_gone(
-    changed, play, key, spool, removable
+    changed, play, key, spool, tmp_path, removable
 ) -> None:
     """Its Backup is Failed, for a reason that a removal which fails does not hide."""
     folder = changed.files.folder(replace(changed.location, uid=str(uuid.uuid4())))
@@ -176,18 +191,18 @@ def test_what_was_made_and_could_not_be_read_back_is_gone(
     with once_it_is_there(folder / "manifest.json.age", take_the_key_away):
         status, result, output = play(
             "backup",
-            artifact_uid=folder.name,
-            encryption_identity_file=str(key.identity_file),
-            spool_folder=str(spool),
+            uid=folder.name,
+            identity_file=str(key.identity_file),
+            spool=str(spool),
         )
     assert status == 2, "the exit code that keeps a Job from trying again"
     assert (result["ok"], result["reason"]) == (False, "SecretMissing"), output
-    assert "The artifact read back from the disk is what was written: " in output
+    assert f"Reading back backup ns/app/{folder.name} ..." in (tmp_path / "progress").read_text()
     assert folder.exists() == (not removable)
 
 
 def test_what_an_earlier_run_has_made_stays(changed, play) -> None:
-    status, result, output = play("backup", encryption_identity_file="/no/such/key")
+    status, result, output = play("backup", identity_file="/no/such/key", spool="/tmp")
     assert (status, result["reason"]) == (2, "SecretMissing"), output
     (changed.folder / "dump" / "more").write_text("x")
     status, result, output = play("backup")
@@ -196,17 +211,70 @@ def test_what_an_earlier_run_has_made_stays(changed, play) -> None:
 
 
 def test_a_backup_is_proven_without_its_server(changed, play, tmp_path) -> None:
-    status, proven, output = play("verify", postgres_host="nowhere")
+    status, proven, output = play("verify")
     assert (status, proven["ok"]) == (0, True), output
     assert (proven["tables"], proven["rows"]) == (2, 20001)
     assert "Comparing it with the manifest: done" in (tmp_path / "progress").read_text()
 
 
 def test_a_backup_that_cannot_be_proven_is_told(changed, play) -> None:
-    status, result, _ = play("verify", artifact_sha256="0" * 64)
+    status, result, _ = play("verify", sha256="0" * 64)
     assert status == 2, "the exit code that keeps a Job from trying again"
     assert (result["ok"], result["reason"]) == (False, "ChecksumMismatch")
-    status, result, _ = play("verify", scratch_folder="/no/such/folder")
+    status, result, _ = play("verify", scratch="/no/such/folder")
     assert status == 2
     assert (result["ok"], result["reason"]) == (False, "InvalidInput")
     assert "/no/such/folder" in result["message"]
+
+
+TEXTS = [
+    "{{ 6 * 7 }}",
+    "{{ 'pub' ~ 'lic' }}",
+    "{% if true %}public{% endif %}",
+    "$(id -un); `id`",
+    "../x",
+    "a\r\nb",
+    "\"'`",
+    "x host=127.0.0.1 user=x",
+]
+
+
+def test_text_in_the_variables_is_data(changed, play) -> None:
+    """Of two schemas, one with a name that could be taken for more, only that one is selected."""
+    changed.execute("CREATE TABLE public.beside AS SELECT 1 AS n")
+    for number, text in enumerate(TEXTS):
+        changed.execute(
+            sql.SQL("CREATE SCHEMA {}; CREATE TABLE {} AS SELECT {} AS n").format(
+                sql.Identifier(text), sql.Identifier(text, "rows"), sql.Literal(number)
+            )
+        )
+    uid = str(uuid.uuid4())
+    status, result, output = play("backup", uid=uid, include={"schemas": TEXTS})
+    assert (status, result["ok"]) == (0, True), output
+    assert (result["tables"], result["rows"]) == (len(TEXTS), len(TEXTS))
+    status, result, output = play(
+        "restore",
+        uid=uid,
+        restore_uid=str(uuid.uuid4()),
+        database="beside",
+        partial=True,
+        exclude={"schemas": TEXTS[:1]},
+    )
+    assert (status, result["ok"], result["rows"]) == (0, True, len(TEXTS) - 1), output
+    with changed.connect("beside") as connection:
+        for number, text in enumerate(TEXTS):
+            query = sql.SQL("SELECT n FROM {}").format(sql.Identifier(text, "rows"))
+            assert connection.execute(query).fetchall() == ([(number,)] if number else [])
+
+
+@pytest.mark.parametrize("name", ["backup", "restore"])
+def test_text_that_names_nothing_is_told_as_it_is(changed, play, name) -> None:
+    changes = (
+        {"restore_uid": str(uuid.uuid4()), "database": "beside", "partial": True}
+        if name == "restore"
+        else {"uid": str(uuid.uuid4())}
+    )
+    status, result, output = play(name, include={"schemas": TEXTS[:5]}, **changes)
+    assert (status, result["reason"]) == (2, "InvalidInput"), output
+    for text in TEXTS[:5]:
+        assert f'schema "{text}"' in result["message"]

@@ -127,19 +127,17 @@ def test_what_the_job_is_told(cluster: FakeCluster) -> None:
     found = look(cluster, targetDatabase="other", include=include, dryRun=True)
     assert found["start"]
     assert found["variables"] == {
-        "artifact_database": "app",
-        "artifact_uid": "nightly-20260101030000-0000-uid",
-        "artifact_sha256": "ab",
+        "sha256": "ab",
         "restore_uid": "undo-0000-uid",
         "keep_previous_seconds": 86400,
         "dry_run": True,
         "partial": True,
         "include": include,
-        "postgres_database": "other",
+        "database": "other",
     }
     found = look(cluster, safetyBackup=False)
     assert found["variables"]["partial"] is False
-    assert "postgres_database" not in found["variables"]
+    assert "database" not in found["variables"]
 
 
 def test_a_claim_that_is_gone_is_told(cluster: FakeCluster) -> None:

@@ -1,0 +1,79 @@
+"""Do the work of a Job and write how it ended."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: job_run
+short_description: Do the work of a Job and write how it ended
+description:
+  - What a playbook of this collection consists of, and so a Job. O(variables_file) has the options of the module that
+    does the work, as one JSON object; what is empty in it is as good as not there, what is unknown is refused.
+  - Text in that file is data. Nothing of it is a template to Ansible, as it would be if it came by C(--extra-vars).
+  - Writes the result as one line of JSON of at most 4096 bytes, which is what Kubernetes keeps of a termination message,
+    to the file that the variable C(result_file) names, else to C(/dev/termination-log). It has C(ok); with C(true) what
+    the module returns; with C(false) a C(reason) and a C(message), which is cut if it has to be.
+  - The reason is C(InvalidInput) where the file cannot be read or a variable is wrong.
+options:
+  work:
+    description:
+      - V(backup) is M(postgres.operator.artifact_create), then M(postgres.operator.artifact_verify); what was made and
+        cannot be read back is removed.
+      - V(copy) is M(postgres.operator.artifact_copy).
+      - V(remove) is M(postgres.operator.artifact_remove).
+      - V(restore) is M(postgres.operator.artifact_restore).
+      - V(verify) is M(postgres.operator.artifact_prove).
+    type: str
+    choices: [backup, copy, remove, restore, verify]
+    required: true
+  variables_file:
+    description: The file.
+    type: path
+    required: true
+author: [postgres-operator maintainers]
+"""
+
+EXAMPLES = r"""
+# verify.json:
+# {"root": "/mnt/backups", "namespace": "shop", "resource": "app", "uid": "0f8fad5b-d9cb-469f-a165-70867728950e",
+#  "scratch": "/var/tmp", "result_file": "/tmp/result.json"}
+- name: The backup is verified
+  postgres.operator.job_run:
+    work: verify
+    variables_file: verify.json
+"""
+
+RETURN = r"""
+result:
+  description: What was written. Absent in check mode.
+  type: dict
+  returned: success
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    execute,
+    validated,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.backup.job import WORKS, run_job
+
+ARGUMENT_SPEC = {
+    "work": {"type": "str", "choices": sorted(WORKS), "required": True},
+    "variables_file": {"type": "path", "required": True},
+}
+
+
+def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Do it; in check mode only find out whether it could be done, and write nothing."""
+    return run_job(params["work"], Path(params["variables_file"]), validated, check_mode)
+
+
+def main() -> None:
+    """Run as a module of its own."""
+    execute(ARGUMENT_SPEC, run)
+
+
+if __name__ == "__main__":
+    main()
