@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
-from ..postgres.connection import Connection
+from ..postgres.connection import ConnectionParameters, connect
 from ..units import plural
 from .fingerprint import (
-    OpenSession,
     Work,
     fingerprint_tables,
     list_sequences,
     list_tables,
-    make_canonical,
     read_large_objects,
     read_sequences,
 )
 from .manifest import (
     MATERIALIZED_VIEW,
+    NO_ROWS,
     LargeObjects,
     Manifest,
     SequenceEntry,
@@ -28,12 +26,14 @@ from .manifest import (
     TableEntry,
 )
 from .progress import Tally
+from .readers import Readers
 
 _NAMED_DIFFERENCES = 10
 
 
 def compare_content(
-    open_session: OpenSession,
+    superuser: ConnectionParameters,
+    readers: Readers,
     manifest: Manifest,
     workers: int,
     cancellation: Cancellation,
@@ -43,40 +43,63 @@ def compare_content(
 ) -> None:
     """Read a database and refuse it if it is not what was dumped.
 
+    Of materialized views see ``compare_views``.
+
     Args:
-        open_session: makes a session in the database, which nobody else changes.
+        superuser: the database, which nobody else changes; for catalogs and large objects only.
+        readers: who reads its tables.
         workers: sessions at the same time.
         failure: the error if it differs.
-        further: what these sessions do besides, when they have nothing left to read.
+        further: what is done besides, when there is nothing left to read.
         tally: counts the tables that are read, and their rows.
 
     Raises:
         OperatorError: ``failure``; it names the first differences.
     """
 
-    @contextmanager
-    def canonical_session() -> Iterator[Connection]:
-        with open_session() as connection:
-            make_canonical(connection)
-            yield connection
-
     large_objects: list[LargeObjects] = []
 
-    def read_large(connection: Connection) -> None:
-        large_objects.append(read_large_objects(connection))
+    def read_large() -> None:
+        with connect(superuser) as connection, cancellation.calls(connection.cancel_safe):
+            large_objects.append(read_large_objects(connection))
 
-    with canonical_session() as connection:
-        relations = list_tables(connection)
-        sequences = read_sequences(connection, list_sequences(connection))
+    with connect(superuser) as connection:
+        relations = [table for table in list_tables(connection) if table.kind != MATERIALIZED_VIEW]
+        sequence_relations = list_sequences(connection)
+    sequences = read_sequences(readers.session, sequence_relations)
+    expected = tuple(table for table in manifest.tables if table.kind != MATERIALIZED_VIEW)
     if tally:
         tally.expect([table.rows for table in manifest.tables])
     tables = fingerprint_tables(
-        canonical_session, relations, workers, cancellation, [read_large, *further], tally
+        readers.session, relations, workers, cancellation, [read_large, *further], tally
     )
-    differences = table_differences(manifest.tables, tables)
+    differences = table_differences(expected, tables)
     differences += sequence_differences(manifest.sequences, sequences)
     if large_objects != [manifest.large_objects]:
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
+    if differences:
+        raise failure(_describe(differences))
+
+
+def compare_views(
+    superuser: ConnectionParameters, manifest: Manifest, failure: type[OperatorError]
+) -> None:
+    """Refuse a database whose materialized views are not those that were dumped.
+
+    Whether they are filled is compared, and nothing else: pg_restore fills them by their queries
+    from tables that were compared, and the source's may have been out of date.
+
+    Raises:
+        OperatorError: ``failure``; it names the first differences.
+    """
+    expected = tuple(table for table in manifest.tables if table.kind == MATERIALIZED_VIEW)
+    with connect(superuser) as connection:
+        found = [
+            TableEntry(view.schema, view.name, view.kind, view.populated, 0, NO_ROWS)
+            for view in list_tables(connection)
+            if view.kind == MATERIALIZED_VIEW
+        ]
+    differences = table_differences(expected, found)
     if differences:
         raise failure(_describe(differences))
 
@@ -87,11 +110,7 @@ def tables_tally() -> Tally:
 
 
 def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry]) -> list[str]:
-    """One text per table that is missing, extra or different.
-
-    pg_restore fills materialized views by their queries from tables that were compared, and the
-    source's may have been out of date: so only whether they are filled is compared.
-    """
+    """One text per table that is missing, extra or different."""
     wanted = {(entry.schema, entry.name): entry for entry in expected}
     present = {(entry.schema, entry.name): entry for entry in found}
     differences = [f"table {_name(key)} is missing" for key in wanted.keys() - present.keys()]

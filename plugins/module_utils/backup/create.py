@@ -16,6 +16,7 @@ from ..postgres.databases import read_locale
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.releases import Version
+from ..postgres.session_roles import session_roles
 from ..store.filesystem import store_errors
 from ..store.location import Location
 from ..units import format_size
@@ -161,15 +162,20 @@ def _dump(
 ) -> _Content:
     """Run pg_dump and, beside it, the fingerprints of the same snapshot."""
     action = f'backing up database "{request.parameters.dbname}"'
-    with database_errors(action, BackupFailed), locked_snapshot(request.parameters) as snapshot:
-        source = _read_source(snapshot.connection, request.parameters.dbname, versions)
+    database = request.parameters.dbname
+    with (
+        database_errors(action, BackupFailed),
+        session_roles(request.parameters.maintenance, request.location.uid) as roles,
+        locked_snapshot(request.parameters, roles) as snapshot,
+    ):
+        source = _read_source(snapshot.connection, database, versions)
         sequences = list_sequences(snapshot.connection)
-        before = read_sequences(snapshot.connection, sequences)
+        before = read_sequences(snapshot.session, sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
         tables, large_objects, files = _dump_and_fingerprint(
             request, folder, snapshot, content, versions[1], progress
         )
-        after = read_sequences(snapshot.connection, sequences)
+        after = read_sequences(snapshot.session, sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
     return _Content(source, tables, entries, large_objects, files)
 

@@ -15,14 +15,17 @@ exchange a value.
 
 from __future__ import annotations
 
+import itertools
 import queue
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import psycopg
 from psycopg import sql
 
+from ..errors import InvalidInput, OperatorError
 from ..postgres.cancellation import Cancellation, run_together
 from ..postgres.connection import Connection
 from .manifest import (
@@ -35,9 +38,13 @@ from .manifest import (
 )
 from .progress import Tally
 
-OpenSession = Callable[[], AbstractContextManager[Connection]]
-Work = Callable[[Connection], None]
-"""Something to do in a session."""
+Item = TypeVar("Item")
+
+OpenSession = Callable[["Reader"], AbstractContextManager[Connection]]
+"""Opens a session with canonical settings."""
+
+Work = Callable[[], None]
+"""Something to do beside the reading, in sessions of its own."""
 
 _HASHES = {
     "bool": "hashint4extended({value}::int4, {seed})",
@@ -97,9 +104,13 @@ _CANONICAL_SETTINGS = {
     "xmlbinary": "base64",
     # An error instead of a silent selection of rows.
     "row_security": "off",
+    # Planning then reads no CHECK constraints, which may call what the table's owner has written.
+    "constraint_exclusion": "off",
+    "default_transaction_read_only": "on",
 }
 
-# Members of extensions are not dumped: CREATE EXTENSION makes them.
+# Members of extensions are not dumped: CREATE EXTENSION makes them. An owner who may not use the
+# schema cannot read the table, and cannot make an index on it either.
 _RELATIONS = """
 WITH RECURSIVE exact (oid, name) AS (
     SELECT oid, typname::text FROM pg_catalog.pg_type
@@ -108,17 +119,27 @@ WITH RECURSIVE exact (oid, name) AS (
     SELECT domain.oid, exact.name FROM pg_catalog.pg_type domain
       JOIN exact ON domain.typbasetype = exact.oid)
 SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
+       CASE WHEN o.rolsuper
+              OR NOT pg_catalog.has_schema_privilege(o.oid, n.oid, 'USAGE')
+                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_index
+                                  WHERE indrelid = c.oid AND num_nulls(indexprs, indpred) < 2)
+                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext
+                                  WHERE stxrelid = c.oid AND stxexprs IS NOT NULL)
+            THEN '' ELSE o.rolname END, c.relforcerowsecurity,
        ARRAY(SELECT ARRAY[attname::text, exact.name]
                FROM pg_catalog.pg_attribute LEFT JOIN exact ON exact.oid = atttypid
               WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
               ORDER BY attname COLLATE "C")
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  JOIN pg_catalog.pg_roles o
+    ON o.oid = CASE c.relowner WHEN 'pg_database_owner'::regrole THEN d.datdba ELSE c.relowner END
  WHERE c.relkind = ANY(%(kinds)s::"char"[]) AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend
                     WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid
                       AND deptype = 'e')
- ORDER BY c.relpages DESC, n.nspname, c.relname
+ ORDER BY o.rolname, c.relforcerowsecurity, c.relpages DESC, n.nspname, c.relname
 """
 
 # The last hash is that of the number of columns, seeded with the row's: all 64 bits of it count, as
@@ -157,13 +178,37 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Reader:
+    """With whose rights a table or sequence is read.
+
+    Planning a SELECT evaluates what it can of the expressions of the table's indexes and statistics
+    objects, so functions that its owner has written, also in an index made meanwhile.
+
+    Attributes:
+        owner: the owner: what it has written gets no more rights than it has. Empty for a role that
+            may read everything and no more: where a superuser is the owner, or one who may not use
+            the table's schema, as long as there are no such expressions.
+        bypasses_row_security: whether its policies are applied to the owner too, who then cannot
+            read all rows.
+    """
+
+    owner: str = ""
+    bypasses_row_security: bool = False
+
+
+@dataclass(frozen=True)
 class Relation:
-    """A table, partition, materialized view or sequence as the catalog has it."""
+    """A table, partition, materialized view or sequence as the catalog has it.
+
+    Attributes:
+        reader: with whose rights it is read.
+    """
 
     schema: str
     name: str
     kind: str
     populated: bool
+    reader: Reader
     columns: tuple[Column, ...]
 
     @property
@@ -178,16 +223,21 @@ class Relation:
 
 
 def make_canonical(connection: Connection) -> None:
-    """Make the session print values in the one way that fingerprints rely on."""
+    """Make the session print values in the one way that fingerprints rely on, and write nothing.
+
+    Args:
+        connection: no superuser's: planning alone may execute functions of a table's owner. See
+            ``SessionRoles.make_reader``.
+    """
     connection.execute(
-        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[])"
-        " AS wanted(name, value)",
+        "SELECT pg_catalog.set_config(name, value, false)"
+        "  FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)",
         [list(_CANONICAL_SETTINGS), list(_CANONICAL_SETTINGS.values())],
     )
 
 
 def list_tables(connection: Connection) -> list[Relation]:
-    """Everything that holds rows of its own, the largest first."""
+    """Everything that holds rows of its own, by owner and then the largest first."""
     return _list_relations(connection, ["r", "m"])
 
 
@@ -206,9 +256,10 @@ def _list_relations(connection: Connection, kinds: list[str]) -> list[Relation]:
             name,
             _kind(relkind, is_partition),
             populated,
+            Reader(owner, forced),
             tuple(Column(*column) for column in columns),
         )
-        for schema, name, relkind, is_partition, populated, columns in rows
+        for schema, name, relkind, is_partition, populated, owner, forced, columns in rows
     ]
 
 
@@ -229,7 +280,7 @@ def fingerprint_tables(
     """Count and fingerprint tables.
 
     Args:
-        open_session: makes a session with canonical settings, one for each worker.
+        open_session: one session at a time for each worker.
         workers: how many tables are read at the same time.
         cancellation: ends running queries if something else has failed.
         further: what workers do when no table is left to begin with.
@@ -240,29 +291,33 @@ def fingerprint_tables(
     """
     entries: list[TableEntry] = []
 
-    def reading(table: Relation) -> Work:
-        def read(connection: Connection) -> None:
-            entry = _fingerprint_table(connection, table)
-            entries.append(entry)
-            if tally:
-                tally.add(entry.rows)
+    waiting: queue.SimpleQueue[Relation] = queue.SimpleQueue()
+    for table in tables:
+        waiting.put(table)
+    rest: queue.SimpleQueue[Work] = queue.SimpleQueue()
+    for work in further:
+        rest.put(work)
 
-        return read
+    def read() -> None:
+        for reader, mine in itertools.groupby(_drain(waiting, cancellation), _reader_of):
+            with open_session(reader) as connection, cancellation.calls(connection.cancel_safe):
+                for table in mine:
+                    entry = _fingerprint_table(connection, table)
+                    entries.append(entry)
+                    if tally:
+                        tally.add(entry.rows)
+        for work in _drain(rest, cancellation):
+            work()
 
-    waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
-    for work in (*map(reading, tables), *further):
-        waiting.put(work)
-
-    def work_off() -> None:
-        with open_session() as connection, cancellation.calls(connection.cancel_safe):
-            for work in _drain(waiting, cancellation):
-                work(connection)
-
-    run_together(cancellation, [work_off] * min(workers, waiting.qsize()))
+    run_together(cancellation, [read] * min(workers, waiting.qsize() + rest.qsize()))
     return sorted(entries, key=lambda entry: (entry.schema, entry.name))
 
 
-def _drain(waiting: queue.SimpleQueue[Work], cancellation: Cancellation) -> Iterator[Work]:
+def _reader_of(relation: Relation) -> Reader:
+    return relation.reader
+
+
+def _drain(waiting: queue.SimpleQueue[Item], cancellation: Cancellation) -> Iterator[Item]:
     while not cancellation.requested:
         try:
             yield waiting.get_nowait()
@@ -271,16 +326,21 @@ def _drain(waiting: queue.SimpleQueue[Work], cancellation: Cancellation) -> Iter
 
 
 def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
+    """Read a table; of a materialized view nothing is compared but whether it is populated.
+
+    It cannot be locked either: a DROP or REFRESH beside the reading would fail a good backup.
+    """
     rows, total = 0, 0
-    if table.populated:
-        rows, total = _single_row(
-            connection,
-            _TABLE_CONTENT.format(
-                number=sql.Literal(len(table.columns)),
-                hash=_row_hash(table.columns),
-                table=table.identifier,
-            ),
+    if table.populated and table.kind != MATERIALIZED_VIEW:
+        statement = _TABLE_CONTENT.format(
+            number=sql.Literal(len(table.columns)),
+            hash=_row_hash(table.columns),
+            table=table.identifier,
         )
+        try:
+            rows, total = _single_row(connection, statement)
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise _unreadable(table, error) from error
     return TableEntry(
         schema=table.schema,
         name=table.name,
@@ -288,6 +348,15 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
         populated=table.populated,
         rows=rows,
         fingerprint=_as_fingerprint(total),
+    )
+
+
+def _unreadable(table: Relation, error: psycopg.Error) -> OperatorError:
+    name = table.identifier.as_string()
+    return InvalidInput(
+        f"table {name} cannot be read with the rights of its owner {table.reader.owner}"
+        f" ({' '.join(str(error).split())}): give the owner SELECT on it, USAGE on its schema and"
+        " EXECUTE on the functions of its indexes"
     )
 
 
@@ -325,23 +394,32 @@ def read_large_objects(connection: Connection) -> LargeObjects:
 
 
 def read_sequences(
-    connection: Connection, sequences: Sequence[Relation]
+    open_session: OpenSession, sequences: Sequence[Relation]
 ) -> dict[tuple[str, str], SequenceState]:
     """The state of each sequence, by schema and name."""
     states: dict[tuple[str, str], SequenceState] = {}
-    for start in range(0, len(sequences), _SEQUENCES_PER_STATEMENT):
-        chunk = sequences[start : start + _SEQUENCES_PER_STATEMENT]
-        statement = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
-                sql.Literal(number), sequence.identifier
-            )
-            for number, sequence in enumerate(chunk)
-        )
-        rows: Any = connection.execute(statement)
-        for number, last_value, is_called in rows:
-            sequence = chunk[number]
-            states[sequence.key] = SequenceState(last_value, is_called)
+    for reader, group in itertools.groupby(sequences, _reader_of):
+        mine = list(group)
+        with open_session(reader) as connection:
+            for start in range(0, len(mine), _SEQUENCES_PER_STATEMENT):
+                states |= _read_states(connection, mine[start : start + _SEQUENCES_PER_STATEMENT])
     return states
+
+
+def _read_states(
+    connection: Connection, sequences: Sequence[Relation]
+) -> dict[tuple[str, str], SequenceState]:
+    statement = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}, last_value, is_called FROM {}").format(
+            sql.Literal(number), sequence.identifier
+        )
+        for number, sequence in enumerate(sequences)
+    )
+    rows: Any = connection.execute(statement)
+    return {
+        sequences[number].key: SequenceState(last_value, is_called)
+        for number, last_value, is_called in rows
+    }
 
 
 def _single_row(connection: Connection, statement: sql.SQL | sql.Composed) -> Any:

@@ -22,20 +22,19 @@ from ..errors import (
     Timeout,
     VerificationFailed,
 )
-from ..postgres.cancellation import Cancellation
-from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.connection import Connection, connect
 from ..postgres.databases import create_database, plain_properties
 from ..postgres.errors import classify_text, database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
+from ..postgres.session_roles import session_roles
 from ..store.location import Location
 from .artifact import Artifact, checked_artifact
 from .artifact_store import ArtifactStore
-from .compare import compare_content, tables_tally
 from .load import check_extensions, check_versions
-from .load_rows import load_rows
-from .loaded import Loaded
-from .progress import Progress, Tally, now_text
+from .load_and_compare import load_and_compare
+from .load_contents import LoadRequest
+from .progress import Progress, now_text
 
 # Not the source's name, which may be one that a new server has already.
 _DATABASE = "proof"
@@ -128,20 +127,19 @@ def _restore_and_compare(
         _create_roles(artifact, connection)
         source = artifact.manifest.source
         create_database(connection, _DATABASE, source.locale, plain_properties(source.owner))
-    with progress.step("Restoring into it", Loaded(database, artifact.manifest).text):
-        # The rows are what is proven, not which disk they were on.
-        artifact = load_rows(
-            database,
-            dump,
-            artifact,
-            request.jobs,
-            VerificationFailed,
-            None,
-            ("--no-tablespaces",),
+    with session_roles(server.parameters, request.location.uid) as roles:
+        load = LoadRequest(
+            parameters=database,
+            dump=dump,
+            artifact=artifact,
+            roles=roles,
+            jobs=request.jobs,
+            failure=VerificationFailed,
+            # The rows are what is proven, not which disk they were on.
+            options=("--no-tablespaces",),
+            disposable=True,
         )
-    tally = tables_tally()
-    with progress.step("Comparing it with the manifest", tally.text):
-        _compare(database, artifact, request.jobs, tally)
+        load_and_compare(load, progress, with_statistics=False)
 
 
 def _create_roles(artifact: Artifact, connection: Connection) -> None:
@@ -149,17 +147,6 @@ def _create_roles(artifact: Artifact, connection: Connection) -> None:
     source = artifact.manifest.source
     for role in sorted({source.owner, *source.roles} - {SUPERUSER}):
         connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
-
-
-def _compare(database: ConnectionParameters, artifact: Artifact, jobs: int, tally: Tally) -> None:
-    @contextmanager
-    def session() -> Iterator[Connection]:
-        with connect(database) as connection:
-            yield connection
-
-    compare_content(
-        session, artifact.manifest, jobs, Cancellation(), VerificationFailed, tally=tally
-    )
 
 
 @contextmanager

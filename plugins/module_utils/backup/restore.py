@@ -25,7 +25,6 @@ from ..errors import (
 )
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import (
-    MAINTENANCE_DATABASE,
     Connection,
     ConnectionParameters,
     connect,
@@ -39,11 +38,11 @@ from ..postgres.databases import (
 )
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
+from ..postgres.session_roles import SessionRoles, session_roles
 from ..store.location import Location
 from ..uids import short_uid
 from .artifact import Artifact, checked_artifact
 from .artifact_store import ArtifactStore
-from .compare import compare_content, tables_tally
 from .difference import summarize_difference
 from .fingerprint import fingerprint_tables
 from .history import (
@@ -54,15 +53,14 @@ from .history import (
     find_outcome,
 )
 from .load import check_extensions, check_roles, check_versions
-from .load_rows import load_rows
-from .loaded import Loaded
+from .load_and_compare import load_and_compare
+from .load_contents import LoadRequest
 from .manifest import Manifest, TableEntry
 from .previous import agreed_time, drop_expired_previous, previous_name
-from .progress import Progress, Tally, now_text
+from .progress import Progress, now_text
 from .selection import Selection
 from .snapshot import locked_snapshot
 from .standbys import end_standby_sessions
-from .statistics import list_analyses
 from .swap import Swap, swap
 
 LOCK_WAIT_SECONDS = 10.0
@@ -85,6 +83,8 @@ class RestoreRequest:
         selection: whose rows are restored; None for all that the backup has.
         partial: whether a selection, or a backup that is one, may take the database's place.
         dry_run: end before the swap, and tell what it would change.
+        as_superuser: whether a superuser may execute what users have written, where the backup has
+            what cannot be restored otherwise.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
         lock_wait_seconds: patience with another restore of the same database.
     """
@@ -98,6 +98,7 @@ class RestoreRequest:
     selection: Selection | None = None
     partial: bool = False
     dry_run: bool = False
+    as_superuser: bool = False
     expected_sha256: str | None = None
     lock_wait_seconds: float = LOCK_WAIT_SECONDS
 
@@ -119,7 +120,7 @@ class RestoreRequest:
     @property
     def maintenance(self) -> ConnectionParameters:
         """The server, through the maintenance database."""
-        return replace(self.parameters, dbname=MAINTENANCE_DATABASE)
+        return self.parameters.maintenance
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,12 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         done = find_outcome(connection, request.uid)
         if done is not None:
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
-        with check_restore(request, connection, progress) as (artifact, dump):
+        with (
+            check_restore(request, connection, progress) as (artifact, dump),
+            session_roles(request.maintenance, request.uid) as roles,
+        ):
             try:
-                done = _restore(request, connection, artifact, dump, started, progress)
+                done = _restore(request, connection, roles, artifact, dump, started, progress)
             except BaseException as error:
                 done = _undo(request)
                 if done is None or not isinstance(error, Exception):
@@ -233,6 +237,7 @@ def check_restore(
 def _restore(
     request: RestoreRequest,
     connection: Connection,
+    roles: SessionRoles,
     artifact: Artifact,
     dump: Path,
     started: str,
@@ -244,21 +249,19 @@ def _restore(
         announce_scratch(connection, request.scratch, request.locked_database)
         drop_database(connection, request.scratch)
         create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
-    scratch = replace(request.parameters, dbname=request.scratch)
-    with progress.step("Restoring into it", Loaded(scratch, artifact.manifest).text):
-        artifact = load_rows(
-            scratch,
-            dump,
-            artifact,
-            request.jobs,
-            RestoreFailed,
-            request.selection,
-        )
-    tally = tables_tally()
-    with progress.step("Comparing it with the manifest", tally.text):
-        _compare(request, artifact, tally)
+    load = LoadRequest(
+        parameters=replace(request.parameters, dbname=request.scratch),
+        dump=dump,
+        artifact=artifact,
+        roles=roles,
+        jobs=request.jobs,
+        failure=RestoreFailed,
+        selection=request.selection,
+        as_superuser=request.as_superuser,
+    )
+    artifact = load_and_compare(load, progress, with_statistics=True)
     if request.dry_run:
-        return _end_dry_run(request, connection, artifact, started, progress)
+        return _end_dry_run(request, connection, roles, artifact, started, progress)
     with progress.step(f'Replacing database "{request.database}"'):
         times = {"startTime": started, "completionTime": now_text()}
         plan = Swap(
@@ -322,6 +325,7 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
 def _end_dry_run(
     request: RestoreRequest,
     connection: Connection,
+    roles: SessionRoles,
     artifact: Artifact,
     started: str,
     progress: Progress,
@@ -331,7 +335,7 @@ def _end_dry_run(
     with progress.step(f'Comparing the backup with database "{request.database}"'):
         found = []
         if read_properties(connection, request.database) is not None:
-            with locked_snapshot(request.parameters) as snapshot:
+            with locked_snapshot(request.parameters, roles) as snapshot:
                 found = fingerprint_tables(
                     snapshot.session, snapshot.tables, request.jobs, Cancellation()
                 )
@@ -357,21 +361,6 @@ def _properties_for(
     """Those of the live database, or plain ones if there is none."""
     live = read_properties(connection, request.database)
     return live or plain_properties(artifact.manifest.source.owner)
-
-
-def _compare(request: RestoreRequest, artifact: Artifact, tally: Tally) -> None:
-    """Compare the scratch database, and give the planner its statistics."""
-
-    @contextmanager
-    def session() -> Iterator[Connection]:
-        with connect(request.parameters, request.scratch) as connection:
-            yield connection
-
-    with session() as connection:
-        analyses = list_analyses(connection)
-    compare_content(
-        session, artifact.manifest, request.jobs, Cancellation(), RestoreFailed, analyses, tally
-    )
 
 
 def _clean_up(

@@ -11,8 +11,10 @@ from psycopg import sql
 
 from ..errors import BackupFailed
 from ..postgres.connection import Connection, ConnectionParameters, connect
-from .fingerprint import Relation, list_tables, make_canonical
+from ..postgres.session_roles import SessionRoles
+from .fingerprint import Reader, Relation, list_tables
 from .manifest import MATERIALIZED_VIEW
+from .readers import Readers
 
 LOCK_WAIT_SECONDS = 60
 # Their first session holds the tables already. Who waits here has an ALTER TABLE before it in the
@@ -27,23 +29,24 @@ class Snapshot:
     """An exported snapshot; it is valid as long as its ``connection`` keeps its transaction.
 
     Attributes:
+        readers: who reads tables and sequences, and is no superuser.
+        connection: a superuser's, for the catalogs and large objects only.
         name: what ``pg_dump --snapshot`` takes.
         tables: all tables that can be seen; ordinary ones are locked in ACCESS SHARE mode.
     """
 
-    parameters: ConnectionParameters
+    readers: Readers
     connection: Connection
     name: str
     tables: list[Relation]
 
     @contextmanager
-    def session(self) -> Iterator[Connection]:
+    def session(self, reader: Reader) -> Iterator[Connection]:
         """Another session that sees the same.
 
         It waits SHARED_LOCK_WAIT_SECONDS for a lock; psycopg.errors.LockNotAvailable then.
         """
-        with connect(self.parameters) as connection:
-            make_canonical(connection)
+        with self.readers.session(reader) as connection:
             connection.execute(f"SET lock_timeout = '{SHARED_LOCK_WAIT_SECONDS}s'")
             _begin(connection)
             connection.execute(
@@ -53,8 +56,12 @@ class Snapshot:
 
 
 @contextmanager
-def locked_snapshot(parameters: ConnectionParameters) -> Iterator[Snapshot]:
+def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> Iterator[Snapshot]:
     """Lock all tables, then take and export a snapshot, in a read-only transaction.
+
+    Args:
+        parameters: the database, and a superuser.
+        roles: of the run.
 
     The locks come first because TRUNCATE and rewriting ALTER TABLEs do not obey snapshots: a
     table changed by one after the snapshot but before pg_dump's own lock looks empty to it.
@@ -63,10 +70,10 @@ def locked_snapshot(parameters: ConnectionParameters) -> Iterator[Snapshot]:
         Timeout: a table stayed locked by somebody else for LOCK_WAIT_SECONDS.
         BackupFailed: tables were created and dropped all the time.
     """
+    readers = Readers(roles, parameters.dbname)
     with connect(parameters) as connection:
-        make_canonical(connection)
         for _ in range(_ATTEMPTS):
-            snapshot = _try_snapshot(parameters, connection)
+            snapshot = _try_snapshot(readers, connection)
             if snapshot is not None:
                 yield snapshot
                 return
@@ -76,7 +83,7 @@ def locked_snapshot(parameters: ConnectionParameters) -> Iterator[Snapshot]:
     )
 
 
-def _try_snapshot(parameters: ConnectionParameters, connection: Connection) -> Snapshot | None:
+def _try_snapshot(readers: Readers, connection: Connection) -> Snapshot | None:
     """A snapshot whose tables were all locked before it was taken, None if that failed."""
     wanted = list_tables(connection)
     _begin(connection)
@@ -91,7 +98,7 @@ def _try_snapshot(parameters: ConnectionParameters, connection: Connection) -> S
     if {table.key for table in seen} - {table.key for table in wanted}:
         connection.execute("ROLLBACK")
         return None
-    return Snapshot(parameters, connection, str(row[0]), seen)
+    return Snapshot(readers, connection, str(row[0]), seen)
 
 
 def _begin(connection: Connection) -> None:

@@ -37,6 +37,7 @@ from ..postgres.observe import (
 from ..postgres.provision import (
     ensure_role_and_database,
 )
+from ..postgres.session_roles import drop_abandoned_roles
 from ..status.prerequisites import is_to_be_restored
 
 # A reconcile holds one of the operator's few workers: a server that does not answer must not keep
@@ -106,6 +107,7 @@ def _work(
                     dropped = [
                         *drop_expired_previous(connection, agreed_time(connection), undropped),
                         *drop_abandoned_scratch(connection, undropped),
+                        *drop_abandoned_roles(connection),
                     ]
                 changed = provided.changed or bool(dropped)
             with _in_time(connection, "looking at the primary"):

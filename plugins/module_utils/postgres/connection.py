@@ -42,7 +42,13 @@ _CLIENT_KEEPALIVE: dict[str, Any] = {
 # These two could fail a session's very first statement, so they come with its start.
 _STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off"
 
+# Nobody's schema comes before PostgreSQL's own: else what a user has created, such as an operator
+# public.!~ (name, name), would be executed in this session.
+_SEARCH_PATH = "-c search_path=pg_catalog,pg_temp"
+
 _SESSION_SETTINGS = {
+    # A table that its owner replaces by a view between two statements is not read.
+    "restrict_nonsystem_relation_kind": "view, foreign-table",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
@@ -126,6 +132,11 @@ class ConnectionParameters:
             return "none"
         return "scram-sha-256" if self.password_file is not None else None
 
+    @property
+    def maintenance(self) -> ConnectionParameters:
+        """The same server, through the maintenance database."""
+        return replace(self, dbname=MAINTENANCE_DATABASE)
+
     def read_password(self) -> str | None:
         """The password as it is in the file now, None if there is no file to read.
 
@@ -174,11 +185,16 @@ class ConnectionParameters:
         )
 
 
-def connect(parameters: ConnectionParameters, dbname: str | None = None) -> Connection:
+def connect(
+    parameters: ConnectionParameters, dbname: str | None = None, own_search_path: bool = False
+) -> Connection:
     """Open a session in autocommit mode, without the time limits of roles and databases.
+
+    Names that are not qualified are those of pg_catalog.
 
     Args:
         parameters: the server; its ``dbname`` unless ``dbname`` is given.
+        own_search_path: keep that of the role and the database: in no superuser's session.
 
     Raises:
         AuthFailed, DatabaseNotFound, DatabaseNotReady, Timeout, SecretMissing.
@@ -187,7 +203,7 @@ def connect(parameters: ConnectionParameters, dbname: str | None = None) -> Conn
     password = parameters.read_password()
     try:
         connection = psycopg.connect(
-            parameters.conninfo(target),
+            parameters.conninfo(target, "" if own_search_path else _SEARCH_PATH),
             password=password,
             require_auth=parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None,
             autocommit=True,
@@ -202,7 +218,7 @@ def connect(parameters: ConnectionParameters, dbname: str | None = None) -> Conn
 def _apply_session_settings(connection: Connection) -> None:
     """Set those settings that this version of the server has."""
     connection.execute(
-        "SELECT set_config(name, wanted.value, false)"
+        "SELECT pg_catalog.set_config(name, wanted.value, false)"
         " FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
         " JOIN pg_catalog.pg_settings USING (name)",
         [list(_SESSION_SETTINGS), list(_SESSION_SETTINGS.values())],

@@ -78,7 +78,7 @@ def _ensure_role(connection: Connection, username: str, password: str) -> tuple[
     ).fetchone()
     role = sql.Identifier(username)
     if row is None:
-        verifier = _make_verifier(connection, username, password)
+        verifier = scram.make_verifier(connection, username, password)
         connection.execute(_CREATE_ROLE.format(role=role, verifier=verifier))
         return True, False, False
     can_login, current = row
@@ -87,16 +87,9 @@ def _ensure_role(connection: Connection, username: str, password: str) -> tuple[
     known = current if isinstance(current, str) else None
     same = scram.matches(password, known)
     if not same:
-        verifier = _make_verifier(connection, username, password)
+        verifier = scram.make_verifier(connection, username, password)
         connection.execute(_SET_PASSWORD.format(role=role, verifier=verifier))
     return False, not can_login, not same
-
-
-def _make_verifier(connection: Connection, username: str, password: str) -> sql.Literal:
-    verifier = connection.pgconn.encrypt_password(
-        password.encode(), username.encode(), b"scram-sha-256"
-    )
-    return sql.Literal(verifier.decode("ascii"))
 
 
 def _ensure_database(connection: Connection, username: str, database: str) -> bool:

@@ -1,4 +1,4 @@
-"""Tells whether a password is the one behind a SCRAM-SHA-256 verifier, without a server.
+"""SCRAM-SHA-256 verifiers: made here, so that no server sees a password, and checked without one.
 
 The verifier's form and the steps are RFC 5802's and PostgreSQL's src/common/scram-common.c.
 """
@@ -12,6 +12,10 @@ import hmac
 import re
 import stringprep
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)")
 
@@ -27,6 +31,14 @@ _PROHIBITED = (
     stringprep.in_table_c9,
     stringprep.in_table_a1,
 )
+
+
+def make_verifier(connection: Connection, role: str, password: str) -> str:
+    """The verifier of a new password, from libpq; the server's log sees only that."""
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    )
+    return verifier.decode("ascii")
 
 
 def matches(password: str, verifier: str | None) -> bool:

@@ -114,7 +114,7 @@ def fingerprints(bench, workers: int = 1) -> dict[tuple[str, str], tuple[int, st
     """Rows and fingerprint of each table."""
     with canonical(bench) as connection:
         tables = list_tables(connection)
-    entries = fingerprint_tables(lambda: canonical(bench), tables, workers, Cancellation())
+    entries = fingerprint_tables(lambda _: canonical(bench), tables, workers, Cancellation())
     return {(entry.schema, entry.name): (entry.rows, entry.fingerprint) for entry in entries}
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.backup import snapshot
+from ansible_collections.postgres.operator.plugins.module_utils.backup.fingerprint import Reader
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
+    session_roles,
+)
 from psycopg import sql
 
 AWKWARD_NAME = "Dätabase=\"x' ; %s {0} host=nowhere"
@@ -227,12 +232,16 @@ def test_a_backup_does_not_wait_for_who_waits_for_it(bench, monkeypatch) -> None
             connection.execute("SET statement_timeout = '20s'")
             connection.execute("ALTER TABLE busy ADD COLUMN more int")
 
-    with ThreadPoolExecutor(1) as pool, snapshot.locked_snapshot(bench.parameters) as taken:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        session_roles(bench.parameters.maintenance, str(uuid.uuid4())) as roles,
+        snapshot.locked_snapshot(bench.parameters, roles) as taken,
+    ):
         altering = pool.submit(alter)
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         while bench.scalar(waiting, "postgres") == 0:
             time.sleep(0.05)
-        with pytest.raises(psycopg.errors.LockNotAvailable), taken.session() as session:
+        with pytest.raises(psycopg.errors.LockNotAvailable), taken.session(Reader()) as session:
             session.execute("SELECT count(*) FROM public.busy")
         taken.connection.execute("ROLLBACK")
         altering.result()

@@ -25,7 +25,7 @@ SELECT coalesce(sum(tuples_processed), 0) FROM pg_catalog.pg_stat_progress_copy
 
 
 @dataclass
-class Loaded:
+class LoadProgress:
     """How far a load is.
 
     Attributes:

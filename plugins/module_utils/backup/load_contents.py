@@ -1,0 +1,407 @@
+"""Loads a dump into an empty database: all of it, or all definitions and some tables' rows.
+
+A plan decides in whose session each entry is restored (``load_plan``); here it is carried out.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+
+from ..errors import InvalidInput, OperatorError
+from ..postgres.cancellation import Cancellation
+from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.session_roles import SessionRoles
+from .artifact import Artifact
+from .fingerprint import Work
+from .load import run_pg_restore
+from .load_plan import (
+    PREDEFINED_ROLES,
+    SUPERUSER,
+    LoadPlan,
+    Step,
+    plan_as_superuser,
+    plan_load,
+)
+from .selection import Key, Selection, narrow_manifest, quote, select_tables
+from .table_of_contents import Entry, read_entries
+
+# ANALYZE of a partitioned table is one of its partitions too. The system's own tables came with
+# template0, and so did their statistics.
+_TO_ANALYZE = """
+SELECT n.nspname, c.relname, r.rolname
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+ WHERE c.relkind = ANY(%s::"char"[]) AND NOT c.relispartition AND c.relpersistence <> 't'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ ORDER BY c.relkind = 'p' DESC, c.relpages DESC
+"""
+_FOREIGN = """
+SELECT 'FOREIGN DATA WRAPPER', fdwname FROM pg_catalog.pg_foreign_data_wrapper
+ UNION ALL SELECT 'FOREIGN SERVER', srvname FROM pg_catalog.pg_foreign_server
+"""
+_BYPASSING = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper OR rolbypassrls"
+_NOT_ALLOWED = re.compile(r"permission denied|must be (owner|superuser|member|able)")
+_ROWS = "TABLE DATA"
+_FOREIGN_KEY = "FK CONSTRAINT"
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """What to load and how.
+
+    Attributes:
+        parameters: the server, a superuser, and an empty database as ``dbname``.
+        dump: the folder with the dump.
+        roles: of the run.
+        jobs: processes that pg_restore works with.
+        failure: the error if the reason is not recognised.
+        selection: whose rows; None for all that the backup has.
+        options: further ones for pg_restore.
+        as_superuser: whether the superuser executes what users have written.
+        disposable: whether the server is thrown away, so that owners need not be kept apart where
+            what they own hangs together.
+    """
+
+    parameters: ConnectionParameters
+    dump: Path
+    artifact: Artifact
+    roles: SessionRoles
+    jobs: int
+    failure: type[OperatorError]
+    selection: Selection | None = None
+    options: tuple[str, ...] = ()
+    as_superuser: bool = False
+    disposable: bool = False
+
+
+@dataclass
+class Loaded:
+    """A database whose tables have their rows, but which is not handed to its owners yet.
+
+    Attributes:
+        artifact: as if it held just what was loaded: its manifest is what the database must hold.
+    """
+
+    request: LoadRequest
+    plan: LoadPlan
+    artifact: Artifact
+    sessions: _Sessions
+
+    def analyses(self, cancellation: Cancellation) -> list[Work]:
+        """What gives the planner its statistics, which a dump does not carry; tables only."""
+        return self._analyses(["r", "p"], cancellation)
+
+    def hand_over(self) -> None:
+        """Give everything to its owner, with its privileges, and fill materialized views.
+
+        Raises:
+            OperatorError: as ``load_contents``.
+        """
+        self.sessions.give_to_users()
+        self.sessions.run(self.plan.handover)
+        self.sessions.run(self.plan.refreshes)
+        for analyze in self._analyses(["m"], Cancellation()):
+            analyze()
+        self.sessions.give_the_rest()
+        self.sessions.run(self.plan.last)
+
+    def _analyses(self, kinds: Sequence[str], cancellation: Cancellation) -> list[Work]:
+        """As many pieces of work for each owner as there are jobs, each in one session."""
+        with connect(self.request.parameters) as connection:
+            rows: Any = connection.execute(_TO_ANALYZE, [list(kinds)]).fetchall()
+        tables: dict[str, list[sql.Identifier]] = {}
+        for schema, name, owner in rows:
+            tables.setdefault(owner, []).append(sql.Identifier(schema, name))
+        return [
+            self._analysis(owner, mine[start :: self.request.jobs], cancellation)
+            for owner, mine in tables.items()
+            for start in range(min(self.request.jobs, len(mine)))
+        ]
+
+    def _analysis(
+        self, owner: str, tables: Sequence[sql.Identifier], cancellation: Cancellation
+    ) -> Work:
+        def analyze() -> None:
+            # What a statistics object computes may need the database's own search_path.
+            with (
+                connect(self.sessions.parameters_of(owner), own_search_path=True) as connection,
+                cancellation.calls(connection.cancel_safe),
+            ):
+                # See ``load``.
+                connection.execute("SET synchronous_commit TO off")
+                for table in tables:
+                    if cancellation.requested:
+                        return
+                    connection.execute(sql.SQL("ANALYZE {}").format(table))
+
+        return analyze
+
+
+class _Sessions:
+    """The roles in the places of the owners, and what they are granted while they load."""
+
+    def __init__(self, request: LoadRequest, plan: LoadPlan, superusers: frozenset[str]) -> None:
+        self._request = request
+        self._plan = plan
+        self._kept = [o for o in plan.owners if o in superusers or o.startswith(PREDEFINED_ROLES)]
+        self._users = [o for o in plan.owners if o not in self._kept]
+        self._granted: set[tuple[str, ...]] = set()
+        database, roles = request.parameters.dbname, request.roles
+        self._roles = {owner: roles.make(database) for owner in plan.owners}
+        self._all = roles.make(database).user if len(plan.owners) > 1 else ""
+        for owner in plan.owners:
+            if self._all:
+                roles.grant(self._all, self._roles[owner].user)
+            # Never the other way round: see ``LoadPlan.refused``.
+            for user in self._users if owner in superusers else ():
+                roles.grant(self._roles[user].user, self._roles[owner].user)
+
+    def parameters_of(self, owner: str) -> ConnectionParameters:
+        """Who works on what an owner, or now the role in its place, owns.
+
+        A superuser does only where what users have written was executed by one anyway.
+        """
+        if self._request.as_superuser:
+            return self._request.parameters
+        mine = (p for p in self._roles.values() if p.user == owner)
+        return self._roles.get(owner) or next(mine)
+
+    def make_schemas(self) -> None:
+        """Make all but public, which is there."""
+        with connect(self._request.parameters) as connection:
+            for owner, name in self._plan.schemas:
+                connection.execute(
+                    sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(
+                        sql.Identifier(name), sql.Identifier(self._roles[owner].user)
+                    )
+                )
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Restore entries, each step in its session."""
+        for step in steps:
+            self._grant(step)
+            request = self._request
+            options = (*request.options, "--no-owner", "--no-privileges")
+            parameters = request.parameters
+            if step.owner == SUPERUSER:
+                options = request.options
+            else:
+                parameters = self._roles[step.owner]
+            _run(request, parameters, step.entries, options)
+
+    def give_to_users(self) -> None:
+        """Give to the owners that are no superusers what the roles in their places have made.
+
+        From then on privileges count; the roles become members of those whose place they had.
+        """
+        for owner in self._users:
+            self._reassign(owner)
+            for member in (owner, *self._kept):
+                self._request.roles.grant(owner, self._roles[member].user)
+        for owner in self._kept:
+            self._request.roles.grant("pg_read_all_data", self._roles[owner].user)
+        with connect(self._request.parameters) as connection:
+            bypassing = {str(name) for (name,) in connection.execute(_BYPASSING)}
+        for owner in bypassing.intersection(self._roles):
+            self._request.roles.let_bypass_row_security(self._roles[owner].user)
+
+    def give_the_rest(self) -> None:
+        """Give to superusers and predefined roles what is theirs, and take back all privileges."""
+        for owner in self._kept:
+            self._reassign(owner)
+        with connect(self._request.parameters) as connection:
+            for role in (*(p.user for p in self._roles.values()), self._all):
+                if role:
+                    self._require_nothing_owned(connection, role)
+                    connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+
+    def _reassign(self, owner: str) -> None:
+        with connect(self._request.parameters) as connection:
+            connection.execute(
+                sql.SQL("REASSIGN OWNED BY {} TO {}").format(
+                    sql.Identifier(self._roles[owner].user), sql.Identifier(owner)
+                )
+            )
+
+    def _require_nothing_owned(self, connection: Connection, role: str) -> None:
+        """DROP OWNED, which is to take back privileges, would drop it."""
+        row: Any = connection.execute(
+            "SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend"
+            " WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'"
+            "   AND refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s)",
+            [role],
+        ).fetchone()
+        if row[0]:
+            raise self._request.failure(
+                f"{row[0]} objects of the backup were not given to their owner; make a Restore with"
+                " consent.loadAsSuperuser: true"
+            )
+
+    def _grant(self, step: Step) -> None:
+        """What the roles need now that what came before is there."""
+        if self._request.as_superuser:
+            return
+        with connect(self._request.parameters) as connection:
+            schemas = {
+                str(name)
+                for (name,) in connection.execute("SELECT nspname FROM pg_catalog.pg_namespace")
+                if not str(name).startswith("pg_") and name != "information_schema"
+            }
+            for owner, schema in self._plan.creators:
+                if schema in schemas:
+                    self._grant_on(connection, "CREATE, USAGE", "SCHEMA", (schema,), owner)
+            for owner, tablespace in self._plan.tablespaces:
+                self._grant_on(connection, "CREATE", "TABLESPACE", (tablespace,), owner)
+            for table in step.references:
+                self._grant_on(connection, "REFERENCES", "TABLE", table, step.owner)
+            foreign: Any = connection.execute(_FOREIGN).fetchall()
+            for kind, name in foreign:
+                for owner in self._plan.owners:
+                    self._grant_on(connection, "USAGE", kind, (name,), owner)
+            for schema in sorted(schemas) if self._all else ():
+                self._grant_on(connection, "USAGE", "SCHEMA", (schema,), "")
+
+    def _grant_on(
+        self, connection: Connection, privileges: str, kind: str, name: tuple[str, ...], owner: str
+    ) -> None:
+        """Grant once.
+
+        Args:
+            owner: to the role in whose place; empty for all of them.
+        """
+        if (privileges, kind, *name, owner) in self._granted:
+            return
+        role = self._roles[owner].user if owner else self._all
+        connection.execute(
+            # Words of this file.
+            sql.SQL(f"GRANT {privileges} ON {kind} {{}} TO {{}}").format(
+                sql.Identifier(*name), sql.Identifier(role)
+            )
+        )
+        self._granted.add((privileges, kind, *name, owner))
+
+
+def load_contents(request: LoadRequest) -> Loaded:
+    """Load definitions, rows, indexes and constraints; the rest is ``Loaded.hand_over``.
+
+    Raises:
+        InvalidInput: the selection names what is not in the backup.
+        OperatorError: ``failure`` unless the reason is recognised.
+    """
+    with connect(request.parameters) as connection:
+        entries = read_entries(request.dump, _python_encoding(connection))
+        superusers = _superusers(connection)
+    manifest = request.artifact.manifest
+    if request.selection is not None or manifest.is_partial:
+        entries = [entry for entry in entries if not _is_left_out(entry, entries)]
+    plan = _plan(request, entries, superusers)
+    sessions = _Sessions(request, plan, superusers)
+    sessions.make_schemas()
+    selected = None
+    if request.selection is None:
+        sessions.run(plan.steps)
+    else:
+        sessions.run(plan.definitions)
+        selected = _resolve(request, request.selection)
+        rows = [e for e in entries if e.kind != _ROWS or (e.schema, e.name) in selected]
+        sessions.run(_plan(request, rows, superusers).contents)
+    artifact = replace(request.artifact, manifest=narrow_manifest(manifest, selected))
+    return Loaded(request, plan, artifact, sessions)
+
+
+def _plan(request: LoadRequest, entries: Sequence[Entry], superusers: frozenset[str]) -> LoadPlan:
+    """The plan of the entries.
+
+    Raises:
+        OperatorError: something can only be restored by a superuser who executes what users have
+            written; nothing has been loaded yet.
+    """
+    if request.as_superuser:
+        return plan_as_superuser(entries)
+    plan = plan_load(entries, superusers)
+    if plan.refused and request.disposable:
+        plan = plan_load(entries, superusers, together=True)
+    if plan.refused:
+        more = len(plan.refused) - _NAMED
+        raise request.failure(
+            f"backup {request.artifact.location} has what only a superuser can restore, who would"
+            f" then execute what users have written: {'; '.join(plan.refused[:_NAMED])}"
+            f"{f'; and {more} more' if more > 0 else ''}; if you trust its owners, make a Restore"
+            " with consent.loadAsSuperuser: true"
+        )
+    return plan
+
+
+def _python_encoding(connection: Connection) -> str:
+    """Python's name of the database's encoding, which a dump's table of contents is in."""
+    connection.execute(
+        "SELECT pg_catalog.set_config('client_encoding',"
+        " pg_catalog.current_setting('server_encoding'), false)"
+    )
+    return connection.info.encoding
+
+
+def _superusers(connection: Connection) -> frozenset[str]:
+    rows = connection.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper")
+    return frozenset(str(name) for (name,) in rows)
+
+
+def _is_left_out(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether a part of the rows goes without it, see ``selection``."""
+    if entry.kind == "COMMENT":
+        keys = {other.number for other in entries if other.kind == _FOREIGN_KEY}
+        return not keys.isdisjoint(entry.dependencies)
+    return entry.kind in (_FOREIGN_KEY, "MATERIALIZED VIEW DATA")
+
+
+def _run(
+    request: LoadRequest,
+    parameters: ConnectionParameters,
+    entries: Sequence[int],
+    options: Sequence[str],
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
+        use_list = Path(folder, "list")
+        use_list.write_text("".join(f"{number};\n" for number in entries), encoding="ascii")
+        try:
+            run_pg_restore(
+                parameters,
+                request.dump,
+                request.jobs,
+                request.failure,
+                *options,
+                f"--use-list={use_list}",
+            )
+        except OperatorError as error:
+            if request.as_superuser or not _NOT_ALLOWED.search(error.message):
+                raise
+            raise type(error)(
+                f"{error.message}; if only a superuser can restore that, and you trust the owners"
+                " of what is in the backup, make a Restore with consent.loadAsSuperuser: true"
+            ) from error
+
+
+def _resolve(request: LoadRequest, selection: Selection) -> frozenset[Key]:
+    """The tables that are selected, by the definitions that are in the database already."""
+    tables = request.artifact.manifest.tables
+    with connect(request.parameters) as connection:
+        selected = select_tables(connection, selection)
+    lacking = sorted(
+        f"{quote(table.schema)}.{quote(table.name)}"
+        for table in tables
+        if not table.populated and (table.schema, table.name) in selected
+    )
+    if lacking and selection.includes:
+        raise InvalidInput(
+            f"backup {request.artifact.location} is a partial one, without the rows of"
+            f" {', '.join(lacking[:_NAMED])}: use another backup, or leave them out"
+        )
+    return selected - {(t.schema, t.name) for t in tables if not t.populated}

@@ -1,0 +1,307 @@
+"""In whose session each entry of a dump is restored, and in which order: decided, not done.
+
+Whatever may execute what a user has written (constraints, indexes, materialized views, types) is
+restored in a session that has no more rights than a role made for the purpose. There is one such
+role for each owner, a superuser included, and what it makes is handed to the owner afterwards.
+A superuser's session makes what only a superuser can make, and of that nothing is executed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from .table_of_contents import Entry, Section
+
+SUPERUSER = ""
+"""In place of an owner: the superuser's own session."""
+
+PREDEFINED_ROLES = "pg_"
+"""How the names of roles begin that PostgreSQL has from the start."""
+
+_TABLE_KINDS = ("TABLE", "FOREIGN TABLE")
+_COMMENT_KINDS = ("COMMENT", "SECURITY LABEL")
+_ACL_KINDS = ("ACL", "DEFAULT ACL")
+_REFRESH = "MATERIALIZED VIEW DATA"
+# Those of all owners in one entry; nothing of a user's is executed for them.
+_LARGE_OBJECTS = "BLOBS"
+# An owner whose table forces it could load no rows any more, nor check foreign keys.
+_ROW_SECURITY = "ROW SECURITY"
+
+# Read by pg_restore itself, whatever it is told to restore.
+_SPECIAL_KINDS = ("ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE")
+
+_SUPERUSER_KINDS = (
+    "ACCESS METHOD",
+    _LARGE_OBJECTS,
+    "CAST",
+    "EXTENSION",
+    "FOREIGN DATA WRAPPER",
+    "OPERATOR CLASS",
+    "OPERATOR FAMILY",
+    "PROCEDURAL LANGUAGE",
+    "SERVER",
+    "TEXT SEARCH PARSER",
+    "TEXT SEARCH TEMPLATE",
+    "TRANSFORM",
+    "USER MAPPING",
+)
+# Base types and functions in C: the first lines that pg_dump writes for them.
+_SUPERUSER_TYPE = re.compile(r"\A(--[^\n]*\n|\s)*CREATE TYPE [^\n]* \(\n    INTERNALLENGTH ")
+_SUPERUSER_FUNCTION = re.compile(r"^    LANGUAGE (c\b|internal\b|.*\bLEAKPROOF\b)", re.MULTILINE)
+_FUNCTION_KINDS = ("FUNCTION", "PROCEDURE")
+
+# They come once the tables have their owners and rows.
+_LATE_KINDS = (
+    "PUBLICATION",
+    "PUBLICATION TABLE",
+    "PUBLICATION TABLES IN SCHEMA",
+    "SUBSCRIPTION",
+    "SUBSCRIPTION TABLE",
+)
+_LAST_KINDS = ("EVENT TRIGGER",)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of pg_restore.
+
+    Attributes:
+        owner: for whom it makes the entries, in the session of the role in the owner's place;
+            SUPERUSER for a superuser's session, in which entries get their owners at once.
+        entries: numbers, in order.
+        references: (schema, name) of the tables of other owners that foreign keys refer to.
+        alone: whether all that comes before has to be there.
+    """
+
+    owner: str
+    entries: tuple[int, ...]
+    references: tuple[tuple[str, str], ...] = ()
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """All steps of a restore.
+
+    Attributes:
+        definitions: what comes before the rows.
+        contents: rows, then indexes, constraints and the like.
+        handover: once tables have their owners: privileges and publications.
+        refreshes: materialized views, filled by their owners.
+        last: event triggers.
+        owners: all owners, each of whom a role stands for.
+        schemas: (owner, name) of all but public, which come before everything else.
+        creators: (owner, schema) of those who make something in a schema that is another's.
+        tablespaces: (owner, tablespace) of those who make something there.
+        refused: what can only be restored by a superuser who executes what users have written.
+    """
+
+    definitions: tuple[Step, ...]
+    contents: tuple[Step, ...]
+    handover: tuple[Step, ...] = ()
+    refreshes: tuple[Step, ...] = ()
+    last: tuple[Step, ...] = ()
+    owners: tuple[str, ...] = ()
+    schemas: tuple[tuple[str, str], ...] = ()
+    creators: tuple[tuple[str, str], ...] = ()
+    tablespaces: tuple[tuple[str, str], ...] = ()
+    refused: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Definitions and contents together, with what one owner makes in one run where it can."""
+        return _merge((*self.definitions, *self.contents))
+
+
+def plan_load(
+    entries: Sequence[Entry], superusers: Collection[str], together: bool = False
+) -> LoadPlan:
+    """Decide it.
+
+    Args:
+        entries: all that are to be restored, in the order of the dump.
+        superusers: names of the server's superusers.
+        together: whether one role may stand for all owners but the superusers, where what they
+            own hangs together; fit for a server that is thrown away.
+    """
+    return _Planner(entries, superusers, together).plan()
+
+
+def plan_as_superuser(entries: Sequence[Entry]) -> LoadPlan:
+    """Everything in a superuser's session, in the order that pg_restore itself knows."""
+    chosen = [entry for entry in entries if entry.kind not in _SPECIAL_KINDS]
+    before = [e.number for e in chosen if e.section is Section.PRE_DATA]
+    after = [e.number for e in chosen if e.section is not Section.PRE_DATA]
+    return LoadPlan(
+        definitions=(Step(SUPERUSER, tuple(before)),), contents=(Step(SUPERUSER, tuple(after)),)
+    )
+
+
+@dataclass
+class _Planner:
+    all: Sequence[Entry]
+    superusers: Collection[str]
+    together: bool
+    by_number: dict[int, Entry] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.by_number = {entry.number: entry for entry in self.all}
+        self.common = min((e.owner for e in self.all if self._is_user(e.owner)), default="")
+
+    def plan(self) -> LoadPlan:
+        chosen = [e for e in self.all if e.kind not in _SPECIAL_KINDS]
+        schemas = [e for e in chosen if self._phase(e) == "schema"]
+        ordinary = [e for e in chosen if self._phase(e) == "ordinary"]
+        before = [e for e in ordinary if e.section is Section.PRE_DATA]
+        large = [e for e in ordinary if e.kind == _LARGE_OBJECTS]
+        rows = [e for e in ordinary if e.section is Section.DATA and e.kind != _LARGE_OBJECTS]
+        after = [e for e in ordinary if e.section is Section.POST_DATA and e.kind != _ROW_SECURITY]
+        secured = [e for e in ordinary if e.kind == _ROW_SECURITY]
+        made = [e for e in ordinary if self._session(e) != SUPERUSER]
+        return LoadPlan(
+            owners=tuple(dict.fromkeys(map(self._session, (*schemas, *made)))),
+            schemas=tuple((self._session(e), e.name) for e in schemas),
+            creators=tuple(dict.fromkeys(self._creators(made))),
+            tablespaces=tuple(
+                dict.fromkeys((self._session(e), e.tablespace) for e in made if e.tablespace)
+            ),
+            definitions=self._steps(before),
+            contents=(
+                *self._row_steps(rows, before, after),
+                *self._steps(after),
+                *(replace(step, alone=True) for step in self._steps(secured)),
+                *self._steps(large),
+            ),
+            handover=self._steps(e for e in chosen if self._phase(e) == "late"),
+            refreshes=self._steps(e for e in chosen if self._phase(e) == "refresh"),
+            last=self._steps(e for e in chosen if self._phase(e) == "last"),
+            refused=tuple(filter(None, map(self._refusal, ordinary))),
+        )
+
+    def _is_user(self, owner: str) -> bool:
+        return bool(owner) and owner not in self.superusers
+
+    def _phase(self, entry: Entry) -> str:
+        commented = self._commented(entry)
+        if commented is not entry:
+            phase = self._phase(commented)
+            return "ordinary" if phase == "schema" else phase
+        if entry.kind in _LAST_KINDS:
+            return "last"
+        if entry.kind == _REFRESH:
+            return "refresh"
+        if entry.kind in (*_LATE_KINDS, *_ACL_KINDS):
+            return "late"
+        if entry.kind == "SCHEMA":
+            return "late" if entry.name == "public" else "schema"
+        return "ordinary"
+
+    def _commented(self, entry: Entry) -> Entry:
+        """What a comment or a label is on, where that is in the dump; else the entry itself."""
+        if entry.kind not in _COMMENT_KINDS or not entry.dependencies:
+            return entry
+        return self.by_number.get(entry.dependencies[0], entry)
+
+    def _session(self, entry: Entry) -> str:
+        """For whom an entry is restored."""
+        entry = self._commented(entry)
+        if self._phase(entry) in ("late", "last") or self._needs_superuser(entry):
+            return SUPERUSER
+        if self.together and self._is_user(entry.owner):
+            return self.common
+        return entry.owner
+
+    def _needs_superuser(self, entry: Entry) -> bool:
+        if not entry.owner or entry.kind in (*_SUPERUSER_KINDS, *_COMMENT_KINDS):
+            return True
+        if entry.kind in _FUNCTION_KINDS:
+            return _SUPERUSER_FUNCTION.search(entry.definition) is not None
+        if entry.kind == "SHELL TYPE":
+            return any(
+                other.kind == "TYPE"
+                and (other.schema, other.name) == (entry.schema, entry.name)
+                and self._needs_superuser(other)
+                for other in self.all
+            )
+        return entry.kind == "TYPE" and _SUPERUSER_TYPE.search(entry.definition) is not None
+
+    def _creators(self, made: Iterable[Entry]) -> Iterable[tuple[str, str]]:
+        schemas = {e.name: self._session(e) for e in self.all if e.kind == "SCHEMA"}
+        for entry in made:
+            owner = self._session(entry)
+            if entry.schema and schemas.get(entry.schema) != owner:
+                yield owner, entry.schema
+
+    def _steps(self, entries: Iterable[Entry]) -> tuple[Step, ...]:
+        """One step for each run of entries that have the same session."""
+        return tuple(
+            self._step(session, list(group)) for session, group in groupby(entries, self._session)
+        )
+
+    def _step(self, session: str, entries: Sequence[Entry]) -> Step:
+        return Step(
+            session,
+            tuple(entry.number for entry in entries),
+            tuple(dict.fromkeys(table for e in entries for table in self._references(e))),
+        )
+
+    def _row_steps(
+        self, rows: Sequence[Entry], before: Sequence[Entry], after: Sequence[Entry]
+    ) -> tuple[Step, ...]:
+        """One step for each owner, in an order that puts steps of the same owner together."""
+        sessions = dict.fromkeys(map(self._session, rows))
+        first = self._session(before[-1]) if before else None
+        final = self._session(after[0]) if after else None
+        ordered = sorted(sessions, key=lambda one: (one != first, one == final and one != first))
+        return tuple(
+            self._step(one, [e for e in rows if self._session(e) == one]) for one in ordered
+        )
+
+    def _references(self, entry: Entry) -> Iterable[tuple[str, str]]:
+        """Tables of others that a foreign key refers to, which takes a privilege."""
+        if entry.kind == "FK CONSTRAINT":
+            for table in self._tables(entry):
+                if self._session(table) != self._session(entry):
+                    yield table.schema, table.name
+
+    def _tables(self, entry: Entry) -> Iterable[Entry]:
+        found = (self.by_number.get(number) for number in entry.dependencies)
+        return [one for one in found if one is not None and one.kind in _TABLE_KINDS]
+
+    def _refusal(self, entry: Entry) -> str | None:
+        """Why an entry cannot be restored for its owner.
+
+        The role in a superuser's place has the rights of all others: never the other way round.
+        """
+        inherits = entry.kind == "TABLE ATTACH" or (
+            entry.kind in _TABLE_KINDS and "\nINHERITS (" in entry.definition
+        )
+        if not inherits or not self._is_user(entry.owner):
+            return None
+        others = {
+            table.owner
+            for table in self._tables(entry)
+            if self._session(table) != self._session(entry)
+        }
+        if not others:
+            return None
+        name = f'"{entry.schema}"."{entry.name}"'
+        return f"table {name} of {entry.owner} is a part of a table of {', '.join(sorted(others))}"
+
+
+def _merge(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps that follow each other in the same session become one.
+
+    What foreign keys refer to is granted before a step: so not where it is only made in it.
+    """
+    merged: list[Step] = []
+    for step in steps:
+        if merged and merged[-1].owner == step.owner and not (step.references or step.alone):
+            entries = merged[-1].entries + step.entries
+            merged[-1] = replace(merged[-1], entries=entries)
+        else:
+            merged.append(step)
+    return tuple(merged)
