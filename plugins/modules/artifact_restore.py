@@ -48,6 +48,13 @@ options:
       - Check mode only checks the artifact.
     type: bool
     default: false
+  as_superuser:
+    description:
+      - Whether the superuser loads everything, and so executes what the owners of tables have written into constraints,
+        indexes and materialized views. Needed only for what a run without it refuses.
+      - Without it each owner's objects are loaded in the session of a role that has the rights of nobody.
+    type: bool
+    default: false
   sha256:
     description: SHA-256 that the manifest must have, as the Backup's status recorded it.
     type: str

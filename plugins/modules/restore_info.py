@@ -244,6 +244,7 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
         "restore_uid": resource["metadata"]["uid"],
         "keep_previous_seconds": keep_seconds(spec["keepPrevious"]),
         "dry_run": spec.get("dryRun", False),
+        "as_superuser": spec.get("consent", {}).get("loadAsSuperuser", False),
         # That it is asked for beside the live database has been looked at.
         "partial": restores_part(resource, backup),
     }

@@ -96,6 +96,7 @@ def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         selection=options.selection(params),
         partial=params["partial"],
         dry_run=params["dry_run"],
+        as_superuser=params["as_superuser"],
         expected_sha256=params["sha256"] or None,
     )
     progress = options.progress(params)

@@ -105,6 +105,7 @@ RESTORE_OPTIONS: Options = {
     "keep_previous_seconds": {"type": "int", "default": 86400},
     "partial": {"type": "bool", "default": False},
     "dry_run": {"type": "bool", "default": False},
+    "as_superuser": {"type": "bool", "default": False},
 }
 
 

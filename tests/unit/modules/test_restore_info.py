@@ -131,6 +131,7 @@ def test_what_the_job_is_told(cluster: FakeCluster) -> None:
         "restore_uid": "undo-0000-uid",
         "keep_previous_seconds": 86400,
         "dry_run": True,
+        "as_superuser": False,
         "partial": True,
         "include": include,
         "database": "other",
