@@ -156,6 +156,8 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         done = find_outcome(connection, request.uid)
         if done is not None:
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
+        # What a killed run has left belongs to that run's roles, which are dropped next.
+        drop_database(connection, request.scratch)
         with (
             check_restore(request, connection, progress) as (artifact, dump),
             session_roles(request.maintenance, request.uid) as roles,
