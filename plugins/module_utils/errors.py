@@ -6,20 +6,22 @@ that is concerned and the next step. Nothing here knows PostgreSQL, Kubernetes o
 
 from __future__ import annotations
 
+from .printable import printable
+
 
 class OperatorError(Exception):
     """Root of all errors that the project raises on purpose.
 
     Attributes:
         reason: the reason of a condition: the name of the class unless it sets another one.
-        message: shown to people in conditions, events and logs: no secrets in it.
+        message: shown to people in conditions, events and logs: no secrets in it, and one line.
     """
 
     reason = "OperatorError"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = printable(message)
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

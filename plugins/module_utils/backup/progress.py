@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from ..errors import OperatorError
+from ..printable import printable
 
 FIGURES_SECONDS = 5.0
 """How often the figures of a step are told; the operator looks at a long Job every ten seconds."""
@@ -85,7 +86,7 @@ class Progress:
             return
         try:
             with self.file.open("a", encoding="utf-8") as file:
-                file.write(f"{now_text()} {text}\n")
+                file.write(f"{now_text()} {printable(text)}\n")
         except OSError:
             self.file = None
 

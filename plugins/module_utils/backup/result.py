@@ -46,4 +46,4 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
 
 
 def _dump(result: dict[str, Any]) -> bytes:
-    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

@@ -87,6 +87,9 @@ class Cluster:
 
     def get(self, api_version: str, kind: str, namespace: str, name: str) -> Object | None:
         """Return the object, or None where there is none of that name."""
+        if name in {".", ".."}:
+            # Nothing has such a name, and to HTTP they are steps in a path, to something else.
+            return None
         with _api_errors(f"read {kind} {namespace}/{name}"):
             path = self._path(api_version, kind, namespace, name)
             try:

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from datetime import datetime
 
+from ..printable import printable
 from .client import FIELD_MANAGER, GROUP_VERSION, ApiError, Cluster, Object
 
 _MAX_NOTE = 1024
@@ -53,7 +54,7 @@ def _manifest(
         "type": "Warning" if warning else "Normal",
         "reason": reason,
         "action": "Reconcile",
-        "note": message[:_MAX_NOTE],
+        "note": printable(message)[:_MAX_NOTE],
         "reportingController": f"database.example.com/{FIELD_MANAGER}",
         "reportingInstance": FIELD_MANAGER,
         "regarding": {

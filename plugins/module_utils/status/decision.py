@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ..printable import printable
+
 Status = dict[str, Any]
 
 # Seconds until the next look. Starting pods are looked at often; what waits for a person or for
@@ -78,7 +80,7 @@ def merge_conditions(
                 "observedGeneration": generation,
                 "lastTransitionTime": previous["lastTransitionTime"] if same else format_time(now),
                 "reason": condition.reason,
-                "message": condition.message,
+                "message": printable(condition.message),
             }
         )
     return merged

@@ -51,6 +51,7 @@ PREFIX = "prefix is names of letters, digits, '.', '_', '=' and '-' with single 
 LEVEL = "level is 1 to 9 for gzip, 1 to 12 for lz4, 1 to 22 for zstd; leave it out for none"
 MADE_WITH = "compression, parallelism and encryption cannot be changed without a schedule"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
+NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
 
 
 def in_s3(**change: Any) -> dict[str, Any]:
@@ -203,6 +204,27 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
                 {"retentionPolicy": {"keepDaily": 3}},
             )
         ),
+        *(
+            (kind, spec, message)
+            for text in NO_NAMES
+            for kind, spec, message in (
+                ("Backup", {"databaseRef": {"name": text}}, "databaseRef.name is no name of a"),
+                ("Restore", RESTORE | {"databaseRef": {"name": text}}, "databaseRef.name is no"),
+                (
+                    "Restore",
+                    RESTORE | {"backupRef": {"name": text}},
+                    "backupRef.name is no name of",
+                ),
+                (
+                    "Backup",
+                    BACKUP | {"encryption": {"secretRef": {"name": text}}},
+                    "secretRef.name is no name of a Secret; write one such as backup-key",
+                ),
+                ("Backup", in_s3(credentialsSecretRef={"name": text}), "credentialsSecretRef.name"),
+                ("Backup", in_s3(caSecretRef={"name": text}), "caSecretRef.name is no name of a"),
+                ("Database", DATABASE | {"backupRef": {"name": text}}, "backupRef.name is no name"),
+            )
+        ),
         ("Restore", BACKUP, "spec.backupRef: Required value"),
         *(
             ("Restore", RESTORE | {"targetDatabase": target}, message)
@@ -310,6 +332,8 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
             ("Backup", BACKUP | {"compression": {"method": method, "level": level}})
             for method, level in (("gzip", 9), ("lz4", 12), ("zstd", 22))
         ),
+        ("Backup", {"databaseRef": {"name": "a-1.b"}}),
+        ("Backup", in_s3(caSecretRef={"name": "9.a-b"})),
         ("Backup", BACKUP | {"include": {"schemas": ["a b.c"], "tables": ['"a.""b"".c".d e ü']}}),
         ("Backup", PLAN | {"exclude": {"tables": ["public.log", 'public."a.b"']}}),
         ("Restore", RESTORE | {"targetDatabase": "_A-9", "include": SOME, "exclude": SOME}),

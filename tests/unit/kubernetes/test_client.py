@@ -75,6 +75,13 @@ def test_a_known_kind_costs_one_request(cluster: Cluster) -> None:
     assert len(Api.connections) == 1, "the connection is kept"
 
 
+def test_a_name_is_no_path(cluster: Cluster) -> None:
+    for name in (".", ".."):
+        assert cluster.get("v1", "Secret", "shop", name) is None
+    cluster.get("v1", "Secret", "shop", "../../x?y#z%2f")
+    assert Api.asked == ["GET /api/v1/namespaces/shop/secrets/..%2F..%2Fx%3Fy%23z%252f"]
+
+
 def test_a_status_is_written_to_the_object_with_that_uid_only(cluster: Cluster) -> None:
     cluster.replace_status("database.example.com/v1", "Backup", "shop", "b", "u1", {"phase": "x"})
     kind, body = Api.told[0]
