@@ -15,6 +15,7 @@ RUN --mount=type=cache,target=/go/pkg/mod \
     && CGO_ENABLED=0 go build -trimpath \
         -ldflags "-s -w -X $module/internal/version.GitVersion=$version" \
         -o /ansible-operator tool
+RUN go version -m /ansible-operator > /ansible-operator.modules
 
 # ---- What both Python trees are made with.
 FROM ${DEBIAN_IMAGE} AS python
@@ -39,8 +40,8 @@ COPY build/agent/ /tmp/agent/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 /tmp/agent/assemble.py --requirements /tmp/requirements.txt --output /opt/agent
 
-# ---- The image.
-FROM ${DEBIAN_IMAGE}
+# ---- What the image begins with.
+FROM ${DEBIAN_IMAGE} AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates postgresql-client python3 tini \
@@ -48,6 +49,21 @@ RUN apt-get update \
     && echo 'operator:x:65532:65532:postgres-operator:/opt/ansible:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'operator:x:65532:' >> /etc/group
 
+# ---- The lists of all that is in the image and in the agent.
+FROM agent AS sbom
+COPY requirements/sbom.txt /tmp/sbom.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3 -m venv --without-pip /opt/sbom \
+    && python3 -m pip --python /opt/sbom/bin/python3 install --requirement /tmp/sbom.txt
+COPY --from=base /var/lib/dpkg/status /tmp/image/dpkg
+COPY --from=controller /ansible-operator.modules /tmp/image/go
+COPY --from=operator-python /opt/operator/lib/python3.11/site-packages /tmp/image/python
+COPY build/sbom/ /tmp/sbom/
+RUN /opt/sbom/bin/python3 /tmp/sbom/sbom.py --dpkg /tmp/image/dpkg --go /tmp/image/go \
+    --python /tmp/image/python --agent /opt/agent --output /sbom
+
+# ---- The image.
+FROM base
 # Everything that is written goes below /tmp, so that the root file system can be read-only.
 # ansible-operator reads ANSIBLE_GATHERING and ANSIBLE_COLLECTIONS_PATH itself; the rest of
 # Ansible's settings is in ansible.cfg.
@@ -63,6 +79,7 @@ ENV HOME=/opt/ansible \
 COPY --from=controller /ansible-operator /usr/local/bin/ansible-operator
 COPY --from=operator-python /opt/operator /opt/operator
 COPY --from=agent /opt/agent /opt/agent
+COPY --from=sbom /sbom /usr/share/sbom
 COPY build/operator/ /opt/ansible/
 
 # The project's own files come last: changing one of them rebuilds only these layers.

@@ -94,7 +94,7 @@ checks: venv ## Every linter
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
 	MYPYPATH=hack:hack/cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
-		hack/cluster/embedded hack/images/imagebuild hack/*.py bench
+		hack/cluster/embedded hack/images/imagebuild hack/*.py bench build/sbom/sbom.py
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
 	cd $(COLLECTION) && PYTHONPATH=$(COLLECTIONS) $(BIN)/lint-imports --no-cache
@@ -103,9 +103,8 @@ checks: venv ## Every linter
 	cd $(COLLECTION) && PATH=$(BIN):$$PATH $(ANSIBLE_ENV) $(BIN)/ansible-lint --offline
 
 .PHONY: audit
-audit: venv ## Look for known vulnerabilities in what is pinned
-	for file in requirements/*.txt; do \
-		$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement $$file; done
+audit: build ## Look for known vulnerabilities in what is pinned (needs PyPI and vuln.go.dev)
+	$(BIN)/python hack/audit.py --pip-audit $(BIN)/pip-audit --operator $(BIN)/ansible-operator
 
 .PHONY: generate
 generate: venv ## Write docs/reference from the CRDs and the modules
@@ -165,6 +164,10 @@ run: build install ## Run the operator on this machine against the current kubec
 .PHONY: docker-build
 docker-build: ## Build the image IMG with docker, podman or buildah (CONTAINER_TOOL)
 	$(PYTHON) hack/images build --tag $(IMG) $(if $(CONTAINER_TOOL),--tool $(CONTAINER_TOOL))
+
+.PHONY: sbom
+sbom: ## Write dist/sbom/: the components of the image IMG and of the agent, as its build listed them (CycloneDX)
+	$(PYTHON) hack/images sbom --tag $(IMG) --output dist/sbom $(if $(CONTAINER_TOOL),--tool $(CONTAINER_TOOL))
 
 .PHONY: deploy
 deploy: manifests ## Deploy the operator with the image IMG

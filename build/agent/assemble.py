@@ -152,7 +152,8 @@ def copy_launchers(output: Path) -> None:
     shutil.copy("/usr/bin/tini-static", output / "bin" / "tini")
     for name in ("ansible.cfg", "inventory"):
         shutil.copy(HERE / name, output / name)
-    shutil.copy(HERE / "compiled_collections.py", output / PACKAGES)
+    for name in ("compiled_collections.py", "private_process.py"):
+        shutil.copy(HERE / name, output / PACKAGES)
 
 
 def compile_sources(output: Path) -> None:

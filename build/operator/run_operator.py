@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -24,6 +25,9 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main(command: list[str]) -> int:
     """Be the command, as far as its signals and its exit code go."""
+    # It writes for its own user only, and no core files, which would have every password in them.
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     # What the command leaves behind becomes a child of this process.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     pid = os.posix_spawnp(command[0], command, os.environ)

@@ -1,4 +1,4 @@
-"""Build and save the operator image: `python3 hack/images build`, `python3 hack/images save`."""
+"""Build the operator image, save it, list what is in it: `python3 hack/images build|save|sbom`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,17 @@ def save(options: argparse.Namespace) -> None:
         engine.save(options.tag, options.output.resolve())
 
 
+def sbom(options: argparse.Namespace) -> None:
+    """Write the lists of what is in a built image, which its build has made."""
+    engine = engines.choose(options.tool)
+    if not engine.has(options.tag):
+        raise StepFailed(f"{options.tag} has not been built with {engine.name}: build it first")
+    options.output.mkdir(parents=True, exist_ok=True)
+    engine.copy_out(options.tag, "/usr/share/sbom", options.output.resolve())
+    for path in sorted(options.output.glob("*.cdx.json")):
+        print(path)
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="images", description=__doc__)
@@ -49,6 +60,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     command = commands.add_parser("save", parents=[common], help="write the image to a file")
     command.add_argument("--output", type=Path, required=True, help="the docker-archive to write")
     command.set_defaults(run=save)
+    command = commands.add_parser(
+        "sbom", parents=[common], help="write the lists of its components"
+    )
+    command.add_argument("--output", type=Path, required=True, help="the folder to write them to")
+    command.set_defaults(run=sbom)
     return parser.parse_args(arguments)
 
 

@@ -11,6 +11,10 @@ from typing import Protocol
 from .debian import install_missing
 from .steps import StepFailed, cache_folder, output_of, run, succeeds
 
+# The time of every file that a build makes, and of the image: the same one for all builds, so that
+# the same content has the same digest, and layers of an earlier build are found again.
+SOURCE_DATE_EPOCH = os.environ.get("SOURCE_DATE_EPOCH") or "1767225600"
+
 # The folder is private before / is mounted below it, so that a machine whose mounts are shared
 # doesn't see them; what buildah mounts later stays in the namespace as well.
 MOUNT_ROOT = """
@@ -44,6 +48,9 @@ class Engine(Protocol):
     def save(self, image: str, output: Path) -> None:
         """Write the image as a docker-archive."""
 
+    def copy_out(self, image: str, folder: str, output: Path) -> None:
+        """Copy the files of a folder of the image into one of this machine."""
+
 
 @dataclass(frozen=True)
 class Daemon:
@@ -72,12 +79,20 @@ class Daemon:
         run(
             [self.name, "build", *build_arguments(arguments), "--tag", image, str(context)],
             log="build",
-            environment={"DOCKER_BUILDKIT": "1"},
+            environment={"DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH},
         )
 
     def save(self, image: str, output: Path) -> None:
         """Write the image as a docker-archive."""
         run([self.name, "save", "--output", str(output), image], log="save")
+
+    def copy_out(self, image: str, folder: str, output: Path) -> None:
+        """Copy the files of a folder of the image into one of this machine."""
+        container = output_of([self.name, "create", image])
+        try:
+            run([self.name, "cp", f"{container}:{folder}/.", str(output)], log="copy-out")
+        finally:
+            run([self.name, "rm", container], log="rm")
 
 
 @dataclass(frozen=True)
@@ -122,7 +137,8 @@ class Buildah:
         run(
             [
                 *self._command, "build", "--isolation", "chroot", "--layers", "--pull=false",
-                *build_arguments(arguments), "--tag", image, str(context),
+                "--timestamp", SOURCE_DATE_EPOCH, *build_arguments(arguments),
+                "--tag", image, str(context),
             ],
             log="build",
             environment=self._environment,
@@ -134,6 +150,22 @@ class Buildah:
         output.unlink(missing_ok=True)
         target = f"docker-archive:{output}:{image}"
         run([*self._command, "push", image, target], log="save", environment=self._environment)
+
+    def copy_out(self, image: str, folder: str, output: Path) -> None:
+        """Copy the files of a folder of the image into one of this machine."""
+        container = output_of([*self._command, "from", "--pull-never", image])
+        try:
+            # By a volume: of what it prints, chroot isolation loses all but the first 64 KiB.
+            run(
+                [
+                    *self._command, "run", "--isolation", "chroot", "--user", "0",
+                    "--volume", f"{output}:/output", container, "--",
+                    "cp", "--recursive", f"{folder}/.", "/output",
+                ],
+                log="copy-out",
+            )  # fmt: skip
+        finally:
+            run([*self._command, "rm", container], log="rm")
 
 
 def build_arguments(arguments: Mapping[str, str]) -> list[str]:

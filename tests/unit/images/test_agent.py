@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import py_compile
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -88,3 +90,27 @@ def test_ansible_finds_its_own_plugins_without_the_routes_to_others() -> None:
     left = yaml.safe_load(load("assemble").without_routes(routing))
     assert left == {**whole, "plugin_routing": {}, "action_groups": {}}
     assert sys.getsizeof(routing) > 100_000
+
+
+def test_what_the_agent_writes_is_for_its_own_user_only() -> None:
+    script = (
+        "import os, resource, private_process\n"
+        "most = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (most, most))\n"
+        "os.umask(0o022)\n"
+        "private_process.begin()\n"
+        "os.execvp('sh', ['sh', '-c', 'umask; ulimit -Sc'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "build/agent")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["0077", "0"]
+
+
+@pytest.mark.parametrize("launcher", ["ansible-playbook", "patroni"])
+def test_every_launcher_of_the_agent_begins_so(launcher: str) -> None:
+    assert "private_process.begin()" in (CHECKOUT / "build/agent" / launcher).read_text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import stat
 import subprocess
 import sys
 import time
@@ -102,3 +104,22 @@ def test_an_api_server_that_is_away_changes_nothing(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 4
     assert "was not given up" in output
+
+
+def test_what_the_operator_writes_is_for_its_own_user_only(tmp_path: Path) -> None:
+    command = f"umask; ulimit -Sc; touch {tmp_path}/written"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'umask 022; exec {sys.executable} {SCRIPT} /bin/sh -c "{command}"'],
+        preexec_fn=allow_core_files,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["0077", "0"]
+    assert stat.S_IMODE((tmp_path / "written").stat().st_mode) == 0o600
+
+
+def allow_core_files() -> None:
+    """Have core files as a container runtime may have them."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
