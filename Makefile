@@ -124,6 +124,10 @@ bench-lifecycle: ## Time a Database, a Backup and a Restore on the current clust
 bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
 	$(BIN)/python bench/backup.py $(ARGS)
 
+.PHONY: bench-tls
+bench-tls: venv ## What TLS costs clients: connections and transactions a second (ARGS="--seconds 10 --rounds 3")
+	$(BIN)/python bench/tls.py $(ARGS)
+
 .PHONY: bench-reconcile
 bench-reconcile: venv $(OPERATOR_BIN)/python ## What a reconcile costs: stock, in-process, warm (ARGS="--runs 9 --at-once 1 8")
 	$(BENCH_ENV) $(BIN)/python bench/reconcile.py $(ARGS)

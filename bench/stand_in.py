@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import pwd
@@ -26,6 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ from embedded.progress import Progress  # noqa: E402
 POD_ADDRESS = "127.77.0.1"
 POSTGRES_PORT = 5432
 START_SECONDS = 60.0
+NAMESPACES = ("default",)
 Object = dict[str, Any]
 
 
@@ -159,7 +162,10 @@ def kubectl(kubeconfig: Path, *arguments: str, text: str | None = None) -> str:
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[None]:
-    """Run one PostgreSQL at POD_ADDRESS that trusts every client of this machine's loopback."""
+    """Run one PostgreSQL at POD_ADDRESS, with a certificate that all Databases accept.
+
+    The superuser needs one too; of others it trusts every client of this machine's loopback.
+    """
     folder.mkdir(mode=0o700)
     account: dict[str, Any] = {}
     if os.getuid() == 0:
@@ -176,7 +182,19 @@ def server(folder: Path) -> Iterator[None]:
         stdout=subprocess.DEVNULL,
         **account,
     )
+    certificate, key, signed_by = _certificates()
+    for name, text in {"tls.crt": certificate, "tls.key": key, "ca.crt": signed_by}.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(text)
+        if account:
+            os.chown(folder / name, account["user"], account["group"])
+    rules = data / "pg_hba.conf"
+    rules.write_text("hostssl all postgres all cert\n" + rules.read_text())
     options = {
+        "ssl": "on",
+        "ssl_cert_file": str(folder / "tls.crt"),
+        "ssl_key_file": str(folder / "tls.key"),
+        "ssl_ca_file": str(folder / "ca.crt"),
         "listen_addresses": POD_ADDRESS,
         "unix_socket_directories": str(folder),
         "fsync": "off",
@@ -191,6 +209,28 @@ def server(folder: Path) -> Iterator[None]:
     with _process(command, log, cwd=folder, **account) as process:
         _wait_for_postgres(process, log)
         yield
+
+
+@functools.cache
+def _issue() -> Any:
+    """Return the module that issues certificates, and the authority of all Databases."""
+    sys.path.insert(0, str(CHECKOUT / "hack"))
+    from collection_root import ensure_collection_root  # noqa: PLC0415
+
+    sys.path.insert(0, str(ensure_collection_root()))
+    from ansible_collections.postgres.operator.plugins.module_utils.tls import (  # noqa: PLC0415
+        issue,
+    )
+
+    return issue, issue.make_authority("bench", datetime.now(UTC))
+
+
+def _certificates() -> tuple[str, str, str]:
+    """Return the server's certificate, its key, and the authority."""
+    issue, authority = _issue()
+    names = [f"*.{namespace}.svc" for namespace in NAMESPACES]
+    pair = issue.issue_server(authority, "bench", names, datetime.now(UTC))
+    return pair.certificate, pair.key, authority.certificate
 
 
 def _postgres_programs() -> Path:
@@ -368,7 +408,19 @@ def _revision(found: Any) -> str:
 
 
 def database(namespace: str, name: str) -> list[Object]:
-    """Return a Database and its credentials: one password for all, as they share a server."""
+    """Return a Database and its Secrets: one password and one authority, as they share a server."""
+    _, authority = _issue()
+    owned = {
+        "app": "database",
+        "database": name,
+        "app.kubernetes.io/managed-by": "postgres-operator",
+    }
+    authorities = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"{name}-ca", "namespace": namespace, "labels": owned},
+        "stringData": {"ca.crt": authority.certificate, "ca.key": authority.key},
+    }
     credentials = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -382,7 +434,7 @@ def database(namespace: str, name: str) -> list[Object]:
         "metadata": {"name": name, "namespace": namespace},
         "spec": spec | {"image": "postgres:15"},
     }
-    return [credentials, resource]
+    return [credentials, authorities, resource]
 
 
 def apply(kubeconfig: Path, items: list[Object]) -> None:

@@ -152,7 +152,7 @@ def copy_launchers(output: Path) -> None:
     shutil.copy("/usr/bin/tini-static", output / "bin" / "tini")
     for name in ("ansible.cfg", "inventory"):
         shutil.copy(HERE / name, output / name)
-    for name in ("compiled_collections.py", "private_process.py"):
+    for name in ("compiled_collections.py", "member_names.py", "private_process.py"):
         shutil.copy(HERE / name, output / PACKAGES)
 
 

@@ -22,8 +22,27 @@ options:
     required: true
   password_file:
     description:
-      - File that holds the user's password and nothing else.
+      - File that holds the user's password and nothing else. It is given only to a server that
+        proves to know it (SCRAM).
       - Without it no password is sent.
+    type: path
+  sslmode:
+    description:
+      - How the server is known, as libpq takes it. V(verify-full) checks its certificate and
+        the name in it.
+      - A server without TLS takes V(disable). On a Unix socket nothing of this is used.
+    type: str
+    choices: [disable, require, verify-ca, verify-full]
+    default: verify-full
+  sslrootcert:
+    description:
+      - File with the certificates of the authorities that are trusted; without it libpq's own.
+    type: path
+  sslcert:
+    description: File with the user's certificate, where that says who asks.
+    type: path
+  sslkey:
+    description: File with its key, which only its owner may read, or root's group.
     type: path
 """
 

@@ -12,7 +12,9 @@ description:
     C(jdbc-uri) follow a change of the password.
   - C(NAME-internal) holds the passwords of the server's own roles. It is never made again while volumes
     exist, since their server knows the old passwords.
-  - Passwords are neither taken nor returned.
+  - C(NAME-ca) holds the key of the Database's own authority, C(NAME-certificates) the certificates of servers and of
+    the server's own roles, which are renewed before they end.
+  - Passwords and keys are neither taken nor returned.
 options:
   resource:
     description: The Database.
@@ -40,9 +42,13 @@ refused:
   returned: success
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.certificates import (
+    ensure_certificates,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
     SecretInvalid,
@@ -58,15 +64,17 @@ ARGUMENT_SPEC = {
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Ensure both Secrets; a Secret that cannot be used is an answer, not a failure."""
+    """Ensure the Secrets; a Secret that cannot be used is an answer, not a failure."""
     cluster = connect()
     resource = params["resource"]
     try:
         internal = ensure_internal(cluster, resource, params["has_data"], dry_run=check_mode)
+        now = datetime.now(UTC)
+        certificates = ensure_certificates(cluster, resource, now, dry_run=check_mode)
         credentials = ensure_credentials(cluster, resource, dry_run=check_mode)
     except (SecretInvalid, SecretMissing) as error:
         return {"changed": False, "refused": [error.reason, error.message]}
-    return {"changed": internal or credentials, "refused": []}
+    return {"changed": internal or certificates or credentials, "refused": []}
 
 
 def main() -> None:

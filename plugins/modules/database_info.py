@@ -52,6 +52,10 @@ ordinals:
   description: The pods that the StatefulSet is to have now, C(replicas) of them from number C(start) on.
   type: dict
   returned: success
+migrating:
+  description: Whether some of several instances have no certificates yet, so that the others have to understand them.
+  type: bool
+  returned: success
 at_rest:
   description: Whether everything is as the spec says, the status included, so that nothing is left to do.
   type: bool
@@ -88,7 +92,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     read_last_primary,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.wake import is_woken
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import parse_leader
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import look
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import is_migrating
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.rest import (
     ReadOnce,
     is_at_rest,
@@ -122,7 +127,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     selector = f"app=database,database={name}"
     found = cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
     claims = sorted(claim["metadata"]["name"] for claim in found)
-    leader = parse_leader(cluster.get("v1", "Endpoints", namespace, name))
+    members, leader = look(cluster, namespace, name)
     version = resource.get("status", {}).get("version", "")
     info = {
         "changed": False,
@@ -137,6 +142,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
                 has_served=bool(version),
             )
         ),
+        "migrating": is_migrating(members, resource["spec"]["replicas"]),
         "refused": list(refuse_major_change(resource["spec"]["image"], version) or ()),
     }
     inputs = _inputs(info, params)

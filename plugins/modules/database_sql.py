@@ -24,6 +24,10 @@ options:
     description: The address of the leader's pod.
     type: str
     required: true
+  encrypted:
+    description: Whether the leader's pod has certificates. Without, the superuser's password is used.
+    type: bool
+    default: true
 author: [postgres-operator maintainers]
 """
 
@@ -70,13 +74,19 @@ ARGUMENT_SPEC = {
     "resource": {"type": "dict", "required": True},
     "leader": {"type": "str", "required": True},
     "pod_ip": {"type": "str", "required": True},
+    "encrypted": {"type": "bool", "default": True},
 }
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Provision (not in check mode) and look."""
     return provision_and_look(
-        connect(), params["resource"], params["leader"], params["pod_ip"], check_mode
+        connect(),
+        params["resource"],
+        params["leader"],
+        params["pod_ip"],
+        params["encrypted"],
+        check_mode,
     )
 
 

@@ -43,7 +43,7 @@ leader:
   type: str
   returned: success
 instances:
-  description: The instances with name, pod_ip, ready, role, state, timeline, problem and needs_user.
+  description: The instances with name, pod_ip, encrypted, ready, role, state, timeline, problem and needs_user.
   type: list
   elements: dict
   returned: success

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput
-from ..postgres.connection import ConnectionParameters
+from ..postgres.connection import ConnectionParameters, Tls
 from ..store.encryption import EncryptionKey
 from ..store.filesystem import FilesystemStore
 from ..store.location import Location
@@ -26,6 +26,14 @@ CONNECTION_OPTIONS: Options = {
     "user": {"type": "str", "required": True},
     # A path is no secret, though its name looks like one.
     "password_file": {"type": "path", "no_log": False},
+    "sslmode": {
+        "type": "str",
+        "choices": ["disable", "require", "verify-ca", "verify-full"],
+        "default": "verify-full",
+    },
+    "sslrootcert": {"type": "path"},
+    "sslcert": {"type": "path"},
+    "sslkey": {"type": "path", "no_log": False},
 }
 
 _S3_OPTIONS: Options = {
@@ -118,6 +126,13 @@ def connection_parameters(params: dict[str, Any], database: str) -> ConnectionPa
         user=params["user"],
         dbname=database,
         password_file=Path(password_file) if password_file else None,
+        tls=Tls(
+            params["sslmode"],
+            *(
+                Path(params[name]) if params[name] else None
+                for name in ("sslrootcert", "sslcert", "sslkey")
+            ),
+        ),
     )
 
 

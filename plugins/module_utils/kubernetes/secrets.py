@@ -1,11 +1,11 @@
-"""The two Secrets of a Database: for its applications, and for the server's own roles."""
+"""Secrets of a Database: for its applications, and for the server's own roles."""
 
 from __future__ import annotations
 
 import base64
 import secrets
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ..errors import OperatorError
 from .client import ApiError, Cluster, Object
@@ -14,6 +14,7 @@ from .objects import owner_reference
 MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
 _PASSWORD_BYTES = 24
 _WITH_PASSWORD = ("uri", "jdbc-uri")
+_AUTHORITIES = "ca.crt"
 # On the Secret NAME-internal, which outlives the Database together with its volumes.
 _PRIMARY_ANNOTATION = "database.example.com/primary"
 
@@ -50,7 +51,8 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
     """Make the Secret NAME-credentials exist with all keys of a Service Binding.
 
     A Secret that is there is adopted: keys that it has stay as they are, missing ones are added. In
-    one that was made here the addresses with the password in them follow a change of that.
+    one that was made here the addresses with the password in them follow a change of that. The
+    authorities by which the server is known are always those of its certificate.
 
     Returns:
         Whether anything was (or would be) written.
@@ -61,20 +63,27 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
     name = f"{database['metadata']['name']}-credentials"
     found = cluster.get("v1", "Secret", database["metadata"]["namespace"], name)
     username = database["spec"]["username"]
+    authorities = _read_authorities(cluster, database)
     if found is None:
-        data = service_binding(database, username, secrets.token_urlsafe(_PASSWORD_BYTES))
-        return _create(cluster, database, name, data, dry_run)
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        data = service_binding(database, username, password) | authorities
+        return create_secret(cluster, database, name, data, dry_run)
     password = read_key(found, "password")
     if "username" in found["data"] and read_key(found, "username") != username:
         raise SecretInvalid(
             f"Secret {name} is for user {read_key(found, 'username')!r}, the Database wants"
             f" {username!r}; correct the Secret's key 'username' or delete the Secret"
         )
-    wanted = service_binding(database, username, password)
+    # What an application has had without the server's authorities goes on without.
+    verified = "uri" not in found["data"] or "sslmode=" in read_key(found, "uri")
+    wanted = service_binding(database, username, password, verified)
     missing = {key: value for key, value in wanted.items() if key not in found["data"]}
-    if _is_ours(found):
+    if is_ours(found):
         missing |= {key: wanted[key] for key in _WITH_PASSWORD if _is_stale(found, key, password)}
-    return _complete(cluster, database, found, missing, dry_run)
+    for key, value in authorities.items():
+        if key not in found["data"] or read_key(found, key) != value:
+            missing[key] = value
+    return complete_secret(cluster, database, found, missing, dry_run)
 
 
 def ensure_internal(
@@ -100,11 +109,11 @@ def ensure_internal(
                 f"Secret {name} is gone, and the server's own passwords with it, while volumes"
                 f" of the Database exist; put the Secret {namespace}/{name} back from your copy"
             )
-        return _create(cluster, database, name, internal_secret(), dry_run)
+        return create_secret(cluster, database, name, internal_secret(), dry_run)
     read_key(found, "superuser-password")
     patroni = read_key(found, "patroni.yml")
     missing = {} if "restapi:" in patroni else {"patroni.yml": patroni + _rest_api_password()}
-    return _complete(cluster, database, found, missing, dry_run)
+    return complete_secret(cluster, database, found, missing, dry_run)
 
 
 def remember_primary(cluster: Cluster, internal: Object, primary: str) -> bool:
@@ -168,11 +177,33 @@ def _rest_api_password() -> str:
     return "\n".join(lines) + "\n"
 
 
-def service_binding(database: Object, username: str, password: str) -> dict[str, str]:
-    """Return the keys that the Service Binding specification names for a PostgreSQL service."""
+def _read_authorities(cluster: Cluster, database: Object) -> dict[str, str]:
+    """Return the certificates by which the server is known, as a key of a Secret."""
+    metadata = database["metadata"]
+    name = f"{metadata['name']}-certificates"
+    found = cluster.get("v1", "Secret", metadata["namespace"], name)
+    return {} if found is None else {_AUTHORITIES: read_key(found, _AUTHORITIES)}
+
+
+def service_binding(
+    database: Object, username: str, password: str, verified: bool = True
+) -> dict[str, str]:
+    """Return the keys that the Service Binding specification names for a PostgreSQL service.
+
+    Args:
+        verified: whether the addresses ask for the server's certificate to be checked, for which a
+            client needs the authorities in a file.
+    """
     name = database["metadata"]["name"]
     host = f"{name}.{database['metadata']['namespace']}.svc.cluster.local"
     dbname = database["spec"]["databaseName"]
+    tls = database["spec"]["tls"]
+    sslmode = "verify-full" if tls["clients"] == "Require" else "prefer"
+    options = {"sslmode": sslmode} if verified and sslmode != "prefer" else {}
+    # A certificate of one's own may have a signature that no login can be bound to.
+    bound = {"channel_binding": "require"} if options and "secretRef" not in tls else {}
+    query = f"?{urlencode({**options, **bound})}" if options else ""
+    jdbc = "".join(f"&{name}={value}" for name, value in options.items())
     return {
         "type": "postgresql",
         "provider": "postgres-operator",
@@ -181,9 +212,10 @@ def service_binding(database: Object, username: str, password: str) -> dict[str,
         "database": dbname,
         "username": username,
         "password": password,
-        "uri": f"postgresql://{username}:{quote(password, safe='')}@{host}:5432/{dbname}",
+        "sslmode": sslmode,
+        "uri": f"postgresql://{username}:{quote(password, safe='')}@{host}:5432/{dbname}{query}",
         "jdbc-uri": f"jdbc:postgresql://{host}:5432/{dbname}"
-        f"?user={username}&password={quote(password, safe='')}",
+        f"?user={username}&password={quote(password, safe='')}{jdbc}",
     }
 
 
@@ -192,9 +224,15 @@ def _owners(database: Object) -> list[Object]:
     return [owner_reference(database)] if database["spec"]["reclaimPolicy"] == "Delete" else []
 
 
-def _create(
-    cluster: Cluster, database: Object, name: str, data: dict[str, str], dry_run: bool
+def create_secret(
+    cluster: Cluster,
+    database: Object,
+    name: str,
+    data: dict[str, str],
+    dry_run: bool = False,
+    annotations: dict[str, str] | None = None,
 ) -> bool:
+    """Make a Secret of the Database; return that it was (or would be) written."""
     manifest = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -203,6 +241,7 @@ def _create(
             "namespace": database["metadata"]["namespace"],
             "labels": {**MANAGED_BY, "app": "database", "database": database["metadata"]["name"]},
             "ownerReferences": _owners(database),
+            "annotations": annotations or {},
         },
         "stringData": data,
     }
@@ -216,23 +255,31 @@ def _create(
     return True
 
 
-def _complete(
-    cluster: Cluster, database: Object, found: Object, missing: dict[str, str], dry_run: bool
+def complete_secret(
+    cluster: Cluster,
+    database: Object,
+    found: Object,
+    missing: dict[str, str],
+    dry_run: bool = False,
+    annotations: dict[str, str] | None = None,
 ) -> bool:
     """Add missing keys; give a Secret of our own the owner that reclaimPolicy asks for."""
     patch: dict[str, Any] = {}
     if missing:
         patch["stringData"] = missing
     owners = _owners(database)
-    if _is_ours(found) and (found["metadata"].get("ownerReferences") or []) != owners:
+    if is_ours(found) and (found["metadata"].get("ownerReferences") or []) != owners:
         patch["metadata"] = {"ownerReferences": owners}
+    if annotations:
+        patch.setdefault("metadata", {})["annotations"] = annotations
     if patch and not dry_run:
         metadata = found["metadata"]
         cluster.merge("v1", "Secret", metadata["namespace"], metadata["name"], patch)
     return bool(patch)
 
 
-def _is_ours(found: Object) -> bool:
+def is_ours(found: Object) -> bool:
+    """Tell whether a Secret was made here."""
     return (found["metadata"].get("labels") or {}).items() >= MANAGED_BY.items()
 
 

@@ -38,6 +38,7 @@ def describe(member: Member) -> dict[str, Any]:
     return {
         "name": member.name,
         "pod_ip": member.pod_ip,
+        "encrypted": member.encrypted,
         "ready": member.ready,
         "role": member.role,
         "state": member.state,

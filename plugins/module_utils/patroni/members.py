@@ -8,6 +8,7 @@ network (source: patroni/dcs/kubernetes.py).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,9 @@ from ..status.decision import parse_time
 
 LEADER_ANNOTATION = "leader"
 STATUS_ANNOTATION = "status"
+VOLUME = "certificates"
+"""The volume of a pod that has certificates."""
+
 REVISION_LABEL = "controller-revision-hash"
 # Patroni reports within seconds of its start, whatever PostgreSQL does.
 _SILENCE = timedelta(minutes=2)
@@ -38,6 +42,8 @@ class Member:
         timeline: 0 before the first report.
         lsn: the position written or replayed, in bytes from the start of WAL; 0 where unknown.
         problem: what keeps the pod, or its server, from running.
+        encrypted: whether the pod has certificates; those that an operator without TLS has made
+            have none.
     """
 
     name: str
@@ -51,6 +57,7 @@ class Member:
     timeline: int
     lsn: int
     problem: Problem | None
+    encrypted: bool = True
 
     @property
     def leading(self) -> bool:
@@ -83,7 +90,19 @@ def parse_member(pod: Object) -> Member:
         problem=find_problem(pod)
         or _server_problem(metadata["name"], report)
         or _silence(pod, report),
+        encrypted=any(
+            volume["name"] == VOLUME for volume in pod.get("spec", {}).get("volumes", [])
+        ),
     )
+
+
+def is_migrating(members: Sequence[Member], replicas: int) -> bool:
+    """Tell whether members with certificates have to understand others that have none.
+
+    An only instance is replaced in one step.
+    """
+    without = [member for member in members if not member.encrypted]
+    return bool(without) and (len(members) > 1 or replicas > 1)
 
 
 def _server_problem(name: str, report: Object) -> Problem | None:

@@ -12,6 +12,7 @@ from ..backup.history import drop_abandoned_scratch, was_restored
 from ..backup.previous import agreed_time, drop_expired_previous
 from ..errors import DatabaseNotReady, OperatorError
 from ..kubernetes import events
+from ..kubernetes.certificates import read_certificates, server_name
 from ..kubernetes.client import ApiError, Cluster, Object
 from ..kubernetes.origin import list_origins
 from ..kubernetes.reach import (
@@ -25,6 +26,7 @@ from ..kubernetes.secrets import (
 from ..postgres.connection import (
     Connection,
     ConnectionParameters,
+    Tls,
     connect,
     deadline,
 )
@@ -47,7 +49,12 @@ _DROP_SECONDS = 120.0
 
 
 def provision_and_look(
-    cluster: Cluster, resource: Object, leader: str, pod_ip: str, check_mode: bool
+    cluster: Cluster,
+    resource: Object,
+    leader: str,
+    pod_ip: str,
+    encrypted: bool,
+    check_mode: bool,
 ) -> dict[str, Any]:
     """Make role and database exist (not in check mode) and tell how the server is.
 
@@ -55,6 +62,8 @@ def provision_and_look(
         resource: the Database.
         leader: the name of the leader's pod.
         pod_ip: its address.
+        encrypted: whether the pod has certificates: one that an operator without TLS has made is
+            asked with the superuser's password, until it is replaced.
 
     Returns:
         `changed`, `dropped` (the replaced databases that were dropped),
@@ -68,7 +77,7 @@ def provision_and_look(
     namespace = resource["metadata"]["namespace"]
     try:
         with reach(namespace, leader, pod_ip, 5432) as address:
-            return _work(cluster, resource, leader, address, check_mode)
+            return _work(cluster, resource, leader, address, encrypted, check_mode)
     except ApiError:
         raise
     except OperatorError as error:
@@ -82,18 +91,20 @@ def provision_and_look(
 
 
 def _work(
-    cluster: Cluster, resource: dict[str, Any], leader: str, address: Address, check_mode: bool
+    cluster: Cluster,
+    resource: dict[str, Any],
+    leader: str,
+    address: Address,
+    encrypted: bool,
+    check_mode: bool,
 ) -> dict[str, Any]:
     spec = resource["spec"]
     changed, dropped = False, []
     undropped: list[str] = []
     with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
-        password_file = Path(folder, "password")
-        password_file.touch(mode=0o600)
         internal = _secret(cluster, resource, "internal")
-        password_file.write_text(read_key(internal, "superuser-password"))
-        parameters = ConnectionParameters(
-            address.host, address.port, "postgres", password_file=password_file
+        parameters = _superuser(
+            cluster, resource, address, internal if not encrypted else None, Path(folder)
         )
         with connect(parameters) as connection:
             if not check_mode:
@@ -132,8 +143,42 @@ def _work(
         "dropped": dropped,
         "undropped": undropped,
         "contents": contents,
-        "server": _describe(seen),
+        "server": {**_describe(seen), "encrypted": encrypted},
     }
+
+
+def _superuser(
+    cluster: Cluster, resource: Object, address: Address, internal: Object | None, folder: Path
+) -> ConnectionParameters:
+    """Return how to connect as the superuser: by its certificate, to a server known by its own.
+
+    Args:
+        internal: the Secret with the superuser's password, for a server without certificates.
+        folder: for the files, which only this user can read.
+    """
+    if internal is not None:
+        password_file = _write_private(
+            folder / "password", read_key(internal, "superuser-password")
+        )
+        return ConnectionParameters(
+            address.host, address.port, "postgres", password_file=password_file
+        )
+    certificates = read_certificates(cluster, resource)
+    tls = Tls(
+        "verify-full",
+        _write_private(folder / "ca.crt", certificates["ca.crt"]),
+        _write_private(folder / "tls.crt", certificates["superuser.crt"]),
+        _write_private(folder / "tls.key", certificates["superuser.key"]),
+    )
+    return ConnectionParameters(
+        server_name(resource), address.port, "postgres", tls=tls, hostaddr=address.host
+    )
+
+
+def _write_private(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text)
+    return path
 
 
 def _in_time(connection: Connection, action: str) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import OperatorError
 from ..kubernetes.applied import is_unchanged
+from ..kubernetes.certificates import ensure_certificates
 from ..kubernetes.client import Cluster, Object
 from ..kubernetes.secrets import ensure_credentials, ensure_internal
 from ..status.deciders import decide
@@ -29,6 +30,7 @@ class ReadOnce:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._known: dict[tuple[str, ...], Object | None] = {}
+        self._listed: dict[tuple[str, ...], list[Object]] = {}
 
     def get(self, *key: str) -> Object | None:
         """Return the object, or None where there is none of that name."""
@@ -36,6 +38,12 @@ class ReadOnce:
             api_version, kind, namespace, name = key
             self._known[key] = self._cluster.get(api_version, kind, namespace, name)
         return self._known[key]
+
+    def list(self, *key: str) -> list[Object]:
+        """Return the objects that fit."""
+        if key not in self._listed:
+            self._listed[key] = self._cluster.list(*key)
+        return self._listed[key]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cluster, name)
@@ -75,7 +83,11 @@ def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool)
         return False
     if ensure_credentials(cluster, resource, dry_run=True):
         return False
-    looked = provision_and_look(cluster, resource, leader, primary.pod_ip, check_mode=False)
+    if ensure_certificates(cluster, resource, datetime.now(UTC), dry_run=True):
+        return False
+    looked = provision_and_look(
+        cluster, resource, leader, primary.pod_ip, primary.encrypted, check_mode=False
+    )
     if looked["changed"]:
         return False
     observation = {

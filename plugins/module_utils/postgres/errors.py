@@ -28,7 +28,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], type[OperatorError]], ...] = tuple(
         (
             r"password authentication failed|no password supplied|no pg_hba\.conf entry"
             r'|authentication failed for user|role "[^"]*" does not exist'
-            r'|role "[^"]*" is not permitted to log in|role with OID \d+ does not exist',
+            r'|role "[^"]*" is not permitted to log in|role with OID \d+ does not exist'
+            r"|pg_hba\.conf rejects|requires a valid client certificate|tlsv1 alert unknown ca"
+            r"|authentication method requirement|certificate verify failed"
+            r"|does not match host name",
             AuthFailed,
         ),
         (r'database "[^\n]*" does not exist', DatabaseNotFound),

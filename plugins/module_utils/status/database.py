@@ -51,6 +51,7 @@ class Server:
     writable: bool = False
     database_exists: bool = False
     role_exists: bool = False
+    encrypted: bool = False
     version: str = ""
     timeline: int = 0
     standbys: tuple[Standby, ...] = ()
@@ -154,6 +155,7 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
     return {
         "ready": False,
         "writable": serving,
+        "encrypted": server.encrypted,
         "endpoint": f"{name}.{namespace}.svc.cluster.local:5432",
         "readOnlyEndpoint": f"{name}-ro.{namespace}.svc.cluster.local:5432",
         "secretName": f"{name}-credentials",

@@ -69,6 +69,7 @@ def _server(server: Mapping[str, Any] | None) -> database.Server | None:
         writable=server["writable"],
         database_exists=server["database_exists"],
         role_exists=server["role_exists"],
+        encrypted=server["encrypted"],
         version=server["version"],
         timeline=server["timeline"],
         standbys=tuple(

@@ -32,7 +32,7 @@ def find_database_block(
     status = database.get("status", {})
     # A dump or a restore need not wait for replicas, nor for a spec that is put right.
     if status.get("writable"):
-        return None
+        return None if status.get("encrypted") else _without_certificates(name)
     conditions = status.get("conditions", [])
     reason = next((c["reason"] for c in conditions if c["type"] == "Ready"), "")
     # A Restore brings the database back; a Backup is to fail, and not to wait for that.
@@ -40,6 +40,14 @@ def find_database_block(
         return None
     phase = status.get("phase", "Pending")
     return ("DatabaseNotReady", f"waiting for Database {name} to take writes: it is {phase}")
+
+
+def _without_certificates(name: str) -> tuple[str, str]:
+    return (
+        "DatabaseNotReady",
+        f"waiting for the primary of Database {name} to have certificates: an operator without TLS"
+        " has made it, and the rolling update replaces it",
+    )
 
 
 def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

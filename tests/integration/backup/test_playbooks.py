@@ -41,6 +41,7 @@ def play(changed, tmp_path):
                 "port": changed.server.port,
                 "user": changed.server.user,
                 "password_file": str(changed.server.password_file),
+                "sslmode": "disable",
                 "database": changed.database,
             }
         if name == "verify":

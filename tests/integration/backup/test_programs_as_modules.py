@@ -28,6 +28,7 @@ def server(bench) -> dict[str, Any]:
         "port": bench.server.port,
         "user": bench.server.user,
         "password_file": str(bench.server.password_file),
+        "sslmode": "disable",
     }
 
 

@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 SPEC = {"databaseName": "app", "username": "app", "storage": {"size": "1Gi"}}
 KEYS = {
     "type", "provider", "host", "port", "database", "username", "password", "uri", "jdbc-uri",
+    "sslmode", "ca.crt",
 }  # fmt: skip
 AWKWARD = 'it\'s: "a" p@ss/wörd%?&#'
 
@@ -53,6 +54,14 @@ def test_both_secrets_are_made_once(database: Resource) -> None:
 
     assert run(database) == {"changed": False, "refused": []}
     assert (values(database), values(database, "internal")) == made
+
+
+def test_the_authoritys_key_is_in_no_secret_that_pods_mount(database: Resource) -> None:
+    run(database)
+    key = values(database, "ca")["ca.key"]
+    mounted = values(database, "certificates")
+    assert key not in mounted.values()
+    assert values(database)["ca.crt"] == mounted["ca.crt"]
 
 
 def test_no_two_passwords_are_the_same(create: Create, name: str) -> None:
@@ -103,7 +112,7 @@ def test_owners_follow_the_reclaim_policy(database: Resource) -> None:
     for policy, owned in (("Delete", True), ("Retain", False)):
         changed = database | {"spec": database["spec"] | {"reclaimPolicy": policy}}
         assert run(changed)["changed"]
-        for suffix in ("credentials", "internal"):
+        for suffix in ("credentials", "internal", "certificates", "ca"):
             assert bool(secret(database, suffix).metadata.owner_references) is owned
         assert not run(changed)["changed"]
 
@@ -139,7 +148,7 @@ def test_lost_internal_passwords_are_not_made_up_while_there_is_data(
 
 def test_check_mode_writes_nothing(database: Resource) -> None:
     assert run(database, check_mode=True) == {"changed": True, "refused": []}
-    for suffix in ("credentials", "internal"):
+    for suffix in ("credentials", "internal", "certificates", "ca"):
         with pytest.raises(ApiException) as caught:
             secret(database, suffix)
         assert caught.value.status == 404

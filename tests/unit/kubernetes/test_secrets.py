@@ -15,43 +15,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
     read_last_primary,
     remember_primary,
 )
-
-
-class FakeCluster:
-    """Just enough of Cluster for Secrets."""
-
-    def __init__(self) -> None:
-        self.secrets: dict[str, dict[str, Any]] = {}
-
-    def get(self, api_version: str, kind: str, namespace: str, name: str) -> Any:
-        return self.secrets.get(name)
-
-    def create(self, manifest: dict[str, Any]) -> None:
-        data = manifest.pop("stringData")
-        manifest["data"] = {key: encode(value) for key, value in data.items()}
-        self.secrets[manifest["metadata"]["name"]] = manifest
-
-    def merge(self, api_version: str, kind: str, namespace: str, name: str, patch: Any) -> None:
-        secret = self.secrets[name]
-        for key, value in patch.get("stringData", {}).items():
-            secret["data"][key] = encode(value)
-        secret["metadata"].update(patch.get("metadata", {}))
-
-
-def encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def database(policy: str = "Retain") -> dict[str, Any]:
-    return {
-        "kind": "Database",
-        "metadata": {"name": "app", "namespace": "shop", "uid": "u"},
-        "spec": {"databaseName": "appdb", "username": "owner", "reclaimPolicy": policy},
-    }
-
-
-def value(cluster: FakeCluster, name: str, key: str) -> str:
-    return base64.b64decode(cluster.secrets[name]["data"][key]).decode()
+from fake_secrets import FakeCluster, database, encode, value
 
 
 def test_credentials_are_made_once_and_stay() -> None:
@@ -159,3 +123,45 @@ def test_patronis_rest_api_has_a_password_in_secrets_of_before_too() -> None:
     assert len(completed["restapi"]["authentication"]["password"]) >= 32
     assert completed["postgresql"] == {"authentication": {}}
     assert not ensure_internal(cluster, database(), has_data=True)
+
+
+def test_the_addresses_ask_for_the_servers_certificate() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    assert value(cluster, "app-credentials", "sslmode") == "verify-full"
+    uri = value(cluster, "app-credentials", "uri")
+    assert uri.endswith("/appdb?sslmode=verify-full&channel_binding=require")
+    assert value(cluster, "app-credentials", "jdbc-uri").endswith("&sslmode=verify-full")
+
+
+def test_they_ask_for_nothing_where_clients_may_go_without() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database(clients="Prefer"))
+    assert value(cluster, "app-credentials", "sslmode") == "prefer"
+    assert value(cluster, "app-credentials", "uri").endswith("/appdb")
+
+
+def test_the_addresses_of_before_stay_as_they_are() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    data = cluster.secrets["app-credentials"]["data"]
+    password = value(cluster, "app-credentials", "password")
+    data["uri"] = encode(f"postgresql://owner:{password}@app.shop:5432/appdb")
+    del data["sslmode"]
+    assert ensure_credentials(cluster, database())
+    assert "?" not in value(cluster, "app-credentials", "uri")
+    data["password"] = encode("another")
+    assert ensure_credentials(cluster, database())
+    assert value(cluster, "app-credentials", "uri").endswith(":5432/appdb")
+
+
+def test_the_authority_is_that_of_the_servers_certificate() -> None:
+    cluster: Any = FakeCluster()
+    ensure_credentials(cluster, database())
+    assert "ca.crt" not in cluster.secrets["app-credentials"]["data"]
+    for text in ("one", "another"):
+        certificates = {"metadata": {"name": "app-certificates"}, "data": {"ca.crt": encode(text)}}
+        cluster.secrets["app-certificates"] = certificates
+        assert ensure_credentials(cluster, database())
+        assert value(cluster, "app-credentials", "ca.crt") == text
+        assert not ensure_credentials(cluster, database())

@@ -12,7 +12,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safet
 from ansible_collections.postgres.operator.plugins.modules import backup_info
 
 LIMITS = {"max_active": 1, "max_active_per_namespace": 1, "max_active_per_destination": 1}
-DATABASE = {"spec": {}, "status": {"phase": "Ready", "writable": True}}
+DATABASE = {"spec": {}, "status": {"phase": "Ready", "writable": True, "encrypted": True}}
 TIMES = {"creationTimestamp": "2026-01-01T00:00:00Z"}
 
 

@@ -45,7 +45,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         "Database",
         "app",
         spec={"databaseName": "shop"},
-        status={"phase": "Ready", "writable": True},
+        status={"phase": "Ready", "writable": True, "encrypted": True},
     )
     fake.add("PersistentVolumeClaim", "app-backups")
     fake.add("Secret", "login", data={"accessKeyId": "eA==", "secretAccessKey": "eA=="})

@@ -22,6 +22,7 @@ SERVER = {
     "writable": True,
     "database_exists": True,
     "role_exists": True,
+    "encrypted": True,
     "version": "17.6",
     "timeline": 1,
     "standbys": [{"name": "app-1", "state": "streaming", "lag_bytes": 16}],
@@ -64,7 +65,7 @@ class World:
             "metadata": {"name": "app", "namespace": "shop", "uid": "u", "generation": 3},
             "spec": {"replicas": 2, "image": "postgres:17"},
         }
-        for name in ("ensure_internal", "ensure_credentials"):
+        for name in ("ensure_internal", "ensure_certificates", "ensure_credentials"):
             monkeypatch.setattr(rest, name, lambda *_, **__: self.secrets_change)
         monkeypatch.setattr(rest, "provision_and_look", self._provision_and_look)
         members = [rest.describe(m) for m in self._members()]
@@ -142,6 +143,8 @@ def test_other_inputs_are_for_the_whole_reconcile(world: World) -> None:
 def test_what_was_read_once_is_not_read_again(world: World) -> None:
     calls = []
     world.get = lambda *key: calls.append(key) or {}  # type: ignore[method-assign,assignment]
+    world.list = lambda *key: calls.append(key) or []  # type: ignore[method-assign,assignment]
     once = rest.ReadOnce(world)  # type: ignore[arg-type]
+    assert once.list("v1", "Pod", "shop", "a") == once.list("v1", "Pod", "shop", "a") == []
     assert once.get("v1", "Secret", "shop", "a") == once.get("v1", "Secret", "shop", "a") == {}
-    assert len(calls) == 1
+    assert len(calls) == 2

@@ -169,7 +169,10 @@ def test_what_a_database_must_be() -> None:
     assert find_database_block("app", {"status": {"phase": "Deploying"}})[0] == "DatabaseNotReady"
     # Who takes writes can be dumped and restored into, whatever else is not right.
     for phase in ("Ready", "Updating", "Deploying", "Failed"):
-        assert find_database_block("app", {"status": {"phase": phase, "writable": True}}) is None
+        status = {"phase": phase, "writable": True, "encrypted": True}
+        assert find_database_block("app", {"status": status}) is None
+    reason, message = find_database_block("app", {"status": {"writable": True}})
+    assert (reason, "certificates" in message) == ("DatabaseNotReady", True)
     assert find_database_block("app", {"status": {"phase": "Ready", "writable": False}})
 
 

@@ -1,0 +1,1 @@
+"""Certificates: made for a Database, or given, and whether a server serves them."""
