@@ -31,10 +31,10 @@ def play(changed, tmp_path):
             "namespace": "ns",
             "resource": "app",
             "uid": changed.location.uid,
-            "jobs": 2,
             "result_file": str(result_file),
-            "progress_file": str(tmp_path / "progress"),
         }
+        if name != "remove":
+            variables |= {"jobs": 2, "progress_file": str(tmp_path / "progress")}
         if name in {"backup", "restore"}:
             variables |= {
                 "host": changed.server.host,
@@ -216,6 +216,17 @@ def test_a_backup_is_proven_without_its_server(changed, play, tmp_path) -> None:
     assert (status, proven["ok"]) == (0, True), output
     assert (proven["tables"], proven["rows"]) == (2, 20001)
     assert "Comparing it with the manifest: done" in (tmp_path / "progress").read_text()
+
+
+def test_a_backup_is_copied_and_removed(changed, play, tmp_path) -> None:
+    (tmp_path / "copy").mkdir()
+    status, result, output = play("copy", target=str(tmp_path / "copy"))
+    assert (status, result) == (0, {"ok": True, "location": str(changed.location)}), output
+    status, result, output = play("remove")
+    assert (status, result) == (0, {"ok": True, "location": str(changed.location)}), output
+    assert not changed.folder.exists()
+    status, result, output = play("verify", root=str(tmp_path / "copy"))
+    assert (status, result["ok"]) == (0, True), output
 
 
 def test_a_backup_that_cannot_be_proven_is_told(changed, play) -> None:
