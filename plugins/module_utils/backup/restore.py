@@ -156,11 +156,9 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         done = find_outcome(connection, request.uid)
         if done is not None:
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
-        # What a killed run has left belongs to that run's roles, which are dropped next.
-        drop_database(connection, request.scratch)
         with (
             check_restore(request, connection, progress) as (artifact, dump),
-            session_roles(request.maintenance, request.uid) as roles,
+            _own_roles(request, connection) as roles,
         ):
             try:
                 done = _restore(request, connection, roles, artifact, dump, started, progress)
@@ -169,6 +167,14 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
                 if done is None or not isinstance(error, Exception):
                     raise
         return RestoreOutcome(done, repeated=False)
+
+
+@contextmanager
+def _own_roles(request: RestoreRequest, connection: Connection) -> Iterator[SessionRoles]:
+    """The roles of this run, once nothing is left that belongs to those of a killed one."""
+    drop_database(connection, request.scratch)
+    with session_roles(request.maintenance, request.uid) as roles:
+        yield roles
 
 
 def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) -> bool:
@@ -249,7 +255,6 @@ def _restore(
     with progress.step(f'Creating scratch database "{request.scratch}"'):
         ensure_history(connection)
         announce_scratch(connection, request.scratch, request.locked_database)
-        drop_database(connection, request.scratch)
         create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
     load = LoadRequest(
         parameters=replace(request.parameters, dbname=request.scratch),

@@ -214,7 +214,7 @@ def choose_content(
 
 
 def require_plain_names(tables: Iterable[Key], encoding: str) -> None:
-    """Refuse names that pg_dump and pg_restore would have to be given in that encoding.
+    """Refuse names that pg_dump would have to be given in that encoding.
 
     Raises:
         InvalidInput

@@ -195,18 +195,14 @@ def test_names_beyond_ascii_in_another_encoding(make_bench) -> None:
     with pytest.raises(errors.InvalidInput, match="LATIN1"):
         back_up(bench, {"tables": ["public.blue"]})
     bench.backup()
-    with pytest.raises(errors.InvalidInput, match="LATIN1"):
+    for table, other in (("grün", "blue"), ("blue", "grün")):
         bench.restore(
             parameters=target(bench),
-            selection=parse_selection({"tables": ["public.grün"]}, None),
+            selection=parse_selection({"tables": [f"public.{table}"]}, None),
             partial=True,
         )
-    bench.restore(
-        parameters=target(bench),
-        selection=parse_selection({"tables": ["public.blue"]}, None),
-        partial=True,
-    )
-    assert bench.scalar("SELECT count(*) FROM blue", target(bench).dbname) == 1
+        assert bench.scalar(f"SELECT count(*) FROM {table}", target(bench).dbname) == 1
+        assert bench.scalar(f"SELECT count(*) FROM {other}", target(bench).dbname) == 0
 
 
 def test_a_partial_backup_that_lacks_a_row_is_found(awkward) -> None:
