@@ -31,6 +31,15 @@ def format_size(size: int) -> str:
     return f"{value:.1f}Ti"
 
 
+def parse_duration(text: str) -> int:
+    """Return the seconds of a whole number with h, m or s (the CRDs allow nothing else).
+
+    >>> parse_duration("24h")
+    86400
+    """
+    return int(text[:-1]) * {"h": 3600, "m": 60, "s": 1}[text[-1]]
+
+
 def plural(count: int, noun: str) -> str:
     """Return the count with its noun.
 

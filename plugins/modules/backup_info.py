@@ -65,10 +65,20 @@ variables:
   description: The playbook's variables that come from the Backup and from those beside it.
   type: dict
   returned: where the Backup has no schedule
+timeout_seconds:
+  description: How long the Job may take.
+  type: int
+  returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
   type: bool
   returned: success
+removal:
+  description:
+    - What the Job needs that is to be made now to remove what a Job has left that was ended at its deadline, as
+      M(postgres.operator.backup_removal) returns it; empty where none is to be made.
+  type: dict
+  returned: where the Backup has no schedule
 waiting:
   description:
     - Kind, name and namespace of whom its end is to be told, once it has ended. The plan that made it, the Restore that it
@@ -83,7 +93,7 @@ observation:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,6 +110,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     place_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
+    LatestJob,
     read_latest_job,
     read_unfinished,
 )
@@ -111,6 +122,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safet
     waiting_restore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
+from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
     find_database_block,
 )
@@ -119,6 +131,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.queue imp
     find_next,
     find_queue_block,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -140,34 +153,38 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return {"changed": False, "resource": resource, "start": False}
     database_name = resource["spec"]["databaseRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
-    name, job = read_latest_job(cluster, "backup", resource, "BackupFailed")
+    latest = read_latest_job(cluster, "backup", resource, "BackupFailed")
+    removal, job = _after_timeout(cluster, resource, latest) if latest.timed_out else ({}, None)
+    job = job or latest.state
     blocked = None
     limits = Limits(
         params["max_active"],
         params["max_active_per_namespace"],
         params["max_active_per_destination"],
     )
-    if job is None:
+    if job is None and not removal:
         blocked = find_database_block(database_name, database) or find_secret_block(
             cluster, resource
         )
-    lines_up = job is None and blocked is None
+    lines_up = job is None and blocked is None and not removal
     has_ended = job is not None and job.result is not None
     listed = datetime.now(UTC)
     unfinished = list_unfinished(cluster) if lines_up or has_ended else []
     if lines_up:
         blocked = find_queue_block(resource, unfinished, limits)
     claim = claim_of(resource)
-    start = job is None and blocked is None
+    start = lines_up and blocked is None
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
-        "job_name": name,
+        "job_name": latest.name,
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
         "variables": _variables(resource, unfinished, listed) if start else {},
+        "timeout_seconds": parse_duration(resource["spec"]["timeout"]),
         "start": start,
+        "removal": removal,
         "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
         "observation": {
             "place": place_of(resource),
@@ -175,6 +192,45 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "job": asdict(job) if job else None,
         },
     }
+
+
+def _after_timeout(
+    cluster: Cluster, resource: Object, latest: LatestJob
+) -> tuple[dict[str, Any], JobState | None]:
+    """Return what the Job needs that removes what is left, or how the backup ended."""
+    assert latest.timed_out is not None
+    if latest.state is None:
+        name = claim_of(resource)
+        namespace = resource["metadata"]["namespace"]
+        claim = cluster.get("v1", "PersistentVolumeClaim", namespace, name) if name else {}
+        blocked = find_secret_block(cluster, resource, with_key=False)
+        if claim is not None and not blocked:
+            return {"resource": resource, "claim": claim, "job_name": latest.name}, None
+        told = f"{blocked[0]}: {blocked[1]}" if blocked else f"there is no claim {name}"
+        return {}, _timed_out(resource, latest, told)
+    result = latest.state.result
+    if result is None:
+        return {}, None
+    return {}, _timed_out(
+        resource, latest, "" if result["ok"] else f"{result['reason']}: {result['message']}"
+    )
+
+
+def _timed_out(resource: Object, latest: LatestJob, not_removed: str) -> JobState:
+    """Return how a backup ended whose Job was ended at its deadline.
+
+    Args:
+        not_removed: why what it had written may still be there; empty where it is gone.
+    """
+    first = latest.timed_out
+    assert first is not None and first.result is not None
+    told = "what it had written was removed"
+    if not_removed:
+        told = (
+            f"what it had written to {place_of(resource)} may be left ({not_removed}):"
+            " deletionPolicy Delete and deleting the Backup removes it"
+        )
+    return replace(first, result={**first.result, "message": f"{first.result['message']}; {told}"})
 
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:

@@ -106,8 +106,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name) if claim_name else None
     )
     terminating = _is_terminating(cluster, namespace)
-    backup_job, made = read_latest_job(cluster, "backup", backup, "BackupFailed")
-    removal_job, removal = read_latest_job(cluster, "remove", backup, "RemovalFailed")
+    backup_job, made, _ = read_latest_job(cluster, "backup", backup, "BackupFailed")
+    removal_job, removal, _ = read_latest_job(cluster, "remove", backup, "RemovalFailed")
     backup_runs = made is not None and made.result is None
     begun = _cancelled_at(cluster, namespace, backup_job) if backup_runs else _begun_at(backup)
     step = next_step(

@@ -53,6 +53,14 @@ job_annotations:
   description: What the Job is to remember of what it is made with.
   type: dict
   returned: success
+timeout_seconds:
+  description: How long the Job may take.
+  type: int
+  returned: success
+work:
+  description: What the Job does, C(restore), or C(outcome) after a Job that was ended at its deadline.
+  type: str
+  returned: success
 variables:
   description: The playbook's variables that come from the Restore and its Backup.
   type: dict
@@ -111,8 +119,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.restore i
     NEWER_ANNOTATION,
     SAFETY_ANNOTATION,
     SafetyBackup,
-    keep_seconds,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -127,17 +135,26 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     resource = read_unfinished(cluster, "Restore", namespace, params["name"])
     if resource is None:
         return {"changed": False, "resource": {}}
-    name, job = read_latest_job(cluster, "restore", resource, "RestoreFailed")
+    name, job, timed_out = read_latest_job(cluster, "restore", resource, "RestoreFailed")
     # The Job was made with what was found then.
-    found = _Found() if job else _look(cluster, resource)
+    if job:
+        found = _Found()
+    elif timed_out:
+        found = _look_after_timeout(cluster, resource)
+    else:
+        found = _look(cluster, resource)
     return {
         "changed": False,
         "resource": resource,
         "database": found.database or {},
-        "backup": found.backup or {},
+        "backup": found.backup or (_NO_ARTIFACT if timed_out else {}),
         "claim": claim_of(found.backup) if found.backup else "",
         "job_name": name,
-        "job_annotations": _annotations(found),
+        "job_annotations": dict(timed_out.annotations) if timed_out else _annotations(found),
+        "timeout_seconds": (
+            _OUTCOME_SECONDS if timed_out else parse_duration(resource["spec"]["timeout"])
+        ),
+        "work": "outcome" if timed_out else "restore",
         "variables": _variables(resource, found.backup) if found.start else {},
         "start": found.start,
         "safety_backup": found.safety_backup or {},
@@ -148,6 +165,13 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "job": asdict(job) if job else None,
         },
     }
+
+
+_OUTCOME_SECONDS = 1200
+"""What finding out how a restore ended may take; most of it is patience with a server."""
+
+# A Job that reads no artifact has none of its mounts.
+_NO_ARTIFACT: Object = {"spec": {}}
 
 
 @dataclass(frozen=True)
@@ -199,6 +223,14 @@ def _look(cluster: Cluster, resource: Object) -> _Found:
     )
 
 
+def _look_after_timeout(cluster: Cluster, resource: Object) -> _Found:
+    """Find out whether the server can be asked how the restore ended. It takes no Backup."""
+    namespace, name = resource["metadata"]["namespace"], resource["spec"]["databaseRef"]["name"]
+    database = cluster.get(GROUP_VERSION, "Database", namespace, name)
+    blocked = find_database_block(name, database, is_first_restore(resource))
+    return _Found(database, blocked=blocked, start=blocked is None)
+
+
 def _find_backup(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, str]:
     """Return the Backup, of a plan the run to restore, or the plan where there is none.
 
@@ -236,21 +268,30 @@ def _annotations(found: _Found) -> dict[str, str]:
 
 
 def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
-    """Return the playbook's variables that come from the Restore and its Backup."""
-    assert backup is not None
+    """Return the playbook's variables that come from the Restore and its Backup.
+
+    Args:
+        backup: None where only the end of an earlier Job is to be found out.
+    """
     spec = resource["spec"]
-    variables = {
+    target = {"database": spec["targetDatabase"]} if "targetDatabase" in spec else {}
+    if backup is None:
+        return target | {
+            "restore_uid": resource["metadata"]["uid"],
+            "keep_previous_seconds": parse_duration(spec["keepPrevious"]),
+            "dry_run": spec.get("dryRun", False),
+            "timeout": spec["timeout"],
+        }
+    variables = target | {
         "sha256": backup["status"]["sha256"],
         "restore_uid": resource["metadata"]["uid"],
-        "keep_previous_seconds": keep_seconds(spec["keepPrevious"]),
+        "keep_previous_seconds": parse_duration(spec["keepPrevious"]),
         "dry_run": spec.get("dryRun", False),
         "as_superuser": spec.get("consent", {}).get("loadAsSuperuser", False),
         # That it is asked for beside the live database has been looked at.
         "partial": restores_part(resource, backup),
     }
     variables.update({key: spec[key] for key in ("include", "exclude") if key in spec})
-    if "targetDatabase" in spec:
-        variables["database"] = spec["targetDatabase"]
     return variables
 
 

@@ -11,6 +11,7 @@ from . import options
 from .artifact import copy_artifact, files_tally, verify_artifact
 from .create import BackupRequest, create_artifact
 from .dump import check_versions
+from .outcome import StoppedRestore, find_end
 from .prove import ProofRequest, prove_artifact
 from .restore import RestoreRequest, rehearse_restore, restore_artifact
 
@@ -109,3 +110,17 @@ def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "restore": outcome.summary,
         "steps": options.steps(progress),
     }
+
+
+def find_outcome(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Find out how a restore ended that was stopped, and clean up; in check mode do nothing."""
+    if check_mode:
+        return {"changed": True}
+    stopped = StoppedRestore(
+        parameters=options.connection_parameters(params, params["database"]),
+        uid=params["restore_uid"],
+        timeout=params["timeout"],
+        keep_previous=timedelta(seconds=params["keep_previous_seconds"]),
+        dry_run=params["dry_run"],
+    )
+    return {"changed": False, "restore": find_end(stopped)}

@@ -130,6 +130,12 @@ WORKS = {
         lambda done: {"location": done["location"]},
         "VerificationFailed",
     ),
+    "outcome": Work(
+        options.OUTCOME_OPTIONS,
+        actions.find_outcome,
+        lambda done: dict(done["restore"]),
+        "RestoreFailed",
+    ),
     "remove": Work(
         options.REMOVE_OPTIONS,
         actions.remove,

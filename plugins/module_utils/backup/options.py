@@ -116,6 +116,15 @@ RESTORE_OPTIONS: Options = {
     "as_superuser": {"type": "bool", "default": False},
 }
 
+OUTCOME_OPTIONS: Options = {
+    **CONNECTION_OPTIONS,
+    "database": {"type": "str", "required": True},
+    "restore_uid": {"type": "str", "required": True},
+    "timeout": {"type": "str", "required": True},
+    "keep_previous_seconds": {"type": "int", "default": 86400},
+    "dry_run": {"type": "bool", "default": False},
+}
+
 
 def connection_parameters(params: dict[str, Any], database: str) -> ConnectionParameters:
     """The server that CONNECTION_OPTIONS name."""

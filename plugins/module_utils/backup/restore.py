@@ -70,6 +70,11 @@ _UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
 _UNTOUCHABLE = ("postgres", "template0", "template1")
 
 
+def scratch_name(uid: str) -> str:
+    """The name of the database that restore ``uid`` restores into first."""
+    return f"restore_{short_uid(uid)}"
+
+
 @dataclass(frozen=True)
 class RestoreRequest:
     """What to restore and where to.
@@ -110,7 +115,7 @@ class RestoreRequest:
     @property
     def scratch(self) -> str:
         """The database to restore into first."""
-        return f"restore_{short_uid(self.uid)}"
+        return scratch_name(self.uid)
 
     @property
     def locked_database(self) -> str:
@@ -373,12 +378,25 @@ def _properties_for(
 def _clean_up(
     request: RestoreRequest, connection: Connection, done: dict[str, Any]
 ) -> dict[str, Any]:
+    return end_swap(connection, request.maintenance, request.keep_previous, done)
+
+
+def end_swap(
+    connection: Connection,
+    maintenance: ConnectionParameters,
+    keep_previous: timedelta,
+    done: dict[str, Any],
+) -> dict[str, Any]:
     """What is left to do once the swap has happened, however often: nothing of it fails that.
+
+    Args:
+        connection: a session in the maintenance database, which ``maintenance`` leads to.
+        done: what is remembered of the swap.
 
     Returns:
         ``done``, with a ``warning`` where it could not be done.
     """
-    if not request.keep_previous:
+    if not keep_previous:
         # Standbys end the sessions of a database that is dropped by themselves. What cannot be
         # dropped now is dropped at the operator's next look.
         with suppress(OperatorError, psycopg.Error):
@@ -386,7 +404,7 @@ def _clean_up(
     previous = done["previousDatabase"]
     if previous is None:
         return done
-    problems = end_standby_sessions(connection, request.maintenance, previous)
+    problems = end_standby_sessions(connection, maintenance, previous)
     if not problems:
         return done
     return done | {

@@ -7,10 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..status.decision import parse_time
 from ..status.job import JobState, has_ended
+from ..units import format_duration
 from .client import GROUP_VERSION, ApiError, Cluster, Object
 from .objects import is_condition_true, job_name
 from .pods import describe_end, find_problem, told_by_kubelet
@@ -26,31 +27,50 @@ _PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.
 
 _LOG_LINES = 20
 
+_FOLLOWED_AFTER_TIMEOUT = frozenset({"backup", "restore"})
+_DEADLINE_EXCEEDED = "DeadlineExceeded"
+
 _POD_PATIENCE = timedelta(seconds=60)
 """A Job without a pod for longer is not just starting: a quota, or its ServiceAccount is gone."""
 
 
-def read_latest_job(
-    cluster: Cluster, kind: str, resource: Object, failed_reason: str
-) -> tuple[str, JobState | None]:
-    """Return the name and the state of the Job that works for a custom resource.
+class LatestJob(NamedTuple):
+    """The Job that works for a custom resource.
+
+    Attributes:
+        state: None where there is no Job of that name yet.
+        timed_out: the one before it, where Kubernetes has ended that at its deadline.
+    """
+
+    name: str
+    state: JobState | None
+    timed_out: JobState | None = None
+
+
+def read_latest_job(cluster: Cluster, kind: str, resource: Object, failed_reason: str) -> LatestJob:
+    """Return the Job that works for a custom resource.
 
     A Job may be done and its result gone: with a node that was drained while no operator looked. A
-    second Job then finds what the first has done, for the work of a resource can be repeated. There
-    is no third.
+    second Job then finds what the first has done, for the work of a resource can be repeated. A
+    backup or a restore that was ended at its deadline is followed by a second Job, too: that one
+    removes what the backup has left, or finds out how the restore ended. There is no third.
 
     Args:
         kind: of work, as `job_name` has it.
-
-    Returns:
-        The state is None where there is no Job of that name yet.
     """
     namespace, name = resource["metadata"]["namespace"], job_name(kind, resource)
     job = read_job(cluster, namespace, name, failed_reason)
-    if job is None or not job.lost:
-        return name, job
+    follows = job is not None and job.timed_out and kind in _FOLLOWED_AFTER_TIMEOUT
+    if job is None or not (job.lost or follows):
+        return LatestJob(name, job)
     second = f"{name}-2"
-    return second, read_job(cluster, namespace, second, failed_reason)
+    state = read_job(cluster, namespace, second, failed_reason)
+    if not follows:
+        return LatestJob(second, state)
+    if state is not None:
+        annotations = {**job.annotations, **state.annotations}
+        state = replace(state, annotations=annotations, after_timeout=True)
+    return LatestJob(second, state, timed_out=job)
 
 
 def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) -> JobState | None:
@@ -127,8 +147,12 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
         pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True
     )
     failed = is_condition_true(job, "Failed")
+    timed_out = failed and _is_timed_out(job)
+    # Before Kubernetes 1.31 such a Job is called Failed while its pods are still being ended.
+    if timed_out and all(map(_has_ended, pods)):
+        return JobState(name, result=_timeout_result(job), timed_out=True)
     complete = not failed and (is_condition_true(job, "Complete") or any(map(_has_succeeded, pods)))
-    if complete or failed:
+    if complete or (failed and not timed_out):
         result, proof = (_proven_result if _proves(job) else _final_result)(
             job, newest_first, complete, failed_reason
         )
@@ -140,6 +164,26 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
         if problem:
             return JobState(name, (problem.reason, problem.message), problem.needs_user)
     return JobState(name)
+
+
+def _is_timed_out(job: Object) -> bool:
+    return any(
+        condition["type"] == "Failed" and condition.get("reason") == _DEADLINE_EXCEEDED
+        for condition in job["status"]["conditions"]
+    )
+
+
+def _has_ended(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _timeout_result(job: Object) -> Mapping[str, Any]:
+    seconds = job["spec"].get("activeDeadlineSeconds", 0)
+    return _failure(
+        "Timeout",
+        f"Job {job['metadata']['name']} had not ended after {format_duration(seconds)} and was"
+        " stopped; find out what kept it, or set a longer timeout",
+    )
 
 
 def _has_succeeded(pod: Object) -> bool:

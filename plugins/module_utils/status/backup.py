@@ -33,7 +33,12 @@ def decide(observation: Observation) -> Decision:
     """Decide phase, condition and the other fields of the status."""
     if observation.job is None or observation.job.result is None:
         return decide_unfinished(
-            CONDITION, "BackupInProgress", "the backup", observation.blocked, observation.job
+            CONDITION,
+            "BackupInProgress",
+            "the backup",
+            "what the backup left that was stopped at its timeout is being removed",
+            observation.blocked,
+            observation.job,
         )
     result = observation.job.result
     if not result["ok"]:

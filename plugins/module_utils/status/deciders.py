@@ -91,6 +91,7 @@ def _job(job: Mapping[str, Any] | None) -> JobState | None:
         annotations=job.get("annotations") or {},
         progress=job.get("progress", ""),
         age=job.get("age", 0.0),
+        after_timeout=bool(job.get("after_timeout")),
     )
 
 

@@ -46,6 +46,8 @@ class JobState:
         progress: the step that it is at; empty where that is not known.
         age: seconds since the Job was made.
         lost: whether Kubernetes calls it complete, and no pod is there that says so.
+        timed_out: whether Kubernetes has ended it at its deadline.
+        after_timeout: whether it follows one that was, to find out or to remove what that has left.
     """
 
     name: str
@@ -57,6 +59,8 @@ class JobState:
     progress: str = ""
     age: float = 0.0
     lost: bool = False
+    timed_out: bool = False
+    after_timeout: bool = False
 
 
 def next_look(age: float) -> float:
@@ -77,10 +81,16 @@ def decide_unfinished(
     condition: str,
     running_reason: str,
     what: str,
+    what_follows: str,
     blocked: tuple[str, str] | None,
     job: JobState | None,
 ) -> Decision:
-    """Decide for a resource whose Job has not ended, or has not been made."""
+    """Decide for a resource whose Job has not ended, or has not been made.
+
+    Args:
+        what: what the Job does.
+        what_follows: the sentence about a Job after one that was ended at its deadline.
+    """
     if job is None:
         reason, message = blocked or (running_reason, f"{what} is about to start")
         return Decision(
@@ -89,7 +99,8 @@ def decide_unfinished(
             requeue_after=_WAITS.get(reason, WAITING) if blocked else SOON,
         )
     told = f"; {job.progress}" if job.progress else ""
-    done_by = f"{what} is being done by Job {job.name}{told}"
+    doing = what_follows if job.after_timeout else f"{what} is being done"
+    done_by = f"{doing} by Job {job.name}{told}"
     reason, message = job.problem or (running_reason, done_by)
     return Decision(
         phase="InProgress",

@@ -11,8 +11,6 @@ from .decision import WAITING, Condition, Decision
 from .job import JobState, decide_unfinished, result_fields
 
 CONDITION = "RestoreReady"
-_UNITS = {"h": 3600, "m": 60, "s": 1}
-
 
 BACKUP_ANNOTATION = "database.example.com/backup"
 SAFETY_ANNOTATION = "database.example.com/safety-backup"
@@ -59,15 +57,6 @@ class Observation:
     safety: SafetyBackup | None = None
 
 
-def keep_seconds(keep: str) -> int:
-    """Read `keepPrevious`, a whole number with h, m or s (the CRD allows nothing else).
-
-    >>> keep_seconds("24h")
-    86400
-    """
-    return int(keep[:-1]) * _UNITS[keep[-1]]
-
-
 def decide(observation: Observation) -> Decision:
     """Decide phase, condition and the other fields of the status."""
     decision = _decide(observation)
@@ -82,7 +71,12 @@ def _decide(observation: Observation) -> Decision:
         return _decide_safety(observation.safety)
     if observation.job is None or observation.job.result is None:
         return decide_unfinished(
-            CONDITION, "RestoreInProgress", "the restore", observation.blocked, observation.job
+            CONDITION,
+            "RestoreInProgress",
+            "the restore",
+            "how the restore ended that was stopped at its timeout is being found out",
+            observation.blocked,
+            observation.job,
         )
     result = observation.job.result
     fields = result_fields(observation.job)

@@ -49,7 +49,7 @@ ENDPOINT = "endpoint is the http(s) URL of a server, such as https://s3.example.
 BUCKET = "bucket is a name of 3 to 63 lower case letters, digits, '-' and '.'"
 PREFIX = "prefix is names of letters, digits, '.', '_', '=' and '-' with single slashes between"
 LEVEL = "level is 1 to 9 for gzip, 1 to 12 for lz4, 1 to 22 for zstd; leave it out for none"
-MADE_WITH = "compression, parallelism and encryption cannot be changed without a schedule"
+MADE_WITH = "compression, parallelism, timeout and encryption cannot be changed without a schedule"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
 

@@ -291,7 +291,46 @@ FIRST, SECOND = "b-backup-12345678", "b-backup-12345678-2"
 
 def latest(**jobs: tuple[dict[str, Any], list[dict[str, Any]]]) -> tuple[str, Any]:
     cluster: Any = JobsByName(**jobs)
-    return read_latest_job(cluster, "backup", RESOURCE, "BackupFailed")
+    name, state, timed_out = read_latest_job(cluster, "backup", RESOURCE, "BackupFailed")
+    assert timed_out is None
+    return name, state
+
+
+def stopped_job() -> dict[str, Any]:
+    made = job("Failed")
+    made["metadata"]["annotations"] = {"a": "1"}
+    made["spec"]["activeDeadlineSeconds"] = 5400
+    made["status"]["conditions"][0]["reason"] = "DeadlineExceeded"
+    return made
+
+
+def test_a_job_that_was_ended_at_its_deadline_is_followed_by_another() -> None:
+    cluster: Any = JobsByName(**{FIRST: (stopped_job(), [])})
+    name, state, timed_out = read_latest_job(cluster, "backup", RESOURCE, "BackupFailed")
+    assert (name, state) == (SECOND, None)
+    assert timed_out is not None and timed_out.result is not None
+    assert timed_out.result["reason"] == "Timeout"
+    assert "had not ended after 1h30m0s and was stopped" in timed_out.result["message"]
+    cluster.jobs[SECOND] = (job("Complete"), [pod(json.dumps(OK))])
+    name, state, timed_out = read_latest_job(cluster, "backup", RESOURCE, "BackupFailed")
+    assert state is not None
+    assert (name, state.result, state.after_timeout) == (SECOND, OK, True)
+    assert state.annotations == {"a": "1"}, "what the first one was made with is not lost"
+
+
+def test_the_removal_of_files_is_followed_by_nothing() -> None:
+    removal = "b-remove-12345678"
+    cluster: Any = JobsByName(**{removal: (stopped_job(), [])})
+    name, state, timed_out = read_latest_job(cluster, "remove", RESOURCE, "RemovalFailed")
+    assert state is not None and state.result is not None
+    assert (name, state.result["reason"], timed_out) == (removal, "Timeout", None)
+
+
+def test_a_job_at_its_deadline_has_not_ended_before_its_pods_have() -> None:
+    ending = pod("") | {"status": {"phase": "Running"}}
+    assert job_state(stopped_job(), [ending], "BackupFailed").result is None
+    ending["status"]["phase"] = "Failed"
+    assert job_state(stopped_job(), [ending], "BackupFailed").timed_out
 
 
 def test_work_that_was_done_and_whose_result_is_gone_is_looked_at_by_a_second_job() -> None:

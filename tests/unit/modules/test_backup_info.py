@@ -56,7 +56,10 @@ class FakeCluster:
 
 
 def backup(name: str, **metadata: Any) -> dict[str, Any]:
-    return {"metadata": {"name": name, **metadata}, "spec": {"databaseRef": {"name": "app"}}}
+    return {
+        "metadata": {"name": name, **metadata},
+        "spec": {"databaseRef": {"name": "app"}, "timeout": "2h"},
+    }
 
 
 def look(
@@ -103,3 +106,70 @@ def test_it_starts_with_what_is_known_of_the_others(monkeypatch: pytest.MonkeyPa
     found, _ = look(monkeypatch, backup("alone"), "")
     assert (found["start"], found["waiting"]) == (True, [])
     assert found["variables"]["unfinished"] == ["alone-uid-0000", "zz-queued-uid-0000"]
+
+
+class StoppedCluster(FakeCluster):
+    """Its first Job was ended at its deadline; the second one is as it is said."""
+
+    second: dict[str, Any] | None = None
+    claim: dict[str, Any] | None = {"metadata": {"name": "app-backups"}}  # noqa: RUF012
+
+    def get(self, version: str, kind: str, namespace: str, name: str) -> Any:
+        if kind == "PersistentVolumeClaim":
+            return self.claim
+        if kind == "Job" and name.endswith("-2"):
+            return self.second
+        found = super().get(version, kind, namespace, name)
+        if kind == "Job":
+            ended = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+            found |= {"status": {"conditions": [ended]}}
+            found["spec"]["activeDeadlineSeconds"] = 7200
+        return found
+
+    def list(self, version: str, kind: str, namespace: str, *names: Any, **rest: Any) -> list[Any]:
+        found = super().list(version, kind, namespace, *names, **rest)
+        return found if kind == "Backup" or names[0].endswith("-2") else []
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, cluster: StoppedCluster) -> dict[str, Any]:
+    cluster.add(backup("slow"), "InProgress", "BackupInProgress")
+    monkeypatch.setattr(backup_info, "connect", lambda: cluster)
+    return backup_info.run({"name": "slow", "namespace": "shop", **LIMITS}, False)
+
+
+def test_what_a_stopped_backup_left_is_removed_before_it_is_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = StoppedCluster("running")
+    found = stopped(monkeypatch, cluster)
+    assert found["start"] is False
+    assert found["removal"]["job_name"] == "slow-backup-slow-uid-2"
+    assert found["removal"]["claim"] == cluster.claim
+    assert (found["observation"]["job"], found["observation"]["blocked"]) == (None, None)
+
+    cluster.second = {
+        "metadata": {"name": "slow-backup-slow-uid-2", **TIMES},
+        "spec": {"template": {"spec": {"containers": []}}},
+    }
+    found = stopped(monkeypatch, cluster)
+    assert (found["start"], found["removal"]) == (False, {})
+    assert found["observation"]["job"]["after_timeout"]
+    assert found["observation"]["job"]["result"] is None
+
+    cluster.state = "terminated"
+    found = stopped(monkeypatch, cluster)
+    result = found["observation"]["job"]["result"]
+    assert (result["ok"], result["reason"]) == (False, "Timeout")
+    assert result["message"].endswith("; what it had written was removed")
+    assert "had not ended after 2h0m0s" in result["message"]
+
+
+def test_a_stopped_backup_whose_files_cannot_be_removed_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = StoppedCluster("running")
+    cluster.claim = None
+    found = stopped(monkeypatch, cluster)
+    assert found["removal"] == {}
+    message = found["observation"]["job"]["result"]["message"]
+    assert "may be left (there is no claim app-backups)" in message

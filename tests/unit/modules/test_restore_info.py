@@ -74,6 +74,7 @@ def look(cluster: FakeCluster, **spec: Any) -> dict[str, Any]:
         "databaseRef": {"name": "app"},
         "backupRef": {"name": "nightly"},
         "keepPrevious": "24h",
+        "timeout": "2h",
     }
     cluster.add("Restore", "undo", spec={**base, **spec})
     return restore_info.run(NAMES, False)
@@ -196,3 +197,27 @@ def test_a_newer_run_than_the_verified_one_is_told(cluster: FakeCluster) -> None
         "Restore completed successfully from nightly-20260101030000, the newest verified run;"
         " nightly-20260102030000 is newer and not verified"
     )
+
+
+def test_how_a_stopped_restore_ended_is_asked_without_its_backup(cluster: FakeCluster) -> None:
+    cluster.add(
+        "Job",
+        "undo-restore-undo-000",
+        metadata={"annotations": {"database.example.com/backup": "nightly-1"}},
+        spec={"template": {"spec": {"containers": []}}, "activeDeadlineSeconds": 7200},
+        status={"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]},
+    )
+    cluster.objects.pop(("Backup", "nightly"))
+    found = look(cluster, targetDatabase="other", dryRun=True)
+    assert (found["start"], found["playbook"]) == (True, "outcome.yml")
+    assert found["job_name"] == "undo-restore-undo-000-2"
+    assert found["job_annotations"] == {"database.example.com/backup": "nightly-1"}
+    assert (found["claim"], found["backup"]) == ("", {"spec": {"parallelism": 1}})
+    assert found["variables"] == {
+        "restore_uid": "undo-0000-uid",
+        "keep_previous_seconds": 86400,
+        "dry_run": True,
+        "restore_timeout": "2h",
+        "postgres_database": "other",
+    }
+    assert found["safety_backup"] == {}

@@ -19,6 +19,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.prerequis
 from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
     find_transitions,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
 from collection_root import CHECKOUT
 
 RESULT: dict[str, Any] = {
@@ -161,7 +162,7 @@ def test_a_completed_restore_names_the_database_that_it_replaced() -> None:
 
 
 def test_keep_previous_is_read_in_seconds() -> None:
-    assert [restore.keep_seconds(k) for k in ("24h", "30m", "0s")] == [86400, 1800, 0]
+    assert [parse_duration(k) for k in ("24h", "30m", "0s")] == [86400, 1800, 0]
 
 
 def test_what_a_database_must_be() -> None:
