@@ -69,6 +69,10 @@ timeout_seconds:
   description: How long the Job may take.
   type: int
   returned: where the Backup has no schedule
+s3_port:
+  description: The port at which the object store is reached; 0 where there is none.
+  type: int
+  returned: where the Backup has no schedule
 start:
   description: Whether the Job is to be made now.
   type: bool
@@ -108,6 +112,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     claim_of,
     find_secret_block,
     place_of,
+    s3_port_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     LatestJob,
@@ -183,6 +188,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
         "variables": _variables(resource, unfinished, listed) if start else {},
         "timeout_seconds": parse_duration(resource["spec"]["timeout"]),
+        "s3_port": s3_port_of(resource),
         "start": start,
         "removal": removal,
         "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
@@ -205,7 +211,13 @@ def _after_timeout(
         claim = cluster.get("v1", "PersistentVolumeClaim", namespace, name) if name else {}
         blocked = find_secret_block(cluster, resource, with_key=False)
         if claim is not None and not blocked:
-            return {"resource": resource, "claim": claim, "job_name": latest.name}, None
+            port = s3_port_of(resource)
+            return {
+                "resource": resource,
+                "claim": claim,
+                "job_name": latest.name,
+                "s3_port": port,
+            }, None
         told = f"{blocked[0]}: {blocked[1]}" if blocked else f"there is no claim {name}"
         return {}, _timed_out(resource, latest, told)
     result = latest.state.result

@@ -47,6 +47,10 @@ job_name:
   description: The name of the Job that removes the files.
   type: str
   returned: where the Backup exists
+s3_port:
+  description: The port at which the object store is reached; 0 where there is none.
+  type: int
+  returned: where the Backup exists
 untold:
   description: What no Event could tell, since the namespace is going; empty where there is nothing.
   type: str
@@ -70,9 +74,13 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     find_secret_block,
     place_of,
     s3_of,
+    s3_port_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_latest_job,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.namespaces import (
+    is_terminating,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
     format_time,
@@ -105,7 +113,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     claim = (
         cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name) if claim_name else None
     )
-    terminating = _is_terminating(cluster, namespace)
+    terminating = is_terminating(cluster, namespace)
     backup_job, made, _ = read_latest_job(cluster, "backup", backup, "BackupFailed")
     removal_job, removal, _ = read_latest_job(cluster, "remove", backup, "RemovalFailed")
     backup_runs = made is not None and made.result is None
@@ -136,6 +144,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "resource": backup,
         "claim": claim or {},
         "job_name": removal_job,
+        "s3_port": s3_port_of(backup),
         "untold": untold,
     }
 
@@ -204,12 +213,6 @@ def _find_block(cluster: Cluster, backup: Object, terminating: bool) -> str | No
         return "no Job can be made in a namespace that is being deleted"
     block = find_secret_block(cluster, backup, with_key=False)
     return f"{block[0]}: {block[1]}" if block else None
-
-
-def _is_terminating(cluster: Cluster, namespace: str) -> bool:
-    """Tell whether the namespace is going, and every claim in it: then nothing can be made."""
-    found = cluster.get("v1", "Namespace", "", namespace)
-    return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
 
 def main() -> None:

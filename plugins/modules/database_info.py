@@ -164,7 +164,7 @@ def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
     # Of the volumes only what follows from them decides: which instances there are to be.
     known = {**info, "resource": content(info["resource"]), "claims": []}
     agent_image = params["agent_image"] or os.environ.get("OPERATOR_IMAGE", "")
-    return digest([known, agent_image, code])
+    return digest([known, agent_image, os.environ.get("OPERATOR_NAMESPACE", ""), code])
 
 
 def main() -> None:

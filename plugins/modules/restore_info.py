@@ -65,6 +65,10 @@ variables:
   description: The playbook's variables that come from the Restore and its Backup.
   type: dict
   returned: success
+s3_port:
+  description: The port at which the object store is reached; 0 where there is none.
+  type: int
+  returned: success
 start:
   description: Whether the Job is to be made now.
   type: bool
@@ -92,6 +96,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
     claim_of,
     find_secret_block,
+    s3_port_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
     read_latest_job,
@@ -156,6 +161,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         ),
         "work": "outcome" if timed_out else "restore",
         "variables": _variables(resource, found.backup) if found.start else {},
+        "s3_port": s3_port_of(found.backup) if found.backup else 0,
         "start": found.start,
         "safety_backup": found.safety_backup or {},
         "observation": {

@@ -30,7 +30,7 @@ _LOG_BYTES = 64 * 1024
 Object = dict[str, Any]
 
 # The kinds that the roles use, and their names in a URL: to be asked for these the API server need
-# not be asked first what it serves. All are namespaced but the last.
+# not be asked first what it serves. All are namespaced.
 _KNOWN = {
     ("v1", "ConfigMap"): "configmaps",
     ("v1", "Endpoints"): "endpoints",
@@ -49,9 +49,7 @@ _KNOWN = {
     (GROUP_VERSION, "Database"): "databases",
     (GROUP_VERSION, "Backup"): "backups",
     (GROUP_VERSION, "Restore"): "restores",
-    ("v1", "Namespace"): "namespaces",
 }
-_CLUSTER_SCOPED = frozenset({"Namespace"})
 
 
 class ApiError(OperatorError):
@@ -59,11 +57,15 @@ class ApiError(OperatorError):
 
     Attributes:
         status: the HTTP status, 0 where there was no answer.
+        causes: the words by which the API server tells why, such as NamespaceTerminating.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(
+        self, message: str, status: int = 0, causes: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.causes = causes
 
 
 def is_on_pod_network() -> bool:
@@ -205,9 +207,7 @@ class Cluster:
 
     def _path(self, api_version: str, kind: str, namespace: str, name: str = "") -> str:
         known = _KNOWN.get((api_version, kind))
-        resource, namespaced = (
-            (known, kind not in _CLUSTER_SCOPED) if known else self._discover(api_version, kind)
-        )
+        resource, namespaced = (known, True) if known else self._discover(api_version, kind)
         parts = ["/apis" if "/" in api_version else "/api", api_version]
         if namespaced and namespace:
             parts += ["namespaces", quote(namespace, safe="")]
@@ -263,7 +263,8 @@ def _api_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except RefusedError as error:
-        raise ApiError(f"cannot {doing}: {error.message}", error.status) from error
+        message = f"cannot {doing}: {error.message}"
+        raise ApiError(message, error.status, error.causes) from error
     except (HTTPError, OSError, ValueError) as error:
         raise ApiError(
             f"cannot {doing}: the API server cannot be reached ({error});"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from .client import Cluster, Object
 from .objects import backup_claim
 
@@ -27,6 +29,20 @@ def place_of(backup: Object) -> str:
     if not s3:
         return f"pvc://{claim_of(backup)}"
     return "/".join(part for part in (f"s3://{s3['bucket']}", s3.get("prefix")) if part)
+
+
+def s3_port_of(backup: Object) -> int:
+    """Return the port at which the object store is reached; 0 where there is none."""
+    s3 = s3_of(backup)
+    if not s3:
+        return 0
+    address = urlsplit(s3.get("endpoint") or "https://")
+    try:
+        port = address.port
+    except ValueError:
+        # There is no such port: the Job will say so.
+        port = None
+    return port or (80 if address.scheme == "http" else 443)
 
 
 def find_secret_block(

@@ -38,6 +38,12 @@ class RefusedError(Exception):
         return found if isinstance(found, dict) and found.get("kind") == "Status" else None
 
     @property
+    def causes(self) -> frozenset[str]:
+        """The reasons of the causes that the Status object names."""
+        details = (self.document or {}).get("details") or {}
+        return frozenset(cause.get("reason", "") for cause in details.get("causes") or [])
+
+    @property
     def message(self) -> str:
         """What the Status object says, else what HTTP says."""
         return " ".join(str((self.document or {}).get("message") or self).split())

@@ -61,13 +61,11 @@ def cluster() -> Iterator[Cluster]:
 def test_a_known_kind_costs_one_request(cluster: Cluster) -> None:
     cluster.get("v1", "ConfigMap", "shop", "app")
     cluster.get("database.example.com/v1", "Database", "shop", "app")
-    cluster.get("v1", "Namespace", "", "shop")
     cluster.list("v1", "Pod", "shop", "app=database")
     cluster.replace_status("database.example.com/v1", "Backup", "shop", "b", "u1", {"phase": "x"})
     assert Api.asked == [
         "GET /api/v1/namespaces/shop/configmaps/app",
         "GET /apis/database.example.com/v1/namespaces/shop/databases/app",
-        "GET /api/v1/namespaces/shop",
         "GET /api/v1/namespaces/shop/pods?labelSelector=app%3Ddatabase",
         "PATCH /apis/database.example.com/v1/namespaces/shop/backups/b/status"
         "?fieldManager=postgres-operator",

@@ -30,11 +30,14 @@ class FakeCluster:
     def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
         if kind == "Backup":
             return self.backup()
-        if kind == "Namespace":
-            return {"metadata": GOING if self.terminating else {}}
         if kind == "Secret" and self.secret:
             return {"data": {"accessKeyId": "aQ==", "secretAccessKey": "aQ=="}}
         return self.jobs.get(name) if kind == "Job" else None
+
+    def apply(self, manifest: Any, dry_run: bool) -> None:
+        assert dry_run and manifest["metadata"]["namespace"] == NAMES["namespace"]
+        if self.terminating:
+            raise ApiError("forbidden", 403, frozenset({"NamespaceTerminating"}))
 
     def backup(self) -> dict[str, Any]:
         s3 = {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}
