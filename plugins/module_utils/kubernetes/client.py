@@ -60,9 +60,7 @@ class ApiError(OperatorError):
         causes: the words by which the API server tells why, such as NamespaceTerminating.
     """
 
-    def __init__(
-        self, message: str, status: int = 0, causes: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, message: str, status: int = 0, causes: frozenset[str] = frozenset()) -> None:
         super().__init__(message)
         self.status = status
         self.causes = causes

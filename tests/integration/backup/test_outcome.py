@@ -81,7 +81,7 @@ def test_the_session_of_the_stopped_run_is_waited_for(changed, monkeypatch) -> N
     thread.start()
     try:
         assert held.wait(10)
-        with pytest.raises(errors.RestoreFailed, match="whether .* was replaced is not known"):
+        with pytest.raises(errors.RestoreFailed, match=r"whether .* was replaced is not known"):
             outcome.find_end(restore, patience_seconds=0.5)
         threading.Timer(1.5, release.set).start()
         with pytest.raises(errors.Timeout):
@@ -95,5 +95,5 @@ def test_a_server_that_is_gone_is_not_taken_for_a_failure(changed, tmp_path) -> 
     restore = stopped(changed, str(uuid.uuid4()))
     nowhere = outcome.replace(restore.parameters, host=str(tmp_path))
     gone = outcome.replace(restore, parameters=nowhere)
-    with pytest.raises(errors.RestoreFailed, match='It was if there is a database ".*_before_'):
+    with pytest.raises(errors.RestoreFailed, match=r'It was if there is a database ".*_before_'):
         outcome.find_end(gone, patience_seconds=0.5)

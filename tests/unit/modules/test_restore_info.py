@@ -209,15 +209,15 @@ def test_how_a_stopped_restore_ended_is_asked_without_its_backup(cluster: FakeCl
     )
     cluster.objects.pop(("Backup", "nightly"))
     found = look(cluster, targetDatabase="other", dryRun=True)
-    assert (found["start"], found["playbook"]) == (True, "outcome.yml")
+    assert (found["start"], found["work"]) == (True, "outcome")
     assert found["job_name"] == "undo-restore-undo-000-2"
     assert found["job_annotations"] == {"database.example.com/backup": "nightly-1"}
-    assert (found["claim"], found["backup"]) == ("", {"spec": {"parallelism": 1}})
+    assert (found["claim"], found["backup"]) == ("", {"spec": {}})
     assert found["variables"] == {
         "restore_uid": "undo-0000-uid",
         "keep_previous_seconds": 86400,
         "dry_run": True,
-        "restore_timeout": "2h",
-        "postgres_database": "other",
+        "timeout": "2h",
+        "database": "other",
     }
     assert found["safety_backup"] == {}
