@@ -8,7 +8,11 @@ MAKEFLAGS += --no-print-directory
 CLUSTER ?= demo
 NODES ?=
 CLUSTER_PROVIDER ?= embedded
+# By a tag or by a digest, REGISTRY/NAME@sha256:...
 IMG ?= postgres-operator:latest
+# Where deploy-namespaced puts the operator, and all that it looks after.
+NAMESPACE ?= default
+DIST ?= dist
 IMAGE ?= $(IMG)
 CONTAINER_TOOL ?=
 PYTEST_ARGS ?=
@@ -112,9 +116,17 @@ generate: venv ## Write docs/reference from the CRDs and the modules
 
 .PHONY: manifests
 manifests: ## Write dist/install.yaml: everything that a cluster needs, for IMG
-	@mkdir -p dist
-	$(KUBECTL) kustomize config/default | sed 's#controller:latest#$(IMG)#' > dist/install.yaml
-	@echo "dist/install.yaml: CRDs and operator, image $(IMG)"
+	@mkdir -p $(DIST)
+	$(KUBECTL) kustomize config/default | sed 's#controller:latest#$(IMG)#' > $(DIST)/install.yaml
+	@echo "$(DIST)/install.yaml: CRDs and operator, image $(IMG)"
+
+.PHONY: manifests-namespaced
+manifests-namespaced: ## Write dist/install-namespaced.yaml: an operator for NAMESPACE, with Roles only, for IMG
+	@mkdir -p $(DIST)
+	$(KUBECTL) kustomize config/namespaced \
+		| sed 's#controller:latest#$(IMG)#; s#namespace: postgres-operator-system#namespace: $(NAMESPACE)#' \
+		> $(DIST)/install-namespaced.yaml
+	@echo "$(DIST)/install-namespaced.yaml: operator for namespace $(NAMESPACE), image $(IMG)"
 
 .PHONY: bench-lifecycle
 bench-lifecycle: ## Time a Database, a Backup and a Restore on the current cluster (ARGS="--rounds 3")
@@ -175,13 +187,18 @@ sbom: ## Write dist/sbom/: the components of the image IMG and of the agent, as 
 
 .PHONY: deploy
 deploy: manifests ## Deploy the operator with the image IMG
-	$(KUBECTL) apply --server-side --force-conflicts -f dist/install.yaml
+	$(KUBECTL) apply --server-side --force-conflicts -f $(DIST)/install.yaml
 	$(KUBECTL) -n postgres-operator-system rollout status --timeout=180s \
 		deployment/postgres-operator-controller-manager
 
+.PHONY: deploy-namespaced
+deploy-namespaced: manifests-namespaced ## Deploy an operator for NAMESPACE; the CRDs and the namespace are there (make install)
+	$(KUBECTL) apply --server-side --force-conflicts -f $(DIST)/install-namespaced.yaml
+	$(KUBECTL) -n $(NAMESPACE) rollout status --timeout=180s deployment/postgres-operator-controller-manager
+
 .PHONY: undeploy
 undeploy: manifests uninstall ## Remove the operator, the CRDs and with them every Database, Backup and Restore
-	$(KUBECTL) delete --ignore-not-found -f dist/install.yaml
+	$(KUBECTL) delete --ignore-not-found -f $(DIST)/install.yaml
 
 ##@ The cluster
 

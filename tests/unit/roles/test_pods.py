@@ -1,0 +1,319 @@
+"""What the pods of Jobs and Databases are made with, as the roles' own variables render it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+
+ROOT = Path(__file__).resolve().parents[3]
+DATABASE = {
+    "metadata": {"name": "app", "namespace": "shop", "uid": "db-uid"},
+    "spec": {
+        "image": "registry.example:5000/postgres@sha256:" + "0" * 64,
+        "databaseName": "app",
+        "storage": {"size": "1Gi"},
+        "replicas": 3,
+        "reclaimPolicy": "Retain",
+    },
+}
+S3 = {
+    "endpoint": "https://s3:9000",
+    "bucket": "b",
+    "credentialsSecretRef": {"name": "login"},
+    "caSecretRef": {"name": "ca"},
+}
+SAFE_VOLUMES = {
+    "configMap",
+    "downwardAPI",
+    "emptyDir",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugins() -> Iterator[None]:
+    """Lookups and filters are found by their full names; afterwards imports are Python's again."""
+    init_plugin_loader()
+    yield
+    _AnsibleCollectionFinder._remove()
+
+
+def render(role: str, name: str, **variables: Any) -> Any:
+    """Render one variable of a role."""
+    loader = DataLoader()
+    found: dict[str, Any] = {}
+    folder = ROOT / "roles" / role
+    for path in [*folder.glob("defaults/*.yml"), *sorted(folder.rglob("vars/**/*.yml"))]:
+        found |= loader.load_from_file(str(path), trusted_as_template=True) or {}
+    templar = Templar(loader, variables=found | variables)
+    return templar.template(trust_as_template("{{ " + name + " }}"))
+
+
+def job(monkeypatch: pytest.MonkeyPatch, work: str = "backup", **changes: Any) -> dict[str, Any]:
+    monkeypatch.setenv("OPERATOR_IMAGE", "registry.example:5000/operator@sha256:" + "1" * 64)
+    spec = {"databaseRef": {"name": "app"}, "parallelism": 2} | changes.pop("spec", {})
+    resource = {
+        "kind": "Restore" if work != "backup" else "Backup",
+        "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
+        "spec": spec,
+    }
+    variables = {
+        "job_name": "b-backup-1",
+        "job_owner": resource,
+        "job_database": DATABASE,
+        "job_backup": resource,
+        "job_work": work,
+        "job_claim": "" if "destination" in spec else "app-backups",
+        "job_variables": {},
+        "job_timeout_seconds": 7200,
+        "job_s3_port": 9000 if "destination" in spec else 0,
+    }
+    rendered: dict[str, Any] = render("job", "job_manifest", **variables | changes)
+    return rendered
+
+
+def mounts(manifest: dict[str, Any]) -> dict[str, list[str]]:
+    """Where each container has what."""
+    spec = manifest["spec"]["template"]["spec"]
+    containers = [*spec.get("initContainers", []), *spec["containers"]]
+    return {c["name"]: [m["mountPath"] for m in c["volumeMounts"]] for c in containers}
+
+
+def variables(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    annotations = manifest["spec"]["template"]["metadata"]["annotations"]
+    prefix = "database.example.com/"
+    return {
+        name.removeprefix(prefix): json.loads(text)
+        for name, text in annotations.items()
+        if name.startswith(prefix)
+    }
+
+
+@pytest.mark.parametrize("place", [{}, {"destination": {"s3": S3}}])
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize(
+    "encryption",
+    [
+        {"recipients": ["age1a"]},
+        {"secretRef": {"name": "key"}},
+        {"recipients": ["age1a"], "secretRef": {"name": "key"}},
+    ],
+)
+def test_what_writes_has_no_identity(monkeypatch, place, verify, encryption) -> None:
+    manifest = job(
+        monkeypatch,
+        spec={"encryption": encryption, **place},
+        job_verify=verify,
+        job_identity_secret="key" if verify else "",
+        job_variables={"recipients": ["age1a"]},
+    )
+    found, told = mounts(manifest), variables(manifest)
+    assert "/etc/encryption" not in found["backup"]
+    assert "identity_file" not in told["variables"]
+    assert told["variables"]["recipients"] == ["age1a"]
+    assert "/spool" in found["backup"]
+    secrets = {
+        volume["secret"]["secretName"]
+        for volume in manifest["spec"]["template"]["spec"]["volumes"]
+        if "secret" in volume
+    }
+    assert ("key" in secrets) == verify
+    if verify:
+        assert {"/etc/encryption", "/spool"} <= set(found["verify"])
+        assert not {"/etc/superuser", "/etc/s3"} & set(found["verify"])
+        assert told["verify-variables"]["identity_file"] == "/etc/encryption/identity"
+        assert "/etc/encryption" not in found.get("copy", [])
+
+
+def test_a_restore_has_the_identity_and_reads_only(monkeypatch) -> None:
+    manifest = job(
+        monkeypatch,
+        "restore",
+        spec={"encryption": {"recipients": ["age1a"]}},
+        job_identity_secret="mine",
+        job_read_only=True,
+    )
+    assert "/etc/encryption" in mounts(manifest)["restore"]
+    assert variables(manifest)["variables"]["identity_file"] == "/etc/encryption/identity"
+    assert {"mountPath": "/backups", "name": "backups", "readOnly": True} in (
+        manifest["spec"]["template"]["spec"]["containers"][1]["volumeMounts"]
+    )
+
+
+def test_the_end_of_a_restore_is_found_out_without_store_and_identity(monkeypatch) -> None:
+    manifest = job(
+        monkeypatch,
+        "outcome",
+        job_backup={"spec": {}},
+        job_claim="",
+        job_variables={"restore_uid": "u", "timeout": "2h"},
+    )
+    assert not {"/backups", "/etc/encryption", "/etc/s3"} & set(mounts(manifest)["restore"])
+    told = variables(manifest)["variables"]
+    assert {"host", "port", "user", "password_file", "database"} <= set(told)
+    assert not {"root", "s3", "spool", "uid"} & set(told)
+
+
+def removal(monkeypatch: pytest.MonkeyPatch, name: str, **place: Any) -> Any:
+    monkeypatch.setenv("OPERATOR_IMAGE", "operator:1")
+    step = {
+        "resource": {
+            "metadata": {"name": "b", "uid": "b-uid"},
+            "spec": {"databaseRef": {"name": "app"}, **place},
+        },
+        "claim": {"metadata": {"name": "app-backups", "uid": "c-uid"}},
+        "job_name": "b-remove-1",
+        "s3_port": 9000 if place else 0,
+    }
+    meta = {"name": "b", "namespace": "shop"}
+    return render("backup_removal", name, backup_removal_step=step, ansible_operator_meta=meta)
+
+
+def database(name: str) -> Any:
+    info = {"resource": DATABASE, "ordinals": {"replicas": 3, "start": 0}}
+    meta = {"name": "app", "namespace": "shop"}
+    return render("database", name, database_info=info, ansible_operator_meta=meta)
+
+
+def pod_specs(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    deployment = next(
+        document
+        for document in yaml.safe_load_all((ROOT / "config/manager/deployment.yaml").read_text())
+    )
+    encrypted = {"encryption": {"recipients": ["age1a"]}, "destination": {"s3": S3}}
+    manifests = {
+        "operator": deployment,
+        "instance": database("database_stateful_set"),
+        "backup": job(monkeypatch),
+        "verifying backup": job(
+            monkeypatch, spec=encrypted, job_verify=True, job_identity_secret="key"
+        ),
+        "restore": job(monkeypatch, "restore", spec=encrypted, job_identity_secret="key"),
+        "removal": removal(monkeypatch, "backup_removal_job"),
+    }
+    return {name: found["spec"]["template"]["spec"] for name, found in manifests.items()}
+
+
+def test_every_pod_is_a_restricted_one(monkeypatch) -> None:
+    """As the Pod Security Standard `restricted` has it."""
+    for name, spec in pod_specs(monkeypatch).items():
+        of_pod = spec["securityContext"]
+        assert of_pod["runAsNonRoot"] is True, name
+        assert of_pod["runAsUser"] > 0, name
+        assert of_pod["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        for volume in spec["volumes"]:
+            assert set(volume) - {"name"} <= SAFE_VOLUMES, (name, volume)
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False, (name, container["name"])
+            assert own["capabilities"] == {"drop": ["ALL"]}, (name, container["name"])
+            assert own["readOnlyRootFilesystem"] is True, (name, container["name"])
+            assert not any("hostPort" in port for port in container.get("ports", []))
+
+
+def test_only_operator_and_instances_have_a_token(monkeypatch) -> None:
+    specs = pod_specs(monkeypatch)
+    assert specs["instance"]["automountServiceAccountToken"] is True
+    for name in specs.keys() - {"instance", "operator"}:
+        assert specs[name]["automountServiceAccountToken"] is False, name
+
+
+def test_every_job_has_a_deadline(monkeypatch) -> None:
+    assert job(monkeypatch)["spec"]["activeDeadlineSeconds"] == 7200
+    assert removal(monkeypatch, "backup_removal_job")["spec"]["activeDeadlineSeconds"] == 3600
+
+
+def test_images_by_digest_are_taken_as_they_are(monkeypatch) -> None:
+    agent, main = job(monkeypatch)["spec"]["template"]["spec"]["containers"]
+    assert agent["image"] == "registry.example:5000/operator@sha256:" + "1" * 64
+    assert main["image"] == DATABASE["spec"]["image"]
+
+
+def ports(rule: dict[str, Any]) -> set[tuple[int, str]]:
+    return {(port["port"], port["protocol"]) for port in rule["ports"]}
+
+
+DNS = {(53, "UDP"), (53, "TCP")}
+INSTANCES = {"matchLabels": {"app": "database", "database": "app"}}
+
+
+def test_jobs_reach_their_database_and_their_bucket_only(monkeypatch) -> None:
+    policy = database("database_job_network_policy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    dns, server = policy["egress"]
+    assert (ports(dns), "to" in dns) == (DNS, False)
+    assert (ports(server), server["to"]) == ({(5432, "TCP")}, [{"podSelector": INSTANCES}])
+    plain = job(monkeypatch)["spec"]["template"]["metadata"]["labels"]
+    assert plain.items() >= policy["podSelector"]["matchLabels"].items()
+
+    spec = {"destination": {"s3": S3}}
+    labels = job(monkeypatch, spec=spec)["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() >= policy["podSelector"]["matchLabels"].items()
+    (bucket,) = render(
+        "job", "job_network_policies", job_database=DATABASE, job_s3_port=9000, job_work="backup"
+    )
+    selector = bucket["spec"]["podSelector"]["matchLabels"]
+    assert labels.items() >= selector.items()
+    assert not plain.items() >= selector.items()
+    assert [ports(rule) for rule in bucket["spec"]["egress"]] == [{(9000, "TCP")}]
+    assert all(isinstance(value, str) for value in labels.values())
+
+
+def test_a_removal_reaches_its_bucket_or_nothing(monkeypatch) -> None:
+    policy = removal(monkeypatch, "backup_removal_network_policy")["spec"]
+    assert (policy["policyTypes"], policy["egress"]) == (["Ingress", "Egress"], [])
+    policy = removal(monkeypatch, "backup_removal_network_policy", destination={"s3": S3})["spec"]
+    assert [ports(rule) for rule in policy["egress"]] == [{*DNS, (9000, "TCP")}]
+    selector = {"batch.kubernetes.io/job-name": "b-remove-1"}
+    assert policy["podSelector"] == {"matchLabels": selector}
+
+
+def test_instances_are_reached_by_clients_each_other_and_the_operator(monkeypatch) -> None:
+    monkeypatch.setenv("OPERATOR_NAMESPACE", "operators")
+    policy = database("database_network_policy")["spec"]
+    assert policy["podSelector"] == INSTANCES
+    assert policy["policyTypes"] == ["Ingress"]
+    clients, patroni = policy["ingress"]
+    assert (ports(clients), "from" in clients) == ({(5432, "TCP")}, False)
+    assert ports(patroni) == {(8008, "TCP")}
+    own, operator = patroni["from"]
+    assert own == {"podSelector": INSTANCES}
+    assert operator["namespaceSelector"] == {
+        "matchLabels": {"kubernetes.io/metadata.name": "operators"}
+    }
+    deployment = yaml.safe_load((ROOT / "config/manager/deployment.yaml").read_text())
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() >= operator["podSelector"]["matchLabels"].items()
+    monkeypatch.setenv("OPERATOR_NAMESPACE", "")
+    assert database("database_network_policy")["spec"]["ingress"][1]["from"] == [own]
+
+
+def test_the_operator_reaches_what_it_needs() -> None:
+    policy = yaml.safe_load((ROOT / "config/manager/network_policy.yaml").read_text())["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert [ports(rule) for rule in policy["ingress"]] == [{(8443, "TCP")}]
+    dns, api, instances = policy["egress"]
+    assert ports(dns) == DNS
+    assert ports(api) == {(443, "TCP"), (6443, "TCP")}
+    assert ports(instances) == {(5432, "TCP"), (8008, "TCP")}
+    (peer,) = instances["to"]
+    assert peer["podSelector"]["matchLabels"].items() <= INSTANCES["matchLabels"].items()
+    declared = {
+        port["containerPort"]
+        for container in database("database_stateful_set")["spec"]["template"]["spec"]["containers"]
+        for port in container["ports"]
+    }
+    assert {number for number, _ in ports(instances)} == declared
