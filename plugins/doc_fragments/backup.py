@@ -87,9 +87,9 @@ options:
         type: str
   identity_file:
     description:
-      - File with identities of age, as C(age-keygen) writes them; the artifact is encrypted for
-        the first one, and each may decrypt it. Needs pyrage.
-      - Without it the artifact is not encrypted.
+      - File with identities of age, as C(age-keygen) writes them; each may decrypt the artifact.
+        One that is made is encrypted for the first of them if no recipients are given.
+        Needs pyrage.
     type: path
   spool:
     description:

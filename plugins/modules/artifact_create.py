@@ -47,6 +47,14 @@ options:
   unfinished_listed:
     description: When O(unfinished) was true, as RFC 3339. Without it nothing of others is removed.
     type: str
+  recipients:
+    description:
+      - Public keys of age, V(age1...), that the artifact is encrypted for; the identity of each one decrypts it. Needs
+        pyrage. Without them it is encrypted for the first one of O(identity_file).
+      - Without O(identity_file) a finished artifact of the same UID is not adopted but made anew.
+    type: list
+    elements: str
+    default: []
 author: [postgres-operator maintainers]
 """
 

@@ -69,6 +69,10 @@ timeout_seconds:
   description: How long the Job may take.
   type: int
   returned: where the Backup has no schedule
+identity_secret:
+  description: The Secret with the identity that the container needs which verifies; empty where none is needed.
+  type: str
+  returned: where the Backup has no schedule
 s3_port:
   description: The port at which the object store is reached; 0 where there is none.
   type: int
@@ -122,6 +126,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
     list_unfinished,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.recipients import (
+    read_recipients,
+    verifying_secret,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import plan_of
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
     waiting_restore,
@@ -169,8 +177,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     )
     if job is None and not removal:
         blocked = find_database_block(database_name, database) or find_secret_block(
-            cluster, resource
+            cluster, resource, verifying_secret(resource)
         )
+    recipients: Sequence[str] = []
+    if job is None and not removal and not blocked:
+        recipients, blocked = read_recipients(cluster, resource)
     lines_up = job is None and blocked is None and not removal
     has_ended = job is not None and job.result is not None
     listed = datetime.now(UTC)
@@ -186,7 +197,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "job_name": latest.name,
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
-        "variables": _variables(resource, unfinished, listed) if start else {},
+        "variables": _variables(resource, unfinished, listed, recipients) if start else {},
+        "identity_secret": verifying_secret(resource),
         "timeout_seconds": parse_duration(resource["spec"]["timeout"]),
         "s3_port": s3_port_of(resource),
         "start": start,
@@ -209,7 +221,7 @@ def _after_timeout(
         name = claim_of(resource)
         namespace = resource["metadata"]["namespace"]
         claim = cluster.get("v1", "PersistentVolumeClaim", namespace, name) if name else {}
-        blocked = find_secret_block(cluster, resource, with_key=False)
+        blocked = find_secret_block(cluster, resource)
         if claim is not None and not blocked:
             port = s3_port_of(resource)
             return {
@@ -249,7 +261,9 @@ def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
     return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
 
 
-def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> dict[str, Any]:
+def _variables(
+    resource: Object, unfinished: list[Object], listed: datetime, recipients: Sequence[str]
+) -> dict[str, Any]:
     """Return the playbook's variables that come from the Backup and from those beside it."""
     metadata, spec = resource["metadata"], resource["spec"]
     beside = [
@@ -262,6 +276,7 @@ def _variables(resource: Object, unfinished: list[Object], listed: datetime) -> 
     return {
         "compression": compression.get("method", ""),
         "compression_level": compression.get("level"),
+        "recipients": list(recipients),
         "unfinished": beside,
         "unfinished_listed": format_time(listed),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},

@@ -211,7 +211,7 @@ def _find_block(cluster: Cluster, backup: Object, terminating: bool) -> str | No
         return None
     if terminating:
         return "no Job can be made in a namespace that is being deleted"
-    block = find_secret_block(cluster, backup, with_key=False)
+    block = find_secret_block(cluster, backup)
     return f"{block[0]}: {block[1]}" if block else None
 
 

@@ -65,6 +65,10 @@ variables:
   description: The playbook's variables that come from the Restore and its Backup.
   type: dict
   returned: success
+identity_secret:
+  description: The Secret with the identity that opens the Backup; empty where none is needed.
+  type: str
+  returned: success
 s3_port:
   description: The port at which the object store is reached; 0 where there is none.
   type: int
@@ -104,6 +108,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs 
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
     is_first_restore,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.recipients import (
+    find_identity_block,
+    restoring_secret,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import list_runs
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
@@ -161,6 +169,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         ),
         "work": "outcome" if timed_out else "restore",
         "variables": _variables(resource, found.backup) if found.start else {},
+        "identity_secret": restoring_secret(resource, found.backup) if found.backup else "",
         "s3_port": s3_port_of(found.backup) if found.backup else 0,
         "start": found.start,
         "safety_backup": found.safety_backup or {},
@@ -213,7 +222,8 @@ def _look(cluster: Cluster, resource: Object) -> _Found:
     refused = find_refusal(resource, backup, database, _missing_claim(cluster, backup))
     if refused:
         return _Found(database, backup, refused=refused)
-    blocked = find_secret_block(cluster, backup)
+    identity = restoring_secret(resource, backup)
+    blocked = find_identity_block(resource, backup) or find_secret_block(cluster, backup, identity)
     if blocked:
         return _Found(database, backup, blocked=blocked)
     if not needs_safety_backup(resource, database):

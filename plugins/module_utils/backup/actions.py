@@ -8,10 +8,11 @@ from typing import Any
 
 from ..store.filesystem import FilesystemStore
 from . import options
-from .artifact import copy_artifact, files_tally, verify_artifact
-from .create import BackupRequest, create_artifact
+from .artifact import copy_artifact, files_tally, verify_artifact, verify_written
+from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
 from .dump import check_versions
 from .outcome import StoppedRestore, find_end
+from .progress import Progress
 from .prove import ProofRequest, prove_artifact
 from .restore import RestoreRequest, rehearse_restore, restore_artifact
 
@@ -21,16 +22,8 @@ _REMOVAL_PATIENCE = {"timeout_seconds": 5.0, "attempts": 3}
 
 def create(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Dump; in check mode only find out whether a dump is missing and could be made."""
-    request = BackupRequest(
-        parameters=options.connection_parameters(params, params["database"]),
-        store=options.store(params),
-        location=options.location(params),
-        jobs=params["jobs"],
-        selection=options.selection(params),
-        compression=options.compression(params),
-        others=options.other_backups(params),
-    )
-    if check_mode and not request.store.files.is_finished(request.location):
+    request = backup_request(params)
+    if check_mode and not can_adopt(request):
         check_versions(request.parameters)
         return {"changed": True, "steps": []}
     progress = options.progress(params)
@@ -40,6 +33,29 @@ def create(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "artifact": outcome.artifact.summary(),
         "steps": options.steps(progress),
     }
+
+
+def backup_request(params: dict[str, Any]) -> BackupRequest:
+    """The backup that CREATE_OPTIONS ask for."""
+    return BackupRequest(
+        parameters=options.connection_parameters(params, params["database"]),
+        store=options.store(params),
+        location=options.location(params),
+        jobs=params["jobs"],
+        selection=options.selection(params),
+        compression=options.compression(params),
+        others=options.other_backups(params),
+    )
+
+
+def read_back(request: BackupRequest, outcome: BackupOutcome, progress: Progress) -> None:
+    """Read back what a backup has written; see ``verify_artifact`` and ``verify_written``."""
+    artifact, tally = outcome.artifact, files_tally()
+    with progress.step(f"Reading back backup {request.location}", tally.text):
+        if request.store.write_only:
+            verify_written(request.store, artifact, request.jobs, tally)
+        else:
+            verify_artifact(request.store, request.location, artifact.sha256, request.jobs, tally)
 
 
 def verify(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Artifact:
 
     Attributes:
         sha256: of the manifest's stored bytes, in hex; the manifest has those of all other files.
+            Both were read, except of an artifact that was just written.
     """
 
     location: Location
@@ -63,13 +64,7 @@ def load_artifact(
     Raises:
         BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong, IncompatibleVersion.
     """
-    content = store.files.read_manifest(location, manifests.SIZE_LIMIT)
-    digest = hashlib.sha256(content).hexdigest()
-    if expected_sha256 and digest != expected_sha256:
-        raise ChecksumMismatch(
-            f"the manifest of backup {location} has SHA-256 {digest}, the Backup recorded"
-            f" {expected_sha256}: it was altered or belongs to another backup"
-        )
+    content, digest = _read_manifest(store, location, expected_sha256)
     manifest = manifests.from_json(store.decrypted(location, content))
     stated = (manifest.namespace, manifest.database, manifest.uid)
     if stated != (location.namespace, location.database, location.uid):
@@ -78,6 +73,20 @@ def load_artifact(
             " the files were moved or exchanged"
         )
     return Artifact(location, manifest, digest)
+
+
+def _read_manifest(
+    store: ArtifactStore, location: Location, expected_sha256: str | None
+) -> tuple[bytes, str]:
+    """The stored bytes of a manifest and their SHA-256."""
+    content = store.files.read_manifest(location, manifests.SIZE_LIMIT)
+    digest = hashlib.sha256(content).hexdigest()
+    if expected_sha256 and digest != expected_sha256:
+        raise ChecksumMismatch(
+            f"the manifest of backup {location} has SHA-256 {digest}, the Backup recorded"
+            f" {expected_sha256}: it was altered or belongs to another backup"
+        )
+    return content, digest
 
 
 def files_tally() -> Tally:
@@ -104,12 +113,7 @@ def verify_artifact(
     """
     store.check()
     artifact = load_artifact(store, location, expected_sha256)
-    _compare_names(artifact, store.files.file_names(location))
-
-    def verify(file: FileEntry) -> None:
-        store.verify(location, file)
-
-    _for_each_file(artifact, verify, jobs, tally)
+    _read_back(store, artifact, jobs, tally)
     if store.direct:
         check_table_of_contents(location, store.direct.folder(location) / DUMP_FOLDER)
         return artifact
@@ -117,6 +121,32 @@ def verify_artifact(
         store.fetch(location, _table_of_contents(artifact), folder)
         check_table_of_contents(location, folder)
     return artifact
+
+
+def verify_written(
+    store: ArtifactStore, artifact: Artifact, jobs: int = 1, tally: Tally | None = None
+) -> None:
+    """Read everything back as it is stored; what is encrypted is compared as such.
+
+    For who has just written an artifact and cannot decrypt it.
+
+    Args:
+        artifact: as it was written, its manifest not having been read back.
+
+    Raises:
+        ChecksumMismatch: a file is missing, extra or altered.
+    """
+    _read_manifest(store, artifact.location, artifact.sha256)
+    _read_back(store, artifact, jobs, tally)
+
+
+def _read_back(store: ArtifactStore, artifact: Artifact, jobs: int, tally: Tally | None) -> None:
+    _compare_names(artifact, store.files.file_names(artifact.location))
+
+    def verify(file: FileEntry) -> None:
+        store.verify(artifact.location, file)
+
+    _for_each_file(artifact, verify, jobs, tally)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class ArtifactStore:
     """Where artifacts are, and how their files get there.
 
     Attributes:
-        key: encrypts everything; None leaves it as it is.
+        key: encrypts everything; None leaves it as it is. It need not be able to decrypt.
         spool: a folder on a local disk; needed unless ``direct``.
     """
 
@@ -53,12 +53,17 @@ class ArtifactStore:
             return self.files
         return None
 
+    @property
+    def write_only(self) -> bool:
+        """Whether what is written here cannot be decrypted here."""
+        return self.key is not None and self.key.identity_file is None
+
     def check(self) -> None:
         """Find out whether there is all that is needed, before any work is done.
 
         Raises:
             InvalidInput: there is no spool.
-            SecretMissing: the key is not usable.
+            InvalidInput, SecretMissing: the key is not usable.
         """
         if self.key:
             self.key.check()
@@ -135,13 +140,17 @@ class ArtifactStore:
         self.files.read(location, name, sink)
         return sink.size, sink.digest.hexdigest()
 
-    def finish(self, location: Location, manifest: bytes) -> None:
-        """Let the manifest appear, encrypted like everything else."""
+    def finish(self, location: Location, manifest: bytes) -> str:
+        """Let the manifest appear, encrypted like everything else.
+
+        Returns:
+            The SHA-256 of what is stored, in hex.
+        """
+        name, content = MANIFEST_NAME, manifest
         if self.key:
-            name = MANIFEST_NAME + ENCRYPTED_SUFFIX
-            self.files.finish(location, name, self.key.encrypt(manifest))
-        else:
-            self.files.finish(location, MANIFEST_NAME, manifest)
+            name, content = name + ENCRYPTED_SUFFIX, self.key.encrypt(manifest)
+        self.files.finish(location, name, content)
+        return hashlib.sha256(content).hexdigest()
 
     def decrypted(self, location: Location, manifest: bytes) -> bytes:
         """The text of a stored manifest.
@@ -155,12 +164,12 @@ class ArtifactStore:
             raise ChecksumMismatch(
                 f"backup {location} is not encrypted, though it has to be: it was exchanged"
             )
-        if self.key:
+        if self.key and not self.write_only:
             return self.key.decrypt(manifest, f"backup {location}")
         if encrypted:
             raise EncryptionKeyWrong(
-                f"backup {location} is encrypted: name the Secret with its key in"
-                " encryption.secretRef of the Backup"
+                f"backup {location} is encrypted, and there is no identity that opens it: name the"
+                " Secret with one of its recipients' in encryption.secretRef"
             )
         return manifest
 

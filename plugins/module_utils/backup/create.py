@@ -21,7 +21,7 @@ from ..store.filesystem import store_errors
 from ..store.location import Location
 from ..units import format_size
 from . import manifest as manifests
-from .artifact import Artifact, load_artifact
+from .artifact import Artifact, check_table_of_contents, load_artifact
 from .artifact_store import ArtifactStore, Sender, describe_file
 from .compression import Compression
 from .dump import check_versions, dump_bytes, run_pg_dump
@@ -117,7 +117,8 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     """Dump a database into a new artifact, or adopt the finished one of the same UID.
 
     A failed run's leftover of the same UID is replaced; a failure removes what was written.
-    Nothing is read back here: see ``verify_artifact``.
+    Nothing is read back here: see ``verify_artifact``. What cannot be decrypted is not adopted but
+    made anew: whoever has the recipients, which are public, could have put it there.
 
     Raises:
         OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,
@@ -128,7 +129,7 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     progress = progress or Progress()
     require_jobs(request.jobs)
     request.store.check()
-    if request.store.files.is_finished(request.location):
+    if can_adopt(request):
         return BackupOutcome(load_artifact(request.store, request.location), adopted=True)
     started = now_text()
     versions = check_versions(request.parameters)
@@ -141,8 +142,15 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
             files = content.files or _list_files(folder, request.jobs)
         with progress.step("Writing the manifest"):
             manifest = _build_manifest(request.location, started, content, files)
-            request.store.finish(request.location, manifests.to_json(manifest))
+            sha256 = request.store.finish(request.location, manifests.to_json(manifest))
+        if request.store.write_only:
+            return BackupOutcome(Artifact(request.location, manifest, sha256), adopted=False)
         return BackupOutcome(load_artifact(request.store, request.location), adopted=False)
+
+
+def can_adopt(request: BackupRequest) -> bool:
+    """Whether an earlier run has finished the artifact, and it can be read here."""
+    return not request.store.write_only and request.store.files.is_finished(request.location)
 
 
 @contextmanager
@@ -226,6 +234,9 @@ def _dump_and_fingerprint(
             *content.options,
             cancellation=cancellation,
         )
+        # It is sent last, and afterwards nobody here can read it.
+        if request.store.write_only:
+            check_table_of_contents(request.location, folder)
 
     sender = Sender(request.store, request.location, folder, request.jobs)
     dump: list[Callable[[], None]] = [write]

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import InvalidInput, OperatorError, StoreUnreachable
 from . import actions, options
+from .create import create_artifact
 from .options import Options
 from .result import write_result
 
@@ -101,15 +102,20 @@ def _back_up(params: Params, check_mode: bool) -> Params:
     The Backup is Failed then and is not tried again: nobody needs it. An artifact that was adopted
     is another run's, and evidence.
     """
-    created = actions.create(params, check_mode)
-    if not check_mode:
-        try:
-            actions.verify({**params, "sha256": created["artifact"]["sha256"]}, check_mode)
-        except Exception:
-            if created["changed"]:
-                _clear(params)
-            raise
-    return created
+    if check_mode:
+        return actions.create(params, check_mode)
+    request, progress = actions.backup_request(params), options.progress(params)
+    outcome = create_artifact(request, progress)
+    try:
+        actions.read_back(request, outcome, progress)
+    except Exception:
+        if not outcome.adopted:
+            _clear(params)
+        raise
+    summary = outcome.artifact.summary()
+    if request.store.key:
+        summary["recipients"] = request.store.key.public_keys
+    return {"changed": not outcome.adopted, "artifact": summary}
 
 
 def _clear(params: Params) -> None:

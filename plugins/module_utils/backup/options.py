@@ -86,6 +86,7 @@ CREATE_OPTIONS: Options = {
     **RUN_OPTIONS,
     **COMPRESSION_OPTIONS,
     "database": {"type": "str", "required": True},
+    "recipients": {"type": "list", "elements": "str", "default": []},
     "unfinished": {"type": "list", "elements": "str", "default": []},
     "unfinished_listed": {"type": "str"},
 }
@@ -152,9 +153,11 @@ def store(params: dict[str, Any]) -> ArtifactStore:
         InvalidInput: it names none, or two.
     """
     identity_file, spool = params.get("identity_file"), params.get("spool")
+    recipients = tuple(params.get("recipients") or ())
+    identities = Path(identity_file) if identity_file else None
     return ArtifactStore(
         files(params),
-        key=EncryptionKey(Path(identity_file)) if identity_file else None,
+        key=EncryptionKey(identities, recipients) if identities or recipients else None,
         spool=Path(spool) if spool else None,
     )
 

@@ -46,14 +46,14 @@ def s3_port_of(backup: Object) -> int:
 
 
 def find_secret_block(
-    cluster: Cluster, backup: Object, with_key: bool = True
+    cluster: Cluster, backup: Object, identity: str = ""
 ) -> tuple[str, str] | None:
     """Return reason and message where a Secret that a Job needs is missing, or keys of it.
 
     Args:
-        with_key: whether the key of the encryption is needed.
+        identity: the Secret with the identity that is needed; empty where none is.
     """
-    for field, reference, keys in _wanted_secrets(backup, with_key):
+    for field, reference, keys in _wanted_secrets(backup, identity):
         namespace = backup["metadata"]["namespace"]
         secret = cluster.get("v1", "Secret", namespace, reference["name"])
         data = (secret or {}).get("data") or {}
@@ -73,15 +73,15 @@ def find_secret_block(
     return None
 
 
-def _wanted_secrets(backup: Object, with_key: bool) -> list[tuple[str, Object, tuple[str, ...]]]:
+def _wanted_secrets(backup: Object, identity: str) -> list[tuple[str, Object, tuple[str, ...]]]:
     """Return each Secret's field, reference and keys."""
-    s3, encryption = s3_of(backup), backup["spec"].get("encryption")
+    s3 = s3_of(backup)
     wanted: list[tuple[str, Object, tuple[str, ...]]] = []
     if s3:
         field = "destination.s3.credentialsSecretRef"
         wanted.append((field, s3["credentialsSecretRef"], _CREDENTIALS))
     if "caSecretRef" in s3:
         wanted.append(("destination.s3.caSecretRef", s3["caSecretRef"], _CERTIFICATES))
-    if encryption and with_key:
-        wanted.append(("encryption.secretRef", encryption["secretRef"], _KEY))
+    if identity:
+        wanted.append(("encryption.secretRef", {"name": identity}, _KEY))
     return wanted

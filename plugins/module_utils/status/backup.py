@@ -51,6 +51,7 @@ def decide(observation: Observation) -> Decision:
     fields["backupTime"] = result["completionTime"]
     fields["backupLocation"] = f"{observation.place}/{result['location']}"
     completed = Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
+    fields["recipients"] = result.get("recipients")
     verified = _judge(result, observation.job.proof)
     if verified.status != "Unknown":
         fields["verified"] = verified.status == "True"
@@ -62,11 +63,17 @@ def decide(observation: Observation) -> Decision:
 def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condition:
     """Return the condition that says whether the backup was restored and compared."""
     if proof is None:
+        # Who writes an encrypted backup cannot decrypt it.
+        how = (
+            " encrypted as they are, neither decrypted nor restored"
+            if result.get("recipients")
+            else ", not restored"
+        )
         return Condition(
             VERIFIED,
             "Unknown",
             "NotAsked",
-            "the files were read back, not restored; make Backups with verify: restore to have"
+            f"the files were read back{how}; make Backups with verify: restore to have"
             " them restored and compared",
         )
     if not proof["ok"]:

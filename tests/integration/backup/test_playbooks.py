@@ -183,13 +183,14 @@ def test_what_was_made_and_could_not_be_read_back_is_gone(
     """Its Backup is Failed, for a reason that a removal which fails does not hide."""
     folder = changed.files.folder(replace(changed.location, uid=str(uuid.uuid4())))
 
-    def take_the_key_away() -> None:
-        key.identity_file.unlink()
+    def lose_files() -> None:
+        for path in (folder / "dump").iterdir():
+            path.unlink()
         if not removable:
             # A folder where a removal expects a file.
             (folder / ".manifest.json.new").mkdir()
 
-    with once_it_is_there(folder / "manifest.json.age", take_the_key_away):
+    with once_it_is_there(folder / "manifest.json.age", lose_files):
         status, result, output = play(
             "backup",
             uid=folder.name,
@@ -197,7 +198,7 @@ def test_what_was_made_and_could_not_be_read_back_is_gone(
             spool=str(spool),
         )
     assert status == 2, "the exit code that keeps a Job from trying again"
-    assert (result["ok"], result["reason"]) == (False, "SecretMissing"), output
+    assert (result["ok"], result["reason"]) == (False, "ChecksumMismatch"), output
     assert f"Reading back backup ns/app/{folder.name} ..." in (tmp_path / "progress").read_text()
     assert folder.exists() == (not removable)
 

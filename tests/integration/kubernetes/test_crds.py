@@ -50,6 +50,11 @@ BUCKET = "bucket is a name of 3 to 63 lower case letters, digits, '-' and '.'"
 PREFIX = "prefix is names of letters, digits, '.', '_', '=' and '-' with single slashes between"
 LEVEL = "level is 1 to 9 for gzip, 1 to 12 for lz4, 1 to 22 for zstd; leave it out for none"
 MADE_WITH = "compression, parallelism, timeout and encryption cannot be changed without a schedule"
+PUBLIC_KEY = "age1" + "q" * 58
+RECIPIENTS = "recipients are public keys; write what age-keygen prints after 'public key:', age1"
+ENCRYPTION = "encryption needs recipients, the public keys to encrypt for, or secretRef"
+IDENTITY = "verify: restore opens the backup, so it needs an identity; add encryption.secretRef"
+TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
 
@@ -422,6 +427,8 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
                 {"parallelism": 4},
                 {"compression": {"method": "none"}},
                 {"encryption": {"secretRef": {"name": "key"}}},
+                {"encryption": {"recipients": [PUBLIC_KEY]}},
+                {"timeout": "1h"},
             )
         ),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
@@ -452,6 +459,46 @@ def test_a_change_of_a_database_is_accepted(
 ) -> None:
     created = create("Database", name, DATABASE)
     assert patch(created, change)["spec"].items() >= change.items()
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "message"),
+    [
+        *(
+            ("Backup", {"encryption": {"recipients": [PUBLIC_KEY, wrong]}}, RECIPIENTS)
+            for wrong in ("AGE-SECRET-KEY-1" + "Q" * 58, "age1short", PUBLIC_KEY.upper(), "ssh-rsa")
+        ),
+        ("Backup", {"encryption": {}}, ENCRYPTION),
+        (
+            "Backup",
+            {"encryption": {"recipients": [PUBLIC_KEY]}, "verify": "restore"},
+            IDENTITY,
+        ),
+        *(
+            (kind, {"timeout": wrong}, TIMEOUT)
+            for kind in ("Backup", "Restore")
+            for wrong in ("0s", "1d", "1h30m", "-1h", "h")
+        ),
+    ],
+)
+def test_keys_and_timeouts_that_are_none_are_refused(
+    create: Create, name: str, kind: str, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ApiException) as caught:
+        create(kind, name, SPECS[kind] | change, dry_run="All")
+    assert message in refusal(caught.value)
+    assert "SECRET-KEY-1" not in str(caught.value.body), "what was given is not repeated"
+
+
+def test_what_opens_a_backup_may_be_said_later(create: Create, name: str) -> None:
+    encryption = {"recipients": [PUBLIC_KEY]}
+    created = create("Backup", name, BACKUP | {"encryption": encryption})
+    assert created["spec"]["timeout"] == "72h"
+    both = encryption | {"secretRef": {"name": "key"}}
+    assert patch(created, {"encryption": both})["spec"]["encryption"] == both
+    with pytest.raises(ApiException) as caught:
+        patch(created, {"encryption": {"recipients": [PUBLIC_KEY, PUBLIC_KEY]}})
+    assert MADE_WITH in refusal(caught.value)
 
 
 def test_the_name_of_a_plan_is_in_a_label_of_its_runs(create: Create) -> None:

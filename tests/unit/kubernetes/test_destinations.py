@@ -9,6 +9,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.desti
     claim_of,
     find_secret_block,
     place_of,
+    s3_port_of,
 )
 
 S3 = {"bucket": "b", "credentialsSecretRef": {"name": "login"}, "caSecretRef": {"name": "ca"}}
@@ -59,13 +60,31 @@ def test_nothing_is_wanted_for_a_volume() -> None:
 )
 def test_what_lacks_is_named(changes: dict[str, list[str] | None], told: str) -> None:
     secrets = {name: keys for name, keys in {**ALL, **changes}.items() if keys is not None}
-    block = find_secret_block(Secrets(**secrets), IN_S3)
+    block = find_secret_block(Secrets(**secrets), IN_S3, "key")
     assert block is not None
     assert block[0] == "SecretMissing"
     assert told in block[1]
 
 
-def test_a_removal_needs_no_key() -> None:
+def test_what_opens_nothing_needs_no_identity() -> None:
     secrets = Secrets(login=ALL["login"], ca=ALL["ca"])
-    assert find_secret_block(secrets, IN_S3, with_key=False) is None
-    assert find_secret_block(Secrets(**ALL), IN_S3) is None
+    assert find_secret_block(secrets, IN_S3) is None
+    assert find_secret_block(Secrets(**ALL), IN_S3, "key") is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [
+        (None, 443),
+        ("https://s3.example.com", 443),
+        ("http://s3.example.com/", 80),
+        ("https://s3.example.com:9000", 9000),
+        ("https://[fd00::1]:9000/", 9000),
+        ("https://[fd00::1]", 443),
+        ("https://s3.example.com:99999", 443),
+    ],
+)
+def test_the_port_of_a_bucket(endpoint: str | None, port: int) -> None:
+    s3 = S3 | ({"endpoint": endpoint} if endpoint else {})
+    assert s3_port_of(backup(destination={"s3": s3})) == port
+    assert s3_port_of(backup()) == 0
