@@ -55,7 +55,11 @@ def test_else_it_is_the_one_of_the_first_identity() -> None:
     assert read_recipients(secrets, backup(OWN)) == ([PUBLIC], None)
 
 
-@pytest.mark.parametrize("content", [None, "", "nonsense", PUBLIC, f"{IDENTITY}x"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "nonsense", PUBLIC, f"{IDENTITY}x"],
+    ids=["none", "empty", "nonsense", "public", "mistyped"],
+)
 def test_a_secret_without_an_identity_is_told_and_not_quoted(content: str | None) -> None:
     secrets: Any = Secrets(content)
     recipients, blocked = read_recipients(secrets, backup(OWN))
