@@ -161,7 +161,7 @@ def test_the_end_of_a_restore_is_found_out_without_store_and_identity(monkeypatc
     )
     assert not {"/backups", "/etc/encryption", "/etc/s3"} & set(mounts(manifest)["restore"])
     told = variables(manifest)["variables"]
-    assert {"host", "port", "user", "password_file", "database"} <= set(told)
+    assert {"host", "port", "user", "database"} <= set(told)
     assert not {"root", "s3", "spool", "uid"} & set(told)
 
 
