@@ -181,7 +181,7 @@ def removal(monkeypatch: pytest.MonkeyPatch, name: str, **place: Any) -> Any:
 
 
 def database(name: str) -> Any:
-    info = {"resource": DATABASE, "ordinals": {"replicas": 3, "start": 0}}
+    info = {"resource": DATABASE, "ordinals": {"replicas": 3, "start": 0}, "migrating": False}
     meta = {"name": "app", "namespace": "shop"}
     return render("database", name, database_info=info, ansible_operator_meta=meta)
 
