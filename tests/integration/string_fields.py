@@ -63,6 +63,7 @@ SPECS: dict[str, list[dict[str, Any]]] = {
             "username": "app",
             "storage": {"size": "1Gi", "storageClass": "standard"},
             "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+            "tls": {"clients": "Require"},
             "reclaimPolicy": "Retain",
             "backupRef": {"name": "nightly"},
         }

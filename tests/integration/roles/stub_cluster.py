@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import json
@@ -93,7 +94,13 @@ def _stored(manifest: Object) -> Object:
         **manifest["metadata"],
         "resourceVersion": uuid.uuid4().hex,
     }
-    return {**manifest, "metadata": metadata}
+    stored = {**manifest, "metadata": metadata}
+    # As an API server does; the plain texts are kept, to be found.
+    encoded = {
+        key: base64.b64encode(text.encode()).decode()
+        for key, text in manifest.get("stringData", {}).items()
+    }
+    return stored | ({"data": manifest.get("data", {}) | encoded} if encoded else {})
 
 
 def _merged(old: Any, new: Any) -> Any:

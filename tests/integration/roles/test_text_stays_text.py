@@ -41,8 +41,10 @@ FORMS = {
     "all": " ".join(("NUMBER", *TEXTS.values())),
 }
 
-# What decides what is done at all; the API server takes no such texts for them.
+# What decides what is done at all: times that the API server takes no such texts for, and a Secret
+# that must have certificates.
 STEERING = {("spec", name) for name in ("schedule", "timeZone", "keepPrevious")}
+STEERING |= {("spec", "tls", "secretRef", "name")}
 
 
 def numbered(form: str, number: int) -> str:
@@ -125,7 +127,7 @@ def cluster(server: StubCluster) -> StubCluster:
 
 
 def add_database(cluster: StubCluster, name: str) -> None:
-    ready = {"phase": "Ready", "writable": True}
+    ready = {"phase": "Ready", "writable": True, "encrypted": True}
     cluster.add(resource("Database", name, spec_of("Database"), **ready))
 
 
@@ -245,9 +247,10 @@ def test_texts_come_through(
         looked_at["status"] = {"phase": "Completed", "job": "one-backup"}
     cluster.add(looked_at)
     before = copy.deepcopy(cluster.objects)
-    written = written_by(cluster, before, run(box, role, looked_at))
+    outcome = run(box, role, looked_at)
+    written = written_by(cluster, before, outcome)
     lost = {field_id(path) for path, text in texts.items() if not is_in(text, written)}
-    assert lost == {field_id(path) for path in unread & texts.keys()}
+    assert lost == {field_id(path) for path in unread & texts.keys()}, outcome.read("stdout")
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,7 @@ def test_texts_come_through(
         ("backup", "Backup", ("spec", "destination", "s3", "credentialsSecretRef", "name")),
         ("backup", "Backup", ("spec", "schedule")),
         ("backup", "Backup", ("spec", "timeZone")),
+        ("database", "Database", ("spec", "tls", "secretRef", "name")),
         ("restore", "Restore", ("spec", "databaseRef", "name")),
         ("restore", "Restore", ("spec", "backupRef", "name")),
     ],
