@@ -368,9 +368,28 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
 @pytest.mark.parametrize(
     ("kind", "defaults"),
     [
-        ("Database", {"image": "postgres:17", "replicas": 1, "reclaimPolicy": "Retain"}),
-        ("Backup", {"verify": "checksum", "parallelism": 2, "deletionPolicy": "Retain"}),
-        ("Restore", {"keepPrevious": "24h", "dryRun": False, "safetyBackup": True}),
+        (
+            "Database",
+            {
+                "image": "postgres:17",
+                "replicas": 1,
+                "reclaimPolicy": "Retain",
+                "tls": {"clients": "Require"},
+            },
+        ),
+        (
+            "Backup",
+            {
+                "verify": "checksum",
+                "parallelism": 2,
+                "deletionPolicy": "Retain",
+                "timeout": "72h",
+            },
+        ),
+        (
+            "Restore",
+            {"keepPrevious": "24h", "dryRun": False, "safetyBackup": True, "timeout": "72h"},
+        ),
     ],
 )
 def test_what_is_not_given_has_a_default_and_the_phase_is_pending(
