@@ -49,6 +49,7 @@ _BACKUP = {
     "verify": "restore",
     "parallelism": 2,
     "deletionPolicy": "Retain",
+    "timeout": "72h",
     "compression": {"method": "zstd"},
     "encryption": {"secretRef": {"name": "secret"}},
     "include": _SOME,
@@ -83,6 +84,7 @@ SPECS: dict[str, list[dict[str, Any]]] = {
             "dryRun": False,
             "safetyBackup": False,
             "keepPrevious": "24h",
+            "timeout": "72h",
         }
     ],
 }

@@ -43,7 +43,7 @@ FORMS = {
 
 # What decides what is done at all: times that the API server takes no such texts for, and a Secret
 # that must have certificates.
-STEERING = {("spec", name) for name in ("schedule", "timeZone", "keepPrevious")}
+STEERING = {("spec", name) for name in ("schedule", "timeZone", "keepPrevious", "timeout")}
 STEERING |= {("spec", "tls", "secretRef", "name")}
 
 
@@ -70,8 +70,13 @@ CASES = [
     ("backup", "Backup", 1, set()),
     ("backup", "Backup", 2, set()),
     ("restore", "Restore", 0, set()),
-    ("restore", "Backup", 0, fields("include", "exclude")),
-    ("restore", "Backup", 1, fields("include", "exclude", "destination.pvc")),
+    ("restore", "Backup", 0, fields("include", "exclude", "encryption.recipients")),
+    (
+        "restore",
+        "Backup",
+        1,
+        fields("include", "exclude", "encryption.recipients", "destination.pvc"),
+    ),
     ("backup_removal", "Backup", 0, fields("include", "exclude", "encryption")),
     ("backup_removal", "Backup", 1, fields("include", "exclude", "encryption", "destination.pvc")),
 ]
