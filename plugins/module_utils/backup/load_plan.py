@@ -30,7 +30,7 @@ _LARGE_OBJECTS = "BLOBS"
 # An owner whose table forces it could load no rows any more, nor check foreign keys.
 _ROW_SECURITY = "ROW SECURITY"
 
-# Read by pg_restore itself, whatever it is told to restore.
+# Read by pg_restore itself, whatever its list says.
 _SPECIAL_KINDS = ("ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE")
 
 _SUPERUSER_KINDS = (

@@ -1,8 +1,8 @@
 """The table of contents of a dump in the directory format: what pg_restore makes, by entry.
 
-pg_restore prints it with ``--list``, but there a name with spaces cannot be told from the owner
-behind it, and who owns an entry decides in whose session it is restored. So the file is read
-itself; its form is that of ``WriteHead`` and ``WriteToc`` in src/bin/pg_dump/pg_backup_archiver.c.
+pg_restore prints it with ``--list``, but there the owner looks like the end of a name with spaces,
+and who owns an entry decides in whose session it is restored. So the file is read itself; its form
+is that of ``WriteHead`` and ``WriteToc`` in src/bin/pg_dump/pg_backup_archiver.c.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Roles for the sessions of one run in which code of a database's users may be executed.
 
-A user's function in a CHECK constraint, an index or a materialized view is executed by whoever
-loads or reads the table; even planning a SELECT evaluates the predicates of partial indexes. So no
-superuser does that: the run makes roles that can log in until it ends, and that are no more than
-the work takes. ``SET ROLE`` would not do, since the function could take it back.
+A user's function in a CHECK constraint, an index or a materialized view is executed in a session
+that loads or reads the table; even planning a SELECT evaluates the predicates of partial indexes.
+So no superuser does that: the run makes roles that can log in until it ends, and that are no more
+than the work takes. ``SET ROLE`` would not do, since the function could take it back.
 """
 
 from __future__ import annotations
