@@ -301,7 +301,8 @@ def load_contents(request: LoadRequest) -> Loaded:
         superusers = _superusers(connection)
     manifest = request.artifact.manifest
     if request.selection is not None or manifest.is_partial:
-        entries = [entry for entry in entries if not _is_left_out(entry, entries)]
+        keys = {entry.number for entry in entries if entry.kind == _FOREIGN_KEY}
+        entries = [entry for entry in entries if not _is_left_out(entry, keys)]
     plan = _plan(request, entries, superusers)
     sessions = _Sessions(request, plan, superusers)
     sessions.make_schemas()
@@ -354,10 +355,9 @@ def _superusers(connection: Connection) -> frozenset[str]:
     return frozenset(str(name) for (name,) in rows)
 
 
-def _is_left_out(entry: Entry, entries: Sequence[Entry]) -> bool:
-    """Whether a part of the rows goes without it, see ``selection``."""
+def _is_left_out(entry: Entry, keys: set[int]) -> bool:
+    """Whether a part of the rows goes without it, see ``selection``; keys are the foreign ones."""
     if entry.kind == "COMMENT":
-        keys = {other.number for other in entries if other.kind == _FOREIGN_KEY}
         return not keys.isdisjoint(entry.dependencies)
     return entry.kind in (_FOREIGN_KEY, "MATERIALIZED VIEW DATA")
 
