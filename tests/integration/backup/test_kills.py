@@ -35,7 +35,11 @@ def run_until_killed(tmp_path: Path, kind: str, request: object, point: str, whe
     """Returns the exit status; -9 if the run was killed before it had finished."""
     pickled = tmp_path / "request"
     pickled.write_bytes(pickle.dumps(request))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    # What a killed run leaves behind is in the test's folder, as it is in a pod's.
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "TMPDIR": str(tmp_path),
+    }
     done = subprocess.run(
         [sys.executable, SCRIPT, kind, pickled, point, when], env=environment, check=False
     )
