@@ -224,7 +224,8 @@ def _dump_and_fingerprint(
 
     def write() -> None:
         run_pg_dump(
-            request.parameters,
+            # The snapshot is of this server, whatever the name stands for by now.
+            request.parameters.at(snapshot.connection.info.hostaddr),
             folder,
             request.jobs,
             request.compression.option(client),

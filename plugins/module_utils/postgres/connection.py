@@ -10,6 +10,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -28,6 +29,11 @@ MAINTENANCE_DATABASE = "postgres"
 """Where sessions live that create, rename or drop other databases."""
 
 CONNECT_TIMEOUT_SECONDS = 10
+
+# Pauses between attempts where the cluster's name server cannot answer now (EAI_AGAIN), which it
+# does after a restart of its own or under load. What it answers is taken at once.
+_NAME_PAUSES_SECONDS = (0.5, 1, 2, 4, 8, 8, 8)
+_NAME_LATER = f"[Errno {socket.EAI_AGAIN}]"
 
 # A server that has vanished without a word is noticed after a minute; the kernel's default is two
 # hours, and fifteen minutes for what was sent and never acknowledged.
@@ -201,18 +207,27 @@ def connect(
     """
     target = dbname or parameters.dbname
     password = parameters.read_password()
+    settings = parameters.conninfo(target, "" if own_search_path else _SEARCH_PATH)
+    require_auth = parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None
     try:
-        connection = psycopg.connect(
-            parameters.conninfo(target, "" if own_search_path else _SEARCH_PATH),
-            password=password,
-            require_auth=parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None,
-            autocommit=True,
-        )
+        connection = _connect_when_named(settings, password=password, require_auth=require_auth)
         _apply_session_settings(connection)
     except psycopg.Error as error:
         action = f'connecting to database "{target}" at {parameters.host}:{parameters.port}'
         raise translate(error, action, DatabaseNotReady) from error
     return connection
+
+
+def _connect_when_named(settings: str, **more: str | None) -> Connection:
+    """Connect, again where the host's name could not be looked up for a reason that passes."""
+    for pause in _NAME_PAUSES_SECONDS:
+        try:
+            return psycopg.connect(settings, autocommit=True, **more)
+        except psycopg.OperationalError as error:
+            if _NAME_LATER not in str(error):
+                raise
+        time.sleep(pause)
+    return psycopg.connect(settings, autocommit=True, **more)
 
 
 def _apply_session_settings(connection: Connection) -> None:

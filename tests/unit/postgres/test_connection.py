@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
     Tls,
+    connect,
     program_environment,
 )
 from psycopg import conninfo
@@ -93,3 +96,27 @@ def test_programs_accept_what_sessions_accept(tmp_path, monkeypatch) -> None:
 def test_another_server_must_have_the_same_name() -> None:
     parsed = conninfo.conninfo_to_dict(parameters(None).at("10.0.0.8").conninfo())
     assert (parsed["host"], parsed["hostaddr"]) == ("h", "10.0.0.8")
+
+
+@pytest.mark.parametrize(
+    ("answers", "lookups"),
+    [
+        ([socket.EAI_AGAIN, socket.EAI_AGAIN, socket.EAI_NONAME], 3),
+        ([socket.EAI_NONAME], 1),
+        ([socket.EAI_AGAIN] * 8, 8),
+    ],
+)
+def test_a_name_server_that_cannot_answer_now_is_asked_again(
+    monkeypatch, answers: list[int], lookups: int
+) -> None:
+    asked = []
+
+    def look_up(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror(answers[len(asked) - 1], "as the resolver words it")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(errors.DatabaseNotReady, match="as the resolver words it"):
+        connect(parameters(None))
+    assert asked == ["h"] * lookups
