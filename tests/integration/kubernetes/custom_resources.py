@@ -49,6 +49,14 @@ def patch(resource: Resource, change: Resource, status: bool = False) -> Resourc
     return patched
 
 
+def annotate(resource: Resource, annotations: dict[str, str]) -> Resource:
+    """Set annotations of the resource."""
+    annotated: Resource = client.CustomObjectsApi().patch_namespaced_custom_object(
+        *_address(resource), {"metadata": {"annotations": annotations}}
+    )
+    return annotated
+
+
 def delete(resource: Resource) -> None:
     """Delete the resource."""
     client.CustomObjectsApi().delete_namespaced_custom_object(*_address(resource))
