@@ -210,7 +210,7 @@ def connect(
     settings = parameters.conninfo(target, "" if own_search_path else _SEARCH_PATH)
     require_auth = parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None
     try:
-        connection = _connect_when_named(settings, password=password, require_auth=require_auth)
+        connection = _connect_when_named(settings, password, require_auth)
         _apply_session_settings(connection)
     except psycopg.Error as error:
         action = f'connecting to database "{target}" at {parameters.host}:{parameters.port}'
@@ -218,16 +218,24 @@ def connect(
     return connection
 
 
-def _connect_when_named(settings: str, **more: str | None) -> Connection:
+def _connect_when_named(
+    settings: str, password: str | None, require_auth: str | None
+) -> Connection:
     """Connect, again where the host's name could not be looked up for a reason that passes."""
+
+    def attempt() -> Connection:
+        return psycopg.connect(
+            settings, autocommit=True, password=password, require_auth=require_auth
+        )
+
     for pause in _NAME_PAUSES_SECONDS:
         try:
-            return psycopg.connect(settings, autocommit=True, **more)
+            return attempt()
         except psycopg.OperationalError as error:
             if _NAME_LATER not in str(error):
                 raise
         time.sleep(pause)
-    return psycopg.connect(settings, autocommit=True, **more)
+    return attempt()
 
 
 def _apply_session_settings(connection: Connection) -> None:
