@@ -91,6 +91,10 @@ test-alone: venv ## The same for what takes the operator away: the roles without
 test-faults: venv ## Kill what works on Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")
 	$(BIN)/pytest -q tests/faults $(PYTEST_ARGS)
 
+.PHONY: test-guards
+test-guards: venv ## Take out each guard of docs/explanation/security.md, and see its tests fail (ARGS="--cluster", ARGS="--only TLS")
+	$(BIN)/python hack/guards.py $(ARGS)
+
 .PHONY: checks
 checks: venv ## Every linter
 	$(BIN)/ruff format --check .

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.postgres.operator.plugins.module_utils.printable import printable
-from collection_root import ensure_collection_root
+from collection_root import CHECKOUT, ensure_collection_root
 from string_fields import (
     EVALUATED,
     KINDS,
@@ -154,6 +155,13 @@ def add_secret(cluster: StubCluster, name: str) -> None:
     cluster.add({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
 
 
+def handed_over(kind: str, value: Any) -> Any:
+    """Return what ansible-operator passes of a resource: marked where watches.yaml says so."""
+    watches = yaml.safe_load((CHECKOUT / "watches.yaml").read_text())
+    (watch,) = [found for found in watches if found["kind"] == kind]
+    return unsafe(value) if watch.get("markUnsafe") else value
+
+
 def unsafe(value: Any) -> Any:
     """Mark texts as ansible-operator does with `markUnsafe: true`."""
     if isinstance(value, dict):
@@ -165,11 +173,12 @@ def unsafe(value: Any) -> Any:
 
 def run(box: WarmBox, role: str, looked_at: dict[str, Any]) -> Outcome:
     """Run a role as ansible-operator does, with all that it passes along."""
-    kind = looked_at["kind"].lower()
-    passed = unsafe(looked_at["spec"]) | {
+    kind, name = looked_at["kind"], f"_database_example_com_{looked_at['kind'].lower()}"
+    marked = handed_over(kind, looked_at)
+    passed = marked["spec"] | {
         "ansible_operator_meta": {"name": looked_at["metadata"]["name"], **SPACE},
-        f"_database_example_com_{kind}": unsafe(looked_at),
-        f"_database_example_com_{kind}_spec": unsafe(looked_at["spec"]),
+        name: marked,
+        f"{name}_spec": marked["spec"],
     }
     folder = box.private_folder("", env__extravars=json.dumps(passed))
     arguments = [
