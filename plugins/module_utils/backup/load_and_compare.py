@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..postgres.cancellation import Cancellation
 from .artifact import Artifact
 from .compare import compare_content, compare_views, tables_tally
@@ -23,6 +25,9 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     Raises:
         OperatorError: as ``load_contents``; ``request.failure`` too where the contents differ.
     """
+    # The server that the roles are on.
+    here = request.parameters.at(request.roles.server.hostaddr)
+    request = replace(request, parameters=here)
     figures = LoadProgress(request.parameters, request.artifact.manifest)
     with progress.step("Restoring into it", figures.text):
         loaded = load_contents(request)

@@ -43,7 +43,8 @@ class SessionRoles:
     """The roles of one run.
 
     Attributes:
-        server: how the superuser reaches the server.
+        server: how the superuser reaches the server that they are on, by its address: what is
+            done with them does not depend on a name server, nor on what the name stands for later.
         uid: of the run.
     """
 
@@ -145,7 +146,8 @@ def session_roles(server: ConnectionParameters, uid: str) -> Iterator[SessionRol
     ):
         _lock(connection, short_uid(uid))
         _drop(connection, [role for role, owner in _marked(connection) if owner == short_uid(uid)])
-        roles = SessionRoles(server, uid, connection, Path(folder))
+        here = server.at(connection.info.hostaddr)
+        roles = SessionRoles(here, uid, connection, Path(folder))
         try:
             yield roles
         finally:
