@@ -17,9 +17,9 @@ no pod starts, so the time until all are up is the operator's own share of it. A
 one PostgreSQL. CPU and memory are those of ansible-operator, the warm parent and all runs; memory
 counts shared pages once.
 
-`restart` has Backups that ended long ago and one that has not, starts the operator, which looks
-at all of them, and makes a new one: how long until each of the two is taken up, and until all
-were looked at, which is what the last of them would wait for without priorities.
+`restart` has Backups that ended long ago and one that has not, starts the operator, which
+reconciles all of them, and makes a new one: how long until each of the two is reconciled, and
+until all were, which is what the last of them would wait for without priorities.
 """
 
 from __future__ import annotations
@@ -404,15 +404,15 @@ def _bring_up(options: argparse.Namespace, kubeconfig: Path, api: Api, running: 
 
 
 def _rest(options: argparse.Namespace, running: Operator) -> Rows:
-    """Stand still, once the first looks after the start and their writes are over."""
+    """Wait in the steady state, once the first reconciles and their writes are over."""
     time.sleep(options.settle_seconds)
     cpu, runs = running.cpu(), running.runs()
     time.sleep(options.rest_seconds)
     used = (running.cpu() - cpu) / options.rest_seconds
     return [
-        (f"at rest for {options.rest_seconds:.0f} s, % of a core", f"{used * 100:.1f}"),
+        (f"steady state for {options.rest_seconds:.0f} s, % of a core", f"{used * 100:.1f}"),
         ("the same, runs", str(running.runs() - runs)),
-        ("memory at rest, MB", f"{running.memory() / 1024:.0f}"),
+        ("memory in the steady state, MB", f"{running.memory() / 1024:.0f}"),
     ]
 
 
@@ -426,7 +426,7 @@ def _change(options: argparse.Namespace, api: Api, running: Operator) -> Rows:
 
 
 def _wait_for_all(options: argparse.Namespace, api: Api, running: Operator) -> None:
-    # A look reads them all: the more there are, the rarer.
+    # Each check reads them all: the more there are, the less often.
     pause = 0.25 + options.count / 500
     wait_until(lambda: api.all_ready(options.count), running, options.limit, pause)
 
@@ -457,22 +457,22 @@ def bench_restart(options: argparse.Namespace, folder: Path) -> None:
             made = time.monotonic() - running.begun
             seconds: dict[str, float] = {}
 
-            def look() -> bool:
+            def is_done() -> bool:
                 for name in {"new", "unfinished"} - set(seconds):
                     if api.is_taken_up(name):
                         seconds[name] = time.monotonic() - running.begun
                 return bool(running.runs() > options.count + 1)
 
-            wait_until(look, running, options.limit)
+            wait_until(is_done, running, options.limit)
             seconds["all"] = time.monotonic() - running.begun
     print(
         f"| {options.count} ended Backups, {options.workers} workers, operator started until | s |"
     )
     print("|---|---|")
     print(f"| a new one is made, as the first run has ended | {made:.1f} |")
-    print(f"| it is taken up | {seconds['new']:.1f} |")
-    print(f"| one that had not ended is taken up | {seconds['unfinished']:.1f} |")
-    print(f"| all were looked at | {seconds['all']:.1f} |")
+    print(f"| it is reconciled | {seconds['new']:.1f} |")
+    print(f"| an unfinished one is reconciled | {seconds['unfinished']:.1f} |")
+    print(f"| all were reconciled | {seconds['all']:.1f} |")
 
 
 def _backup(name: str) -> dict[str, Any]:
@@ -483,7 +483,7 @@ def _backup(name: str) -> dict[str, Any]:
         "metadata": {
             "name": name,
             "namespace": NAMESPACE,
-            # As one that was looked at before has.
+            # As one that was reconciled before has.
             "finalizers": ["database.example.com/artifact"],
         },
         "spec": {"databaseRef": {"name": "gone"}, "deletionPolicy": "Delete"},

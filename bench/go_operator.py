@@ -2,7 +2,7 @@
 
 The other is CloudNativePG, built from its Go module (bench/go) and deployed from the manifest in
 it, in a namespace that is gone afterwards. Both operators have one healthy cluster of one instance
-of the same PostgreSQL image, and are made to look at it about once a second. Changed in the
+of the same PostgreSQL image, and are made to reconcile it about once a second. Changed in the
 manifest are the image's name, which no registry has, and the limit of a tenth of a core, which
 would be all that is measured.
 
@@ -198,7 +198,7 @@ def ours(namespace: Namespace) -> Iterator[Operator]:
 
 
 def measure(running: Operator, poke: Callable[[int], None], seconds: float) -> list[str]:
-    """Make it look about once a second; return the columns of its row."""
+    """Make it reconcile about once a second; return the columns of its row."""
     poke(0)
     time.sleep(READ_SECONDS)
     cpu, when = running.cpu()

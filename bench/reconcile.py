@@ -182,7 +182,7 @@ class Bench:
         return seconds + sum(sum(map(int, _stat(pid)[11:15])) for pid in self.parents) / TICKS
 
     def measure_memory(self, variant: Variant) -> None:
-        """Run once more and look how much memory its processes have at most."""
+        """Run once more and measure the most memory that its processes have."""
         process = self.start(variant, 0)
         while process.poll() is None:
             tree = [process.pid, *_descendants(process.pid)]
@@ -369,7 +369,7 @@ def main() -> int:
             _measure(bench, variants, options.runs, at_once)
             _print_rows(variants)
         memory = max(map(_memory, bench.parents), default=0)
-        print(f"\nA warm parent at rest: {memory / 1024:.0f} MB.")
+        print(f"\nAn idle warm parent: {memory / 1024:.0f} MB.")
     return 0
 
 
@@ -423,7 +423,7 @@ def _variants(options: argparse.Namespace, folder: Path, port: int) -> list[Vari
 
 
 def _measure(bench: Bench, variants: list[Variant], rounds: int, at_once: int) -> None:
-    # A Database that is new takes two runs to come up, and one to be known as at rest.
+    # A Database that is new takes two runs to come up, and one to be known as in the steady state.
     for variant in variants[-1:] * 3 + variants:
         for slot in range(at_once):
             bench.start(variant, slot).communicate()

@@ -99,7 +99,7 @@ def test_scenario(scenario: str, environment: Environment, log: Path, used_runne
     if not problem and "Missing playbook" in log.read_text(errors="replace"):
         problem = "a playbook is missing"
     if problem:
-        # What went wrong is still there to be looked at.
+        # What went wrong is kept for inspection.
         show_cluster(f"scenario-{scenario}", environment, log)
     elif scenario not in WITHOUT_OPERATOR:
         problem = compare_runners(scenario, used_runner)

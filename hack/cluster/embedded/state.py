@@ -132,7 +132,7 @@ def free_block(taken: Iterable[int], routed: Iterable[ipaddress.IPv4Network]) ->
             return block
     raise ClusterError(
         f"no free network in 10.{FIRST_BLOCK}.0.0 - 10.{LAST_BLOCK}.255.255: "
-        "end clusters with `down`, or look at `ip route`"
+        "end clusters with `down`, or see `ip route`"
     )
 
 

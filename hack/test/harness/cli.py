@@ -75,7 +75,7 @@ def _only_run(cluster: str) -> Iterator[None]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make test",
-        description="Run every test, from nothing. With KEEP=1 the cluster stays for a look at it.",
+        description="Run every test, from nothing. With KEEP=1 the cluster is kept.",
     )
     parser.add_argument("--cluster", default="test", help="the cluster that is made (test)")
     parser.add_argument("--provider", default="embedded", choices=["embedded", "kind"])

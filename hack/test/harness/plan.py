@@ -68,7 +68,7 @@ def build_plan(target: Target) -> list[Step]:
         _make(target, "leftovers", "cluster-down", after="environment"),
         _make(target, "cluster", "cluster-up", after="leftovers"),
         _make(target, "crds", "install", after="cluster"),
-        # Before the operator comes: these tests look at what the API server and the modules do.
+        # Before the operator comes: these tests check what the API server and the modules do.
         _tests(target, "kubernetes", "test-kubernetes", after="crds"),
         _make(target, "image", "docker-build", after="leftovers"),
         _make(target, "load", "cluster-load", after="kubernetes", also="image"),
