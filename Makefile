@@ -10,7 +10,7 @@ NODES ?=
 CLUSTER_PROVIDER ?= embedded
 # By a tag or by a digest, REGISTRY/NAME@sha256:...
 IMG ?= postgres-operator:latest
-# Where deploy-namespaced puts the operator, and all that it looks after.
+# The namespace of deploy-namespaced: of the operator and of all that it manages.
 NAMESPACE ?= default
 DIST ?= dist
 IMAGE ?= $(IMG)
@@ -56,7 +56,7 @@ demo: ## From nothing: a cluster, the operator, a database, a backup, a disaster
 test: ## All tests, from nothing: checks, unit, integration, and the scenarios on a cluster
 	@$(PYTHON) hack/test --provider $(CLUSTER_PROVIDER)
 
-##@ At work
+##@ Development
 
 .PHONY: venv
 venv: $(BIN)/python ## Make the Python environment
@@ -88,7 +88,7 @@ test-alone: venv ## The same for what takes the operator away: the roles without
 	$(BIN)/pytest -q -m alone tests/e2e tests/faults $(PYTEST_ARGS)
 
 .PHONY: test-faults
-test-faults: venv ## Kill what works on Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")
+test-faults: venv ## Kill operator, Jobs and PostgreSQL during Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")
 	$(BIN)/pytest -q tests/faults $(PYTEST_ARGS)
 
 .PHONY: test-guards
@@ -220,7 +220,7 @@ cluster-down: ## Remove the cluster and everything in it
 	$(PYTHON) hack/cluster down --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
 
 .PHONY: cluster-status
-cluster-status: ## Tell how the cluster is
+cluster-status: ## Show the state of the cluster
 	$(PYTHON) hack/cluster status --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
 
 .PHONY: cluster-load

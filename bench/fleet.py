@@ -263,7 +263,7 @@ class Api:
         self._custom.patch_namespaced_custom_object_status(*BACKUPS, name, status)
 
     def is_taken_up(self, name: str) -> bool:
-        """Tell whether a Backup has a status of the operator's: its phase has a default."""
+        """Return whether a Backup has a status of the operator's: its phase has a default."""
         found = self._custom.get_namespaced_custom_object(*BACKUPS, name)
         return bool(found.get("status", {}).get("conditions"))
 
@@ -272,7 +272,7 @@ class Api:
         self._custom.patch_namespaced_custom_object(*DATABASES, name, {"spec": spec})
 
     def all_ready(self, count: int) -> bool:
-        """Tell whether so many Databases are Ready, as their present spec says."""
+        """Return whether so many Databases are Ready, as their present spec says."""
         ready = [
             found
             for found in self.databases()

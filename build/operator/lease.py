@@ -28,7 +28,7 @@ def read(name: str, namespace: str) -> client.V1Lease:
 
 
 def is_held(lease: client.V1Lease) -> bool:
-    """Tell whether this pod holds it: controller-runtime names the holder HOSTNAME_UUID."""
+    """Return whether this pod holds it: controller-runtime names the holder HOSTNAME_UUID."""
     return (lease.spec.holder_identity or "").startswith(f"{os.uname().nodename}_")
 
 
@@ -44,6 +44,6 @@ def release(name: str) -> None:
             client.CoordinationV1Api().replace_namespaced_lease(
                 name, namespace, lease, _request_timeout=TIMEOUT_SECONDS
             )
-            print(f"gave up the lease {namespace}/{name}", flush=True)
+            print(f"released the Lease {namespace}/{name}", flush=True)
     except Exception as error:
-        print(f"the lease {name} was not given up: {error}", file=sys.stderr)
+        print(f"the Lease {name} was not released: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Runs the operator, wakes what was at work once it leads, and gives up its lease at its end.
+"""Runs the operator, has unfinished resources reconciled first, and releases its Lease at the end.
 
     python3 run_operator.py COMMAND [ARGUMENT...]
 

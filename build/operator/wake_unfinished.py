@@ -1,11 +1,11 @@
-"""Has an operator that starts look first at the Backups and Restores that are at work.
+"""Has an operator that starts reconcile unfinished Backups and Restores first.
 
     python3 wake_unfinished.py LEASE
 
-An operator that starts looks at everything once, ten a second, in any order: what is at work
-would wait behind all that ended long ago. The controller takes what changes before what it only
-finds (controller-runtime's priority queue). So, once this pod leads, what has not ended gets an
-annotation; whoever is not woken in time has the turn that it would have had.
+An operator that starts reconciles every resource once, ten a second, in any order: unfinished ones
+would wait behind all that ended long ago. The controller takes changed resources before those of
+its first list (controller-runtime's priority queue). So, once this pod leads, unfinished ones get
+an annotation; without it they are reconciled in any order.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ PLURALS = ("backups", "restores")
 ENDED = {"Completed", "Failed"}
 ANNOTATION = "database.example.com/woken"
 POLL_SECONDS = 1.0
-# The controller has found all there is by then: first as a rule, then on a very slow machine. A
-# change that it finds with all the rest does not go before it.
+# The controller has its first list by then: usually after the first pause, on a very slow machine
+# after the second. A change that is part of its first list has no priority.
 PAUSES_SECONDS = (3.0, 12.0)
 PAGE = 500
 TIMEOUT_SECONDS = 30
 
 
 def main(name: str) -> int:
-    """Wait until this pod leads, and wake what is unfinished."""
+    """Wait until this pod leads, and annotate what is unfinished."""
     try:
         await_lease(name, lease.connect())
         for pause in PAUSES_SECONDS:
@@ -44,9 +44,9 @@ def main(name: str) -> int:
             unfinished = list(list_unfinished())
             for plural, found in unfinished:
                 wake(plural, found)
-            print(f"woke {len(unfinished)} Backups and Restores that have not ended", flush=True)
+            print(f"queued {len(unfinished)} unfinished Backups and Restores first", flush=True)
     except Exception as error:
-        print(f"what is at work was not woken, and waits for its turn: {error}", file=sys.stderr)
+        print(f"unfinished Backups and Restores were not queued first: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -54,7 +54,7 @@ def main(name: str) -> int:
 def await_lease(name: str, namespace: str) -> None:
     """Wait until this pod holds the Lease, which need not exist yet.
 
-    The operator asks for it, too, and tells why where it cannot be read.
+    The operator asks for it, too, and reports why it cannot be read.
     """
     while True:
         with contextlib.suppress(client.ApiException, HTTPError):

@@ -6,7 +6,7 @@ from __future__ import annotations
 def printable(text: str) -> str:
     r"""Write line ends, terminal escapes and whatever else cannot be seen as Python escapes it.
 
-    So a name that somebody has chosen makes no second line of a log and moves no cursor. All else
+    So a name that a user has chosen makes no second line of a log and moves no cursor. All else
     stays as it is.
 
     >>> print(printable('schema "{{ a }}\r\n\x1b[2Jü"'))

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: annotate
 short_description: Set annotations of a custom resource
 description:
-  - A change of an annotation wakes a resource whose watch has C(watchAnnotationsChanges).
+  - A change of an annotation has a resource reconciled if its watch has C(watchAnnotationsChanges).
   - A resource that does not exist is left alone.
 options:
   kind:
@@ -30,7 +30,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The plan is told that its run has ended
+- name: The schedule is notified that its run has ended
   postgres.operator.annotate:
     kind: Backup
     name: nightly

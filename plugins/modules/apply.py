@@ -8,9 +8,9 @@ module: apply
 short_description: Make Kubernetes objects true by server-side apply
 description:
   - Applies each object as the field manager C(postgres-operator), taking over fields that others own.
-  - Fields that the objects do not name are left to whoever set them.
-  - An object of that name that is somebody else's is left alone, and the module fails with the reason C(NameTaken). It
-    is somebody else's if neither its labels C(app) and C(database) nor its owner are those of the definition.
+  - Fields that the objects do not name are not changed.
+  - An object of that name that belongs to another program is not changed, and the module fails with the reason
+    C(NameTaken). It does if neither its labels C(app) and C(database) nor its owner are those of the definition.
 options:
   definitions:
     description: The objects, each with apiVersion, kind, and the metadata name and namespace.
@@ -20,7 +20,7 @@ options:
   inputs:
     description:
       - A digest of all that the objects are made from. With it, what was applied is remembered by an annotation of
-        the last object, and M(postgres.operator.database_info) can tell that nothing has changed since.
+        the last object, and M(postgres.operator.database_info) can see that nothing has changed since.
     type: str
     default: ''
 author: [postgres-operator maintainers]
@@ -81,7 +81,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _differs(found: dict[str, Any], applied: dict[str, Any]) -> bool:
-    """Tell whether the apply changed the object, or would have: a dry run makes no new version."""
+    """Return whether the apply changed the object, or would have: a dry run makes no new version."""
     if found["metadata"]["resourceVersion"] != applied["metadata"]["resourceVersion"]:
         return True
     return content(found) != content(applied)

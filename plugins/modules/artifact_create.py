@@ -38,7 +38,7 @@ options:
     type: int
   unfinished:
     description:
-      - UIDs of Backups of the same Database that may be at work. What others have left in the store without finishing it
+      - UIDs of unfinished Backups of the same Database. What others have left in the store without finishing it
         is removed, if nothing of it has changed for 24 hours before O(unfinished_listed).
       - Only what has a UUID for its name, and holds nothing but what a backup writes. All else is left alone.
     type: list

@@ -89,7 +89,7 @@ removal:
   returned: where the Backup has no schedule
 waiting:
   description:
-    - Kind, name and namespace of whom its end is to be told, once it has ended. The plan that made it, the Restore that it
+    - Kind, name and namespace of the resources to notify, once it has ended, which are the schedule that made it, the Restore that it
       is the safety Backup of, the Backups whose turn it is now.
   type: list
   elements: dict
@@ -230,8 +230,8 @@ def _after_timeout(
                 "job_name": latest.name,
                 "s3_port": port,
             }, None
-        told = f"{blocked[0]}: {blocked[1]}" if blocked else f"there is no claim {name}"
-        return {}, _timed_out(resource, latest, told)
+        why = f"{blocked[0]}: {blocked[1]}" if blocked else f"there is no claim {name}"
+        return {}, _timed_out(resource, latest, why)
     result = latest.state.result
     if result is None:
         return {}, None
@@ -248,13 +248,15 @@ def _timed_out(resource: Object, latest: LatestJob, not_removed: str) -> JobStat
     """
     first = latest.timed_out
     assert first is not None and first.result is not None
-    told = "what it had written was removed"
+    outcome = "what it had written was removed"
     if not_removed:
-        told = (
+        outcome = (
             f"what it had written to {place_of(resource)} may be left ({not_removed}):"
             " deletionPolicy Delete and deleting the Backup removes it"
         )
-    return replace(first, result={**first.result, "message": f"{first.result['message']}; {told}"})
+    return replace(
+        first, result={**first.result, "message": f"{first.result['message']}; {outcome}"}
+    )
 
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:

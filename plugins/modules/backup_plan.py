@@ -8,7 +8,7 @@ module: backup_plan
 short_description: Do what a Backup with a schedule asks for at this moment
 description:
   - Makes the Backup of the slot that is due. After a downtime that is the newest slot only.
-  - Its name derives from the slot, so that there is never a second one, whoever tries.
+  - Its name derives from the slot, so that there is never a second one.
   - Deletes the Backups that retention does not keep, and with them their files.
   - Gives all of them the plan's deletionPolicy.
 options:
@@ -73,17 +73,17 @@ from ansible_collections.postgres.operator.plugins.module_utils.schedule.cron im
     Schedule,
     parse_schedule,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.schedule.look import (
-    Look,
-    find_awaited,
-    find_overrun,
-    look,
-)
 from ansible_collections.postgres.operator.plugins.module_utils.schedule.retention import (
     DEFAULT_COUNT,
     Retention,
     Run,
     choose_prunable,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.schedule.slots import (
+    SlotDecision,
+    decide_slot,
+    find_awaited,
+    find_overrun,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
     format_time,
@@ -95,12 +95,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.plan impo
 ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
 # A step that the API server refused is tried again after so many seconds.
 _RETRY = 60.0
-# A run that hangs tells nobody: so often the plan looks at those that have not ended.
+# A run that hangs notifies nothing: so the schedule checks unfinished runs this often.
 _ACTIVE = 600.0
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Look at the schedule, do what is due."""
+    """Evaluate the schedule, do what is due."""
     cluster, plan, now = connect(), params["resource"], datetime.now(UTC)
     spec = plan["spec"]
     runs = list_runs(cluster, plan)
@@ -113,7 +113,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     try:
         schedule = parse_schedule(spec["schedule"], spec.get("timeZone", "UTC"))
         if not observation.suspended:
-            found = _look(plan, schedule, runs, now)
+            found = _decide_slot(plan, schedule, runs, now)
             if found.start:
                 started = _start(cluster, plan, found.start, check_mode)
             observation = _after(cluster, plan, observation, found, now)
@@ -137,7 +137,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _look(plan: Object, schedule: Schedule, runs: list[Object], now: datetime) -> Look:
+def _decide_slot(
+    plan: Object, schedule: Schedule, runs: list[Object], now: datetime
+) -> SlotDecision:
     """Find out which slot is due."""
     spec, status = plan["spec"], plan.get("status", {})
     recorded = status.get("nextScheduleTime")
@@ -145,7 +147,7 @@ def _look(plan: Object, schedule: Schedule, runs: list[Object], now: datetime) -
     looked_at_before = "observedGeneration" in status
     since = now if looked_at_before else parse_time(plan["metadata"]["creationTimestamp"])
     deadline = spec.get("startingDeadlineSeconds")
-    return look(
+    return decide_slot(
         schedule,
         find_awaited(schedule, parse_time(recorded) if recorded else None, since, now),
         now,
@@ -187,9 +189,9 @@ def _start(cluster: Cluster, plan: Object, slot: datetime, check_mode: bool) -> 
 
 
 def _after(
-    cluster: Cluster, plan: Object, observation: Observation, found: Look, now: datetime
+    cluster: Cluster, plan: Object, observation: Observation, found: SlotDecision, now: datetime
 ) -> Observation:
-    """Return what there is to tell once the slot has its Backup."""
+    """Return the lines for the log once the slot has its Backup."""
     log = []
     runs = observation.runs
     started = observation.started
@@ -229,7 +231,7 @@ def _prune(
         metadata = run["metadata"]
         if metadata["name"] not in prunable:
             set_deletion_policy(cluster, run, plan["spec"]["deletionPolicy"])
-        # One that was changed since it was read is left to the next look.
+        # One that was changed since it was read is left to the next reconcile.
         elif set_deletion_policy(cluster, run, "Delete"):
             name, namespace = metadata["name"], metadata["namespace"]
             cluster.delete(GROUP_VERSION, "Backup", namespace, name, uid=metadata["uid"])

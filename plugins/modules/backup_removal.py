@@ -8,7 +8,7 @@ module: backup_removal
 short_description: Find out what the deletion of a Backup still has to do
 description:
   - Reads the Backup that is being deleted, its claim and its Jobs.
-  - Ends the Job that is still making the backup, and tells by an Event how the removal of the files went.
+  - Stops the Job that is still making the backup, and reports by an Event whether the files were deleted.
   - Each of these is tried for five minutes, from its first attempt on, which an annotation of the Backup remembers.
 options:
   name:
@@ -52,7 +52,7 @@ s3_port:
   type: int
   returned: where the Backup exists
 untold:
-  description: What no Event could tell, since the namespace is going; empty where there is nothing.
+  description: What no Event can report, because the namespace is being deleted; empty if there is nothing.
   type: str
   returned: where the Backup exists
 """
@@ -103,7 +103,7 @@ _BEGUN_ANNOTATION = "database.example.com/removal-begun"
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Read, decide, end the Job that makes the backup, tell."""
+    """Read, decide, stop the Job that makes the backup, write the Event."""
     cluster, now = connect(), datetime.now(UTC)
     backup = cluster.get(GROUP_VERSION, "Backup", params["namespace"], params["name"])
     if backup is None:
@@ -136,7 +136,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             _note_begin(cluster, backup, now)
         if step.action == "cancel":
             cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
-        if step.event and not _tell(cluster, backup, step.event, now):
+        if step.event and not _write_event(cluster, backup, step.event, now):
             untold = step.event.message
     return {
         "changed": step.action == "cancel",
@@ -178,7 +178,7 @@ def _note_begin(cluster: Cluster, backup: Object, now: datetime) -> None:
     cluster.merge(GROUP_VERSION, "Backup", metadata["namespace"], metadata["name"], patch)
 
 
-def _tell(cluster: Cluster, backup: Object, event: Event, now: datetime) -> bool:
+def _write_event(cluster: Cluster, backup: Object, event: Event, now: datetime) -> bool:
     """Write the Event; False where a namespace that is going takes none: it holds up nothing."""
     try:
         events.record(cluster, backup, event.warning, event.reason, event.message, now)
@@ -188,7 +188,7 @@ def _tell(cluster: Cluster, backup: Object, event: Event, now: datetime) -> bool
 
 
 def _is_wanted(backup: Object) -> bool:
-    """Tell whether the files are to go; a Backup with a schedule has none of its own."""
+    """Return whether the files are to go; a Backup with a schedule has none of its own."""
     return backup["spec"]["deletionPolicy"] == "Delete" and "schedule" not in backup["spec"]
 
 

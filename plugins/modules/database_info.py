@@ -8,8 +8,8 @@ module: database_info
 short_description: Read a Database and what decides about its objects
 description:
   - Reads the Database itself and the volumes and the leader that it has, from the API server.
-  - Tells whether it is at rest, for which the primary is asked too. Its user and its database are made where they
-    are missing, as by M(postgres.operator.database_sql).
+  - Returns whether it is in its steady state, for which the primary is queried too. Its user and its database are
+    created if they are missing, as by M(postgres.operator.database_sql).
 options:
   name:
     description: The Database's name.
@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource:
-  description: The Database; empty where it is at rest, does not exist or is being deleted.
+  description: The Database; empty if it is in its steady state, does not exist or is being deleted.
   type: dict
   returned: success
 claims:
@@ -56,7 +56,7 @@ migrating:
   description: Whether some of several instances have no certificates yet, so that the others have to understand them.
   type: bool
   returned: success
-at_rest:
+steady:
   description: Whether everything is as the spec says, the status included, so that nothing is left to do.
   type: bool
   returned: success
@@ -91,15 +91,17 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.clien
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
     read_last_primary,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.wake import is_woken
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import look
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import is_migrating
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.rest import (
-    ReadOnce,
-    is_at_rest,
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.watched import is_watched
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
+    read_instances,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import is_migrating
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.start import (
     choose_ordinals,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.steady_state import (
+    ReadOnce,
+    is_steady,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.status.image import (
     refuse_major_change,
@@ -123,11 +125,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     name, namespace = params["name"], params["namespace"]
     resource = cluster.get(GROUP_VERSION, "Database", namespace, name)
     if resource is None or resource["metadata"].get("deletionTimestamp"):
-        return {"changed": False, "resource": {}, "at_rest": False, "inputs": ""}
+        return {"changed": False, "resource": {}, "steady": False, "inputs": ""}
     selector = f"app=database,database={name}"
     found = cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
     claims = sorted(claim["metadata"]["name"] for claim in found)
-    members, leader = look(cluster, namespace, name)
+    members, leader = read_instances(cluster, namespace, name)
     version = resource.get("status", {}).get("version", "")
     info = {
         "changed": False,
@@ -146,13 +148,13 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "refused": list(refuse_major_change(resource["spec"]["image"], version) or ()),
     }
     inputs = _inputs(info, params)
-    # Also while there is still something to do: when that is done, the next look may be far away.
-    woken = is_woken(cluster, connect_to_proxy, resource)
-    may_rest = woken and params["role_path"] and not check_mode and not info["refused"]
-    if may_rest and is_at_rest(cluster, resource, inputs, has_data=bool(claims)):
-        # Whatever is returned goes through templates and events; nobody looks at it now.
-        return {**info, "resource": {}, "inputs": inputs, "at_rest": True}
-    return {**info, "inputs": inputs, "at_rest": False}
+    # Also while there is still something to do: after that, the next reconcile may be minutes away.
+    watched = is_watched(cluster, connect_to_proxy, resource)
+    may_be_steady = watched and params["role_path"] and not check_mode and not info["refused"]
+    if may_be_steady and is_steady(cluster, resource, inputs, has_data=bool(claims)):
+        # What is returned goes through templates and events, and nothing needs it now.
+        return {**info, "resource": {}, "inputs": inputs, "steady": True}
+    return {**info, "inputs": inputs, "steady": False}
 
 
 def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:

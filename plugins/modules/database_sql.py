@@ -67,7 +67,7 @@ from typing import Any
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.primary import (
-    provision_and_look,
+    provision_and_observe,
 )
 
 ARGUMENT_SPEC = {
@@ -79,8 +79,8 @@ ARGUMENT_SPEC = {
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Provision (not in check mode) and look."""
-    return provision_and_look(
+    """Provision (not in check mode) and query the server."""
+    return provision_and_observe(
         connect(),
         params["resource"],
         params["leader"],

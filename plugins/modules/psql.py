@@ -8,7 +8,7 @@ module: psql
 short_description: Run a script with psql
 description:
   - Runs SQL that is given as text or as a file, all of it or nothing, and returns the rows that it prints.
-  - psql does what the script says, commands to the shell included. So run none of somebody else's.
+  - psql does what the script says, including shell commands. Run no scripts from untrusted sources.
 requirements:
   - psycopg
   - psql on PATH; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes

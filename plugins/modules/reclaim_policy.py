@@ -1,13 +1,13 @@
-"""Have the volumes of a Database go or stay as its reclaimPolicy says."""
+"""Apply the reclaimPolicy of a Database to its volumes."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: reclaim_policy
-short_description: Have the volumes of a Database go or stay as its reclaimPolicy says
+short_description: Apply the reclaimPolicy of a Database to its volumes
 description:
-  - Tells an existing StatefulSet and the claims of former instances what C(reclaimPolicy) asks for, also while
+  - Sets what C(reclaimPolicy) asks for on an existing StatefulSet and the claims of former instances, also while
     nothing else of the spec can be applied.
   - Nothing is deleted here. Without a StatefulSet there is nothing to do.
 options:

@@ -18,7 +18,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The next look is soon
+- name: The next reconcile is soon
   requeue_after:
     period: 5s
 """

@@ -155,7 +155,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     elif timed_out:
         found = _look_after_timeout(cluster, resource)
     else:
-        found = _look(cluster, resource)
+        found = _find(cluster, resource)
     return {
         "changed": False,
         "resource": resource,
@@ -209,7 +209,7 @@ class _Found:
     start: bool = False
 
 
-def _look(cluster: Cluster, resource: Object) -> _Found:
+def _find(cluster: Cluster, resource: Object) -> _Found:
     """Find out whether the Restore can start, and what comes first."""
     namespace, spec = resource["metadata"]["namespace"], resource["spec"]
     database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
@@ -304,7 +304,7 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
         "keep_previous_seconds": parse_duration(spec["keepPrevious"]),
         "dry_run": spec.get("dryRun", False),
         "as_superuser": spec.get("consent", {}).get("loadAsSuperuser", False),
-        # That it is asked for beside the live database has been looked at.
+        # That it has a targetDatabase has been checked.
         "partial": restores_part(resource, backup),
     }
     variables.update({key: spec[key] for key in ("include", "exclude") if key in spec})

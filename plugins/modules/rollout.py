@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: rollout
 short_description: Take the next step of a rolling update
 description:
-  - Looks at the instances and takes at most one step towards all of them having the newest revision.
+  - Reads the instances and takes at most one step towards all of them having the newest revision.
   - Replicas are replaced first, one at a time, each streaming again before the next; then the leader hands
     over; then it is replaced too. Never waits.
 options:
@@ -16,7 +16,7 @@ options:
     type: dict
     required: true
   allowed:
-    description: Whether a step may be taken; otherwise the instances are only looked at.
+    description: Whether a step may be taken; otherwise the instances are only read.
     type: bool
     default: true
 author: [postgres-operator maintainers]
@@ -61,8 +61,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secre
 )
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
     describe,
-    look,
     newest_revision,
+    read_instances,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import Member
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout import (
@@ -82,11 +82,11 @@ ARGUMENT_SPEC = {
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Look, decide, do."""
+    """Read, decide, act."""
     cluster = connect()
     metadata = params["resource"]["metadata"]
     name, namespace = metadata["name"], metadata["namespace"]
-    members, leader = look(cluster, namespace, name)
+    members, leader = read_instances(cluster, namespace, name)
     if not check_mode:
         _remember(cluster, params["resource"], members, leader)
     step = Step(Action.NOTHING)

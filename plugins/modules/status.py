@@ -43,7 +43,7 @@ log:
   elements: str
   returned: success
 requeue_after:
-  description: When to look again, such as C(5s) or C(1.5s); empty where the reconcile period will do.
+  description: When to reconcile again, such as C(5s) or C(1.5s); empty to wait for the reconcile period.
   type: str
   returned: success
 """
@@ -92,7 +92,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {
         "changed": bool(patch),
         "phase": decision.phase,
-        # The same line is not repeated for every look at an unchanged state.
+        # The same line is not repeated at every reconcile of an unchanged state.
         "log": [*decision.log, *(t.log_line for t in transitions)] if patch else [],
         "requeue_after": f"{math.ceil(requeue * 10) / 10:g}s" if requeue is not None else "",
     }
@@ -107,7 +107,7 @@ def _write(
 ) -> None:
     """Write status and Events; a resource that was deleted meanwhile needs neither.
 
-    One that was made again under its name has not been looked at yet.
+    One that was created again under its name has not been reconciled yet.
     """
     metadata, kind = resource["metadata"], resource["kind"]
     namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
@@ -121,10 +121,10 @@ def _write(
             return
         raise
     for transition in transitions:
-        _tell(cluster, dict(resource), transition, now)
+        _write_event(cluster, dict(resource), transition, now)
 
 
-def _tell(
+def _write_event(
     cluster: Cluster, resource: dict[str, Any], transition: Transition, now: datetime
 ) -> None:
     """Write an Event; a namespace that is going takes none, and nobody reads it there."""
@@ -143,7 +143,7 @@ def _tell(
 
 
 def _is_gone(cluster: Cluster, resource: Mapping[str, Any]) -> bool:
-    """Tell whether the resource does not exist any more, whatever has its name now."""
+    """Return whether the resource does not exist any more, whatever has its name now."""
     metadata = resource["metadata"]
     found = cluster.get(GROUP_VERSION, resource["kind"], metadata["namespace"], metadata["name"])
     return found is None or found["metadata"]["uid"] != metadata["uid"]

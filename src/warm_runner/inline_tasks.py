@@ -55,7 +55,7 @@ def run_inline(collections: Collection[str]) -> None:
                 return
             self._inline = True
             task = self._task.copy(exclude_parent=True)
-            # Parents are looked at, and not changed.
+            # Parents are read, and not changed.
             task._parent = self._task._parent
             with ambient.TaskContext(task):
                 self._run_task(task, copy.copy(self._host))

@@ -21,7 +21,7 @@ RENEWED = frozenset({"ANSIBLE_CACHE_PLUGIN_CONNECTION", "ANSIBLE_ROLES_PATH"})
 
 
 def is_of_the_key(name: str) -> bool:
-    """Tell whether a variable may change what a process is once it has imported Ansible."""
+    """Return whether a variable may change what a process is once it has imported Ansible."""
     return (name.startswith(PREFIXES) or name in NAMES) and name not in RENEWED
 
 

@@ -22,7 +22,7 @@ class LoadedFiles:
 
     @classmethod
     def of_this_process(cls) -> LoadedFiles:
-        """Look at what this process has imported."""
+        """Record what this process has imported."""
         paths = {path for path in sys.path if os.path.isdir(path)}
         own = os.path.dirname(os.path.realpath(__file__))
         for name, module in list(sys.modules.items()):
@@ -41,7 +41,7 @@ class LoadedFiles:
 
 
 def _paths_of_a_collection(name: str, folders: list[str]) -> list[str]:
-    """Return what tells of new, removed and redirected plugins; packages there have no file."""
+    """Return the folders and files that show new, removed and redirected plugins."""
     depth = name.count(".")
     if depth > 2:
         return folders

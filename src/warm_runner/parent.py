@@ -1,4 +1,4 @@
-"""The warm parent: waits for clients, forks a process for every run, tells how it ended.
+"""The warm parent: waits for clients, forks a process for every run, returns how it ended.
 
 It never reads a request: whatever secrets a run brings are seen by the run's own process only.
 It has one thread, so that a fork copies no lock that another thread holds.
@@ -136,7 +136,7 @@ class Parent:
             os._exit(run.REFUSED)
 
     def _reap(self) -> None:
-        """Tell the clients of ended runs how those ended."""
+        """Send the clients of ended runs their wait status."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -28,7 +28,7 @@ from .preload import Warm
 from .program import die_with_parent, end_as_program
 
 PROGRAM = "ansible-playbook"
-# From here on Ansible tells of what it loads, at the moment when it does.
+# From here on Ansible reports what it loads.
 VERY_VERBOSE = re.compile("-v{4,}")
 ENTRY_POINT = b"from ansible.cli.playbook import main"
 
@@ -125,7 +125,7 @@ def _difference(words: Sequence[str], warm: Warm, env: Mapping[str, str]) -> str
     """Say in what a new ansible-playbook would differ from a fork of this process."""
     program = words[0]
     if any(VERY_VERBOSE.fullmatch(word) for word in words):
-        return "it is to tell what it loads"
+        return "it is to report what it loads"
     if real_runner.interpreter(program)[:1] != [sys.executable]:
         return f"{program} has another Python than {sys.executable}"
     with open(program, "rb") as file:

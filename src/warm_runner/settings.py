@@ -19,7 +19,7 @@ class SettingsError(Exception):
 
 
 def is_off(environment: Mapping[str, str]) -> bool:
-    """Tell whether WARM_RUNNER switches the warm runner off."""
+    """Return whether WARM_RUNNER switches the warm runner off."""
     return environment.get("WARM_RUNNER", "").lower() in OFF_VALUES
 
 

@@ -1,4 +1,4 @@
-"""Starts a parent, once: whoever holds the lock of a key is its parent or is starting it.
+"""Starts a parent, once: the process that holds the lock of a key is its parent or is starting it.
 
 The lock is taken by the client and handed down to the parent as an open descriptor, so that there
 is no moment between the two, and it is free as soon as the parent is dead, however it died.

@@ -161,7 +161,7 @@ def read_file(path: Path) -> bytes:
 
 
 def readable_by_others(path: Path) -> bool:
-    """Tell whether group or others may read or change a file."""
+    """Return whether group or others may read or change a file."""
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & 0o066)
     except OSError:

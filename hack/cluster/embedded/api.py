@@ -47,7 +47,7 @@ class Api:
         return found
 
     def ready(self) -> bool:
-        """Tell whether the API server serves and has finished its start."""
+        """Return whether the API server serves and has finished its start."""
         return self.get("/readyz") is not None
 
     def ready_nodes(self, since: float = 0) -> set[str]:
@@ -56,7 +56,7 @@ class Api:
         return {item["metadata"]["name"] for item in items if ready_since(item, since)}
 
     def deployed(self, namespace: str, name: str) -> bool:
-        """Tell whether all pods of a Deployment's newest state are available."""
+        """Return whether all pods of a Deployment's newest state are available."""
         found = self.object(f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}")
         status = found.get("status", {})
         wanted = found.get("spec", {}).get("replicas")
@@ -69,7 +69,7 @@ class Api:
 
 
 def ready_since(node: dict[str, Any], since: float) -> bool:
-    """Tell whether a node's newest word, not older than the given time, is that it is Ready."""
+    """Return whether a node's newest word, not older than the given time, is that it is Ready."""
     for entry in node.get("status", {}).get("conditions", []):
         if entry["type"] == "Ready" and entry["status"] == "True":
             said = datetime.fromisoformat(entry["lastHeartbeatTime"])

@@ -34,7 +34,7 @@ def hierarchies() -> list[Path]:
 
 
 def is_version_2() -> bool:
-    """Tell whether the single hierarchy of version 2 is in use."""
+    """Return whether the single hierarchy of version 2 is in use."""
     return all((path / "cgroup.controllers").exists() for path in hierarchies())
 
 

@@ -81,11 +81,11 @@ def run(options: argparse.Namespace, progress: Progress) -> int:
         case "node":
             break_or_mend(options.name, options.action, options.machine)
         case _:
-            look(options)
+            show_status(options)
     return 0
 
 
-def look(options: argparse.Namespace) -> None:
+def show_status(options: argparse.Namespace) -> None:
     """Do what changes nothing."""
     match options.command:
         case "list":

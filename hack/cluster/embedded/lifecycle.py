@@ -278,7 +278,7 @@ def status(name: str) -> str:
 
 
 def unwell(text: str) -> bool:
-    """Tell whether `status` has found something that should be mended."""
+    """Return whether `status` has found something that should be mended."""
     return "NOT " in text or "DOWN" in text
 
 

@@ -221,7 +221,7 @@ class Machine:
         )
 
     def runs(self, name: str) -> bool:
-        """Tell whether a daemon of the machine is alive."""
+        """Return whether a daemon of the machine is alive."""
         pid = self.init()
         if pid is None:
             return False
@@ -235,7 +235,7 @@ class Machine:
         return Path(words[0].decode(errors="replace")).name in (name, "setsid")
 
     def complete(self, daemons: Iterable[str]) -> bool:
-        """Tell whether the machine is on and all of these daemons are alive."""
+        """Return whether the machine is on and all of these daemons are alive."""
         return all(self.runs(name) for name in daemons)
 
 

@@ -98,7 +98,7 @@ def _standard_input(stdin: str | IO[bytes] | None) -> int | IO[bytes] | None:
 
 
 def succeeds(command: Sequence[Argument]) -> bool:
-    """Tell whether a command runs and exits with 0."""
+    """Return whether a command runs and exits with 0."""
     words = [str(word) for word in command]
     try:
         return subprocess.run(words, capture_output=True, check=False).returncode == 0

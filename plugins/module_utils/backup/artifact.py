@@ -187,7 +187,7 @@ def checked_artifact(
     jobs: int,
     progress: Progress,
 ) -> Iterator[tuple[Artifact, Path]]:
-    """As ``fetched_artifact``, as a step of a run that tells how far it is."""
+    """As ``fetched_artifact``, as a step that logs its progress."""
     tally = files_tally()
     with ExitStack() as stack:
         with progress.step(f"Checking every file of backup {location}", tally.text):

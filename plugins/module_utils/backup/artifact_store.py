@@ -231,7 +231,7 @@ def check_file(location: Location, file: FileEntry, found: tuple[int, str]) -> N
 
 @dataclass
 class Sender:
-    """Sends the files of a dump while pg_dump writes it; ``entries`` tells what was sent.
+    """Sends the files of a dump while pg_dump writes it; ``entries`` is what was sent.
 
     Attributes:
         folder: an empty one that pg_dump will write into.
@@ -261,7 +261,7 @@ class Sender:
                     closed = {event.name for event in inotify.read(timeout=_LOOK_MILLISECONDS)}
                     self._submit(pool, sent, closed - {TABLE_OF_CONTENTS, ""})
                     _raise_failure(sent.values())
-                # Whatever was not told of: the kernel drops events when there are too many.
+                # Files without an event: the kernel drops events when there are too many.
                 rest = {path.name for path in self.folder.iterdir()} - {TABLE_OF_CONTENTS}
                 self._submit(pool, sent, rest)
                 self.entries += [future.result() for future in list(sent.values())]

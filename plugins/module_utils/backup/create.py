@@ -118,7 +118,7 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
 
     A failed run's leftover of the same UID is replaced; a failure removes what was written.
     Nothing is read back here: see ``verify_artifact``. What cannot be decrypted is not adopted but
-    made anew: whoever has the recipients, which are public, could have put it there.
+    made again: anyone who has the recipients, which are public, could have put it there.
 
     Raises:
         OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,

@@ -1,4 +1,4 @@
-"""What restores remember on the server itself: how they ended, and what they have not finished.
+"""What restores record on the server itself: how they ended, and what they have not finished.
 
 It lies in the maintenance database, which is never restored, and no dump carries it.
 """

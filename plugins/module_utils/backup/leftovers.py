@@ -13,15 +13,15 @@ from .manifest import is_file_name
 from .progress import Progress
 
 LEFT_ALONE = timedelta(hours=24)
-"""For so long after its last change: somebody may be copying a backup to where it was.
+"""Since the last change of a file: a backup may be being copied back by hand.
 
-That also makes up for clocks, the store's and that of whoever listed the Backups, which differ.
+That also allows for different clocks of the store and of the operator that listed the Backups.
 """
 
 
 @dataclass(frozen=True)
 class OtherBackups:
-    """Which other backups may be at work.
+    """Which other backups may be unfinished.
 
     Attributes:
         unfinished: UIDs of the Backups that had not ended.
@@ -49,7 +49,7 @@ def remove_leftovers(
         for uid, changed in left.items():
             if uid == location.uid or uid in others.unfinished:
                 continue
-            # Whoever is not among them and was not made since has ended or is gone.
+            # A Backup that is not among them and was not made since has ended or is deleted.
             if changed > others.listed - LEFT_ALONE:
                 continue
             store.remove(replace(location, uid=uid))

@@ -131,7 +131,7 @@ def check_load(parameters: ConnectionParameters, folder: Path, jobs: int) -> Non
         raise InvalidInput(f"{folder} is no dump in the directory format: it has no toc.dat")
     client = program_version("pg_restore")
     require_fixes("pg_restore", client)
-    action = f'looking at database "{parameters.dbname}"'
+    action = f'reading the contents of database "{parameters.dbname}"'
     with connect(parameters) as connection, database_errors(action, RestoreFailed):
         server = Version.from_number(connection.info.server_version)
         require_client_not_older("pg_restore", client, server)

@@ -1,4 +1,4 @@
-"""How far pg_restore is, as the server tells it that the rows go to."""
+"""The progress of pg_restore, as the target server reports it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .manifest import MATERIALIZED_VIEW, Manifest
 from .progress import percent
 
 _FIRST_WITH_COPY_PROGRESS = 140000
-"""server_version_num of the first server that tells how far a COPY is."""
+"""server_version_num of the first server that reports the progress of COPY."""
 
 _LOADED = """
 SELECT count(*) FILTER (WHERE n_tup_ins > 0), coalesce(sum(n_tup_ins), 0),

@@ -228,7 +228,7 @@ def selection(params: dict[str, Any]) -> Selection | None:
 
 
 def other_backups(params: dict[str, Any]) -> OtherBackups | None:
-    """What ``unfinished`` and ``unfinished_listed`` tell of the Database's other backups.
+    """What ``unfinished`` and ``unfinished_listed`` say about the Database's other backups.
 
     Raises:
         InvalidInput: the time is none.

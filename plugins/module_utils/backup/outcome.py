@@ -1,4 +1,4 @@
-"""How a restore ended whose run was stopped and could not tell."""
+"""How a restore ended whose Job was stopped before it could write its result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class StoppedRestore:
 def find_end(restore: StoppedRestore, patience_seconds: float = SETTLE_SECONDS) -> dict[str, Any]:
     """Return what a restore that had swapped has left behind; undo one that had not.
 
-    The lock of the restore tells when its last session has ended.
+    The lock of the restore is free when its last session has ended.
 
     Args:
         patience_seconds: how long a server that does not answer, or a session that does not end, is
@@ -58,14 +58,14 @@ def find_end(restore: StoppedRestore, patience_seconds: float = SETTLE_SECONDS) 
     while True:
         try:
             with database_errors("finding out how the restore ended", RestoreFailed):
-                return _look(restore)
+                return _find_outcome(restore)
         except (AuthFailed, DatabaseNotReady, Locked) as error:
             if time.monotonic() > deadline:
                 raise _unknown(restore, error) from error
         time.sleep(1)
 
 
-def _look(restore: StoppedRestore) -> dict[str, Any]:
+def _find_outcome(restore: StoppedRestore) -> dict[str, Any]:
     database, scratch = restore.parameters.dbname, scratch_name(restore.uid)
     locked = scratch if restore.dry_run else database
     with (

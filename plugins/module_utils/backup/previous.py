@@ -35,7 +35,7 @@ class Mark:
     """The comment of a database put aside.
 
     Attributes:
-        name: its own name: a mark does not count once somebody has renamed the database.
+        name: its own name: a mark does not count once a user has renamed the database.
         previous_of: the name that it had.
         restore: UID of the restore.
         until: when it may be dropped.
@@ -59,7 +59,7 @@ class Mark:
 
     @classmethod
     def from_comment(cls, comment: str | None) -> Mark | None:
-        """The mark in a comment, None if it is somebody else's comment."""
+        """The mark in a comment, None if the comment is a user's."""
         try:
             mark = json.loads(comment or "")[_MARK]
             until = datetime.fromisoformat(mark["until"])
@@ -101,7 +101,7 @@ def _clocks(connection: Connection) -> tuple[datetime, datetime]:
 def drop_expired_previous(connection: Connection, now: datetime, problems: list[str]) -> list[str]:
     """Drop the databases that were put aside and whose time is over.
 
-    One that was renamed or opened for connections is somebody's again and stays. One that cannot
+    One that a user has renamed or opened for connections stays. One that cannot
     be dropped keeps no other from it.
 
     Args:

@@ -1,4 +1,4 @@
-"""Tells people how far a run is, step by step, and how far it is in a step that takes long."""
+"""Reports the progress of a Job, step by step, and within a step that takes long."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..errors import OperatorError
 from ..printable import printable
 
 FIGURES_SECONDS = 5.0
-"""How often the figures of a step are told; the operator looks at a long Job every ten seconds."""
+"""How often the figures of a step are logged; the operator polls a long Job every ten seconds."""
 
 Figures = Callable[[], str]
-"""Tells how far a step is, such as "43%, 12 of 40 files"; empty where there is nothing to tell."""
+"""Returns the progress of a step, such as "43%, 12 of 40 files"; empty if there is none."""
 
 
 def now_text() -> str:
@@ -46,7 +46,7 @@ class Progress:
 
         Args:
             figures: called in a thread of its own while the step lasts; what it raises of a
-                database or a store is not told.
+                database or a store is not logged.
         """
         started = time.monotonic()
         self.say(f"{name} ...")
@@ -58,20 +58,20 @@ class Progress:
 
     @contextmanager
     def _told(self, name: str, figures: Figures | None) -> Iterator[None]:
-        """Tell the figures every now and then while the block lasts."""
+        """Log the figures regularly while the block lasts."""
         if figures is None or self.file is None:
             yield
             return
         over = threading.Event()
 
-        def tell() -> None:
+        def report() -> None:
             while not over.wait(FIGURES_SECONDS):
                 with suppress(OperatorError, psycopg.Error, OSError):
                     text = figures()
                     if text and not over.is_set():
                         self.say(f"{name}: {text}")
 
-        thread = threading.Thread(target=tell, name="progress", daemon=True)
+        thread = threading.Thread(target=report, name="progress", daemon=True)
         thread.start()
         try:
             yield
@@ -119,7 +119,7 @@ class Tally:
             self.amount += amount
 
     def text(self) -> str:
-        """Tell how far it is; empty before it is known what is to be done."""
+        """Return the progress; empty before it is known what is to be done."""
         if self._total is None:
             return ""
         things, amount = self._total

@@ -172,11 +172,11 @@ def _explain(
         )
     if server and server.crashed:
         return VerificationFailed(
-            f"backup {request.location} is not proven, the scratch server crashed: {detail};"
+            f"backup {request.location} is not verified, the scratch server crashed: {detail};"
             " give it more memory if that was short, and verify the backup again"
         )
     if isinstance(error, _FAILURES):
         return VerificationFailed(
-            f"backup {request.location} is not proven: {detail}; until it is, rely on another one"
+            f"backup {request.location} is not verified: {detail}; until it is, rely on another one"
         )
     return error

@@ -87,7 +87,7 @@ class RestoreRequest:
         keep_previous: how long the replaced database is kept; zero drops it at once.
         selection: whose rows are restored; None for all that the backup has.
         partial: whether a selection, or a backup that is one, may take the database's place.
-        dry_run: end before the swap, and tell what it would change.
+        dry_run: end before the swap, and report what it would change.
         as_superuser: whether a superuser may execute what users have written, where the backup has
             what cannot be restored otherwise.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
@@ -296,7 +296,7 @@ def _restore(
 def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
     """Find out how a swap ended whose session broke between the server's commit and its answer.
 
-    Its lock tells: it is free only once the server has done with that session.
+    Its lock is free only once the server has ended that session.
 
     Returns:
         What `_clean_up` does, of a swap that has happened.
@@ -342,7 +342,7 @@ def _end_dry_run(
     started: str,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Drop the scratch database, and look at what it would have replaced."""
+    """Drop the scratch database, and compare with what it would have replaced."""
     drop_scratch(connection, request.scratch)
     with progress.step(f'Comparing the backup with database "{request.database}"'):
         found = []
@@ -398,7 +398,7 @@ def end_swap(
     """
     if not keep_previous:
         # Standbys end the sessions of a database that is dropped by themselves. What cannot be
-        # dropped now is dropped at the operator's next look.
+        # dropped now is dropped at the next reconcile.
         with suppress(OperatorError, psycopg.Error):
             drop_expired_previous(connection, agreed_time(connection), [])
     previous = done["previousDatabase"]

@@ -1,4 +1,4 @@
-"""The one JSON document by which a Job tells the operator how it ended."""
+"""The JSON document with the result of a Job, for the operator."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ class DumpedContent:
 def choose_content(
     connection: Connection, tables: Sequence[Relation], selection: Selection, encoding: str
 ) -> DumpedContent:
-    """Tell pg_dump what not to dump.
+    """Return pg_dump's options for what not to dump.
 
     A selection that leaves no table out is all there is: such a backup is restored as a whole one,
     so its materialized views are populated then, and it needs its large objects.

@@ -1,4 +1,4 @@
-"""One look at a database that the dump and all fingerprints share."""
+"""One snapshot of a database that the dump and all fingerprints share."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> It
     table changed by one after the snapshot but before pg_dump's own lock looks empty to it.
 
     Raises:
-        Timeout: a table stayed locked by somebody else for LOCK_WAIT_SECONDS.
+        Timeout: a table stayed locked by another session for LOCK_WAIT_SECONDS.
         BackupFailed: tables were created and dropped all the time.
     """
     readers = Readers(roles, parameters.dbname)

@@ -51,7 +51,7 @@ def end_standby_sessions(
 def _list_standbys(connection: Connection) -> tuple[str, list[tuple[str, str]]]:
     """Where the write-ahead log is, and the name and address of each standby."""
     row: Any = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
-    # Not one that is being made. One that catches up is waited for, and told of where it is late.
+    # Not one that is being made. One that catches up is waited for, and reported if it is late.
     found: Any = connection.execute(
         "SELECT application_name, host(client_addr) FROM pg_catalog.pg_stat_replication"
         " WHERE client_addr IS NOT NULL AND state IN ('streaming', 'catchup')"

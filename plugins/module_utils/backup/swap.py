@@ -92,7 +92,7 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
         if live is not None:
             previous = plan.previous
             _rename(connection, plan.live, previous)
-            # Read again, now that it is locked: somebody may have changed it meanwhile.
+            # Read again, now that it is locked: another session may have changed it meanwhile.
             live = read_properties(connection, previous)
             assert live is not None
             bring_up_to_date(connection, plan.scratch, plan.scratch_properties, live)

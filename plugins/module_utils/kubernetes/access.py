@@ -88,7 +88,7 @@ class Access:
 
 
 def in_cluster() -> bool:
-    """Tell whether this process runs in a pod."""
+    """Return whether this process runs in a pod."""
     return (SERVICE_ACCOUNT / "token").exists() and "KUBERNETES_SERVICE_HOST" in os.environ
 
 

@@ -1,4 +1,4 @@
-"""Remembers what was applied, so that a later reconcile can tell that nothing has changed since.
+"""Remembers what was applied, so that a later reconcile can see that nothing has changed since.
 
 The record is an annotation of one of the applied objects: of what the definitions were made from,
 and of what the API server made of them, each a digest. To see that a cluster is still as the spec
@@ -75,7 +75,7 @@ def remember(cluster: Cluster, inputs: str, applied: Sequence[Object]) -> bool:
 
 
 def is_unchanged(cluster: Cluster, last: Object, inputs: str) -> bool:
-    """Tell whether the objects are what was applied, from the same inputs.
+    """Return whether the objects are what was applied, from the same inputs.
 
     Args:
         last: the object that carries the record, as it is now.

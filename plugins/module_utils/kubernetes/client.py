@@ -57,7 +57,7 @@ class ApiError(OperatorError):
 
     Attributes:
         status: the HTTP status, 0 where there was no answer.
-        causes: the words by which the API server tells why, such as NamespaceTerminating.
+        causes: the reasons in the API server's answer, such as NamespaceTerminating.
     """
 
     def __init__(self, message: str, status: int = 0, causes: frozenset[str] = frozenset()) -> None:
@@ -67,9 +67,9 @@ class ApiError(OperatorError):
 
 
 def is_on_pod_network() -> bool:
-    """Tell whether this process reaches pods by their address.
+    """Return whether this process reaches pods by their address.
 
-    A process outside of the cluster is told so by $POSTGRES_OPERATOR_POD_NETWORK=direct.
+    For a process outside of the cluster set $POSTGRES_OPERATOR_POD_NETWORK=direct.
     """
     return access.in_cluster() or os.environ.get("POSTGRES_OPERATOR_POD_NETWORK") == "direct"
 

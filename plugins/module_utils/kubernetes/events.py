@@ -1,4 +1,4 @@
-"""Tell people about a resource by Events (kubectl describe, kubectl get events)."""
+"""Events of a resource (kubectl describe, kubectl get events)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def record(
     """Write one Event about the custom resource.
 
     Args:
-        once: write nothing where the same Event is there: what lasts is told again when that has
+        once: write nothing if the same Event exists: what lasts is reported again when that has
             expired.
 
     Raises:

@@ -1,6 +1,6 @@
 """The finalizer by which the operator removes an artifact before its Backup goes.
 
-ansible-operator puts it on every Backup that it looks at. Only where files are to be removed does
+ansible-operator puts it on every Backup that it reconciles. Only where files are to be removed does
 it stay: other Backups can be deleted also while no operator runs.
 """
 
@@ -39,9 +39,9 @@ def set_deletion_policy(cluster: Cluster, backup: Object, policy: str) -> bool:
 
 
 def _change(cluster: Cluster, backup: Object, metadata: Object, spec: Object) -> bool:
-    """Write, unless the Backup was changed since it was read: the next look will do it.
+    """Write, unless the Backup was changed since it was read: the next reconcile will do it.
 
-    A list is replaced as a whole, so somebody else's finalizer must not have come between.
+    A list is replaced as a whole, so no other finalizer must have been added meanwhile.
     """
     found = backup["metadata"]
     patch: dict[str, Any] = {

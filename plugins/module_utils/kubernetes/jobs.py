@@ -14,7 +14,7 @@ from ..status.job import JobState, has_ended
 from ..units import format_duration
 from .client import GROUP_VERSION, ApiError, Cluster, Object
 from .objects import is_condition_true, job_name
-from .pods import describe_end, find_problem, told_by_kubelet
+from .pods import describe_end, find_problem, kubelet_message
 
 PROOF_CONTAINER = "verify"
 """It restores and compares what the container before it has made: a backup."""
@@ -35,7 +35,7 @@ _POD_PATIENCE = timedelta(seconds=60)
 
 
 class LatestJob(NamedTuple):
-    """The Job that works for a custom resource.
+    """The newest Job of a custom resource.
 
     Attributes:
         state: None where there is no Job of that name yet.
@@ -48,7 +48,7 @@ class LatestJob(NamedTuple):
 
 
 def read_latest_job(cluster: Cluster, kind: str, resource: Object, failed_reason: str) -> LatestJob:
-    """Return the Job that works for a custom resource.
+    """Return the newest Job of a custom resource.
 
     A Job may be done and its result gone: with a node that was drained while no operator looked. A
     second Job then finds what the first has done, for the work of a resource can be repeated. A
@@ -103,7 +103,7 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
 
 
 def _read_progress(cluster: Cluster, pods: Sequence[Object]) -> str:
-    """Return the step that a container of the pods tells it is at; empty where none runs."""
+    """Return the step that a container of the pods last logged; empty if none runs."""
     for pod in pods:
         status = pod.get("status", {})
         for container in (
@@ -182,12 +182,12 @@ def _timeout_result(job: Object) -> Mapping[str, Any]:
     return _failure(
         "Timeout",
         f"Job {job['metadata']['name']} had not ended after {format_duration(seconds)} and was"
-        " stopped; find out what kept it, or set a longer timeout",
+        " stopped; find out what took so long, or set a longer timeout",
     )
 
 
 def _has_succeeded(pod: Object) -> bool:
-    """Tell whether all of a pod's containers ended well.
+    """Return whether all of a pod's containers ended well.
 
     That is final, for none of them starts again. Kubernetes takes seconds more to call the pod
     Succeeded, and then its Job Complete.
@@ -238,24 +238,24 @@ def _proven_result(
 
 def _interrupted_proof(job: Object, pod: Object) -> Mapping[str, Any]:
     """Return the result of a proof whose container was ended before it could leave one."""
-    told = describe_end(pod, PROOF_CONTAINER)
+    ended = describe_end(pod, PROOF_CONTAINER)
     name, pod_name = job["metadata"]["name"], pod["metadata"]["name"]
-    if _outgrew_disk(told):
+    if _outgrew_disk(ended):
         return _failure(
             "NoSpace",
-            f"pod {pod_name} was ended: {told}; verifying takes the size of the whole database on"
+            f"pod {pod_name} was ended: {ended}; verifying takes the size of the whole database on"
             " the node's disk: let spec.storage.size of the Database have room for it, or the node",
         )
     return _failure(
         "VerificationFailed",
-        f"pod {pod_name} was ended before it had verified the backup: {told};"
+        f"pod {pod_name} was ended before it had verified the backup: {ended};"
         f" see: kubectl logs job/{name}, then make another Backup",
     )
 
 
-def _outgrew_disk(told: str) -> bool:
-    """Tell by the kubelet's words that a volume outgrew its limit or the node's disk is short."""
-    return "EmptyDir" in told or "ephemeral-storage" in told
+def _outgrew_disk(ended: str) -> bool:
+    """Return whether the kubelet says that a volume exceeded its limit or the disk is full."""
+    return "EmptyDir" in ended or "ephemeral-storage" in ended
 
 
 def _lost_result(
@@ -268,7 +268,7 @@ def _lost_result(
             failed_reason, f"Job {name} ended without the result that it must leave; make another"
         )
     for pod in pods:
-        ended = told_by_kubelet(pod)
+        ended = kubelet_message(pod)
         if _outgrew_disk(ended):
             return _failure(
                 "NoSpace",
@@ -276,10 +276,10 @@ def _lost_result(
                 " the files on their way to or from the store need room on the node's disk: let"
                 " spec.storage.size of the Database have it, or the node",
             )
-    told = next(
+    message = next(
         (c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"), ""
     )
-    return _failure(failed_reason, f"{told or 'it failed'}; see: kubectl logs job/{name}")
+    return _failure(failed_reason, f"{message or 'it failed'}; see: kubectl logs job/{name}")
 
 
 def _failure(reason: str, message: str) -> Mapping[str, Any]:

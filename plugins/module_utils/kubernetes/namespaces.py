@@ -9,7 +9,7 @@ _PROBE = "postgres-operator-probe"
 
 
 def is_terminating(cluster: Cluster, namespace: str) -> bool:
-    """Tell whether a namespace is being deleted, or gone: then nothing can be made in it.
+    """Return whether a namespace is being deleted, or gone: then nothing can be made in it.
 
     To read the Namespace would need a right in the whole cluster. What a dry run is answered says
     the same; it makes nothing.

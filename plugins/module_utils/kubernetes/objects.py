@@ -9,11 +9,11 @@ _IDENTIFYING_LABELS = ("app", "database")
 
 
 class NameTaken(OperatorError):
-    """There is an object of the name that is wanted, and it is somebody else's."""
+    """An object of that name exists and does not belong to the Database."""
 
 
 def refuse_foreign(found: Object, definition: Object) -> None:
-    """Refuse to take over an object that belongs to somebody else.
+    """Refuse to take over an object that belongs to another program.
 
     A definition without the labels by which its own are known, such as that of Endpoints that
     Kubernetes makes, is not refused.
@@ -32,8 +32,8 @@ def refuse_foreign(found: Object, definition: Object) -> None:
         return
     kind, name = definition["kind"], definition["metadata"]["name"]
     raise NameTaken(
-        f"there is a {kind} {definition['metadata']['namespace']}/{name} that belongs to somebody"
-        f" else; rename or delete that one, or give the {_owner_kind(definition)} another name"
+        f"there is a {kind} {definition['metadata']['namespace']}/{name} that belongs to another"
+        f" program; rename or delete that one, or give the {_owner_kind(definition)} another name"
     )
 
 
@@ -55,7 +55,7 @@ def owner_reference(resource: Object) -> Object:
 
 
 def is_condition_true(resource: Object, condition_type: str) -> bool:
-    """Tell whether the object's status has the condition with status True."""
+    """Return whether the object's status has the condition with status True."""
     return any(
         condition["type"] == condition_type and condition["status"] == "True"
         for condition in resource.get("status", {}).get("conditions", [])

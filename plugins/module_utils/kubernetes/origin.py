@@ -30,7 +30,7 @@ class Origin:
 
 
 def is_first_restore(restore: Object) -> bool:
-    """Tell whether a Restore is one that a Database has made for itself."""
+    """Return whether a Restore is one that a Database has made for itself."""
     owners = restore["metadata"].get("ownerReferences") or []
     return any(owner["kind"] == "Database" for owner in owners)
 
@@ -38,7 +38,7 @@ def is_first_restore(restore: Object) -> bool:
 def list_origins(cluster: Cluster, database: Object) -> tuple[str | None, list[str]]:
     """Return by what a restore of a Database's first contents is known on its server.
 
-    Volumes that were kept may tell of restores in a former Database's life, of other Backups.
+    Volumes that were kept may record restores of other Backups, into a former Database.
 
     Returns:
         The UID of the Database's first Restore, None where there is none, and the locations of the
@@ -54,9 +54,9 @@ def list_origins(cluster: Cluster, database: Object) -> tuple[str | None, list[s
     backups = [backup] if backup else []
     if backup and "schedule" in backup["spec"]:
         backups = list_runs(cluster, backup)
-    told = (backup.get("status", {}).get("backupLocation") for backup in backups)
+    locations = (backup.get("status", {}).get("backupLocation") for backup in backups)
     uid = restore["metadata"]["uid"] if restore else None
-    return uid, [location for location in told if location]
+    return uid, [location for location in locations if location]
 
 
 def _restore_name(database: Object) -> str:
@@ -105,16 +105,16 @@ def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
 
 def _follow(restore: Object) -> Origin:
     name, status = restore["metadata"]["name"], restore.get("status", {})
-    told = [c["message"] for c in status.get("conditions", []) if c["type"] == CONDITION]
-    message = f"Restore {name}: {told[0] if told else 'it is new'}"
+    messages = [c["message"] for c in status.get("conditions", []) if c["type"] == CONDITION]
+    message = f"Restore {name}: {messages[0] if messages else 'it is new'}"
     if status.get("phase") == "Failed":
-        again = f"mend that and delete Restore {name}, then it is tried again"
+        again = f"correct the cause and delete Restore {name}; then it is tried again"
         return Origin(refused=("FirstRestoreFailed", f"{message}; {again}"))
     return Origin(restoring=(RESTORING, message))
 
 
 def _is_of_itself(cluster: Cluster, database: Object) -> bool:
-    """Tell whether the Backup can only be made once the Database that waits for it is there."""
+    """Return whether the Backup can only be made once the Database that waits for it is there."""
     metadata, name = database["metadata"], database["spec"]["backupRef"]["name"]
     backup = cluster.get(GROUP_VERSION, "Backup", metadata["namespace"], name)
     if backup is None or backup["spec"]["databaseRef"]["name"] != metadata["name"]:

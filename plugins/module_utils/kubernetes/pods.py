@@ -12,7 +12,7 @@ from .client import Object
 _SCHEDULING_GRACE = timedelta(seconds=5)
 # Once its deadline is over the kubelet kills a pod, which takes it some seconds.
 _TERMINATION_GRACE = timedelta(minutes=1)
-# Nothing tells a large image that is being pulled from a volume that cannot be mounted.
+# A large image that is being pulled looks the same as a volume that cannot be mounted.
 _START_GRACE = timedelta(minutes=5)
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 _START_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
@@ -34,7 +34,7 @@ class Problem:
 
 
 def is_ready(pod: Object) -> bool:
-    """Tell whether the kubelet calls the pod ready and nobody is deleting it."""
+    """Return whether the kubelet calls the pod ready and nobody is deleting it."""
     if pod["metadata"].get("deletionTimestamp"):
         return False
     return any(
@@ -79,7 +79,7 @@ def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
         if problem:
             return problem
     if _should_have_started(status, now):
-        # Without how long, which would be a change of the status at each look.
+        # Without the duration, which would change the status at each reconcile.
         return Problem(
             "PodNotStarted",
             f"pod {name} has been waiting for its volumes or its image for more than"
@@ -90,7 +90,7 @@ def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
 
 
 def _should_be_gone(pod: Object, now: datetime) -> bool:
-    """Tell whether a pod that a node has is being deleted, and its time to end is long over."""
+    """Return whether a pod that a node has is being deleted, and its time to end is long over."""
     # The time that it is given is counted in.
     deadline = pod["metadata"].get("deletionTimestamp")
     if deadline is None or not pod.get("spec", {}).get("nodeName"):
@@ -99,7 +99,7 @@ def _should_be_gone(pod: Object, now: datetime) -> bool:
 
 
 def _should_have_started(status: Object, now: datetime) -> bool:
-    """Tell whether a container has been waiting for its start for too long.
+    """Return whether a container has been waiting for its start for too long.
 
     While an init container runs, those after it wait for its end.
     """
@@ -129,21 +129,21 @@ def _is_unschedulable(condition: Object, now: datetime) -> bool:
     return now - parse_time(condition["lastTransitionTime"]) >= _SCHEDULING_GRACE
 
 
-def told_by_kubelet(pod: Object) -> str:
+def kubelet_message(pod: Object) -> str:
     """Return on one line what the kubelet says of a pod's end; empty where that is nothing."""
     return " ".join(pod.get("status", {}).get("message", "").split()).rstrip(".")
 
 
 def describe_end(pod: Object, container_name: str) -> str:
-    """Return why a container ended, as the kubelet tells it of the pod or of the container."""
+    """Return why a container ended, by the kubelet's message for the pod or the container."""
     status = pod.get("status", {})
     if status.get("reason"):
-        return f"{status['reason']}: {told_by_kubelet(pod)}"
+        return f"{status['reason']}: {kubelet_message(pod)}"
     for container in status.get("containerStatuses", []):
         terminated = container.get("state", {}).get("terminated")
         if container["name"] == container_name and terminated:
             return f"{terminated.get('reason', 'Error')}, exit code {terminated['exitCode']}"
-    return "it is not known why"
+    return "for an unknown reason"
 
 
 def _waiting_problem(pod: str, container: Object, waiting: Object) -> Problem | None:

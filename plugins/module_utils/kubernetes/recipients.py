@@ -40,7 +40,7 @@ def find_identity_block(
     name = backup["metadata"]["name"]
     return (
         "SecretMissing",
-        f"Backup {name} is encrypted for its recipients, and nothing names an identity of one of"
+        f"Backup {name} is encrypted for its recipients, and no Secret with an identity of one of"
         " them: make another Restore with encryption.secretRef, or add that to the Backup",
     )
 

@@ -9,7 +9,7 @@ from .client import GROUP_VERSION, ApiError, Cluster, Object
 from .objects import owner_reference
 
 PLAN_LABEL = "database.example.com/plan"
-# What a plan is told about its runs; each other field of its spec is theirs too.
+# Fields that concern the schedule only; each other field of its spec is copied to its runs.
 PLAN_FIELDS = frozenset(
     {
         "schedule",
@@ -28,7 +28,7 @@ _SLOT_DIGITS = 14
 def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
     """Return the Backups that the plan made and that are not being deleted, oldest slot first.
 
-    A copy of one under another name has its label and its owner, too, and is somebody's own.
+    A copy of one under another name has its label and its owner, too, and is not a run.
     """
     metadata = plan["metadata"]
     labelled = cluster.list(
@@ -47,7 +47,7 @@ def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
 def being_restored(cluster: Cluster, namespace: str) -> set[str]:
     """Return the names of the Backups whose files Restores and new Databases need.
 
-    Those that are at work, and those that wait: for their safety Backup, a Secret, or their turn.
+    Those that are running, and those that wait for their safety Backup, a Secret, or their turn.
     """
     names = set()
     for restore in cluster.list(GROUP_VERSION, "Restore", namespace):
@@ -72,7 +72,7 @@ def slot_of(run: Object) -> datetime:
 
 
 def _has_name_of_run(backup: Object, plan_name: str) -> bool:
-    """Tell whether a Backup is named after the plan and a slot."""
+    """Return whether a Backup is named after the plan and a slot."""
     prefix, _, digits = backup["metadata"]["name"].rpartition("-")
     # strptime takes fewer digits as well.
     if prefix != plan_name or len(digits) != _SLOT_DIGITS:

@@ -11,7 +11,7 @@ RESTORE_LABEL = "database.example.com/restore"
 """On a safety Backup: the UID of the Restore."""
 
 WAITING_ANNOTATION = "database.example.com/waiting-restore"
-"""On a safety Backup: the name of the Restore, which is told of its end."""
+"""On a safety Backup: the name of the Restore, which is notified when it ends."""
 
 _NAME_LENGTH = 180
 # Of the Backup that is restored these are not taken over: the copy is of everything, made now.
@@ -74,7 +74,10 @@ def read_safety_backup(cluster: Cluster, restore: Object) -> SafetyBackup:
         return SafetyBackup(name, "Deleting", "BackupDeleted", "it is being deleted")
     status = found.get("status", {})
     conditions: list[Object] = status.get("conditions", [])
-    told = next((c for c in conditions if c["type"] == CONDITION), {})
+    condition = next((c for c in conditions if c["type"] == CONDITION), {})
     return SafetyBackup(
-        name, status.get("phase", "Pending"), told.get("reason", ""), told.get("message", "")
+        name,
+        status.get("phase", "Pending"),
+        condition.get("reason", ""),
+        condition.get("message", ""),
     )

@@ -163,10 +163,10 @@ def internal_secret() -> dict[str, str]:
 
 
 def _rest_api_password() -> str:
-    """Make the password that Patroni asks for where its REST API is told to change something.
+    """Make the password that Patroni's REST API asks for when something is to be changed.
 
-    Where no NetworkPolicy is enforced anybody in the cluster reaches it, and whoever may change the
-    configuration may have the server run commands.
+    Without an enforced NetworkPolicy any pod in the cluster reaches it, and a client that may
+    change the configuration may have the server run commands.
     """
     lines = [
         "restapi:",
@@ -279,7 +279,7 @@ def complete_secret(
 
 
 def is_ours(found: Object) -> bool:
-    """Tell whether a Secret was made here."""
+    """Return whether a Secret was made here."""
     return (found["metadata"].get("labels") or {}).items() >= MANAGED_BY.items()
 
 

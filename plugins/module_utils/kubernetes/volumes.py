@@ -10,7 +10,7 @@ from .client import Cluster, Object
 def enforce_reclaim_policy(cluster: Cluster, database: Object, dry_run: bool = False) -> list[str]:
     """Have the volumes deleted with the Database, or kept, as its reclaimPolicy says.
 
-    The StatefulSet is told by itself and not only when it is applied, which does not happen while
+    The StatefulSet is patched here and not only when it is applied, which does not happen while
     the spec is refused. Kubernetes passes that on to the claims of instances that exist (source:
     pkg/controller/statefulset, UpdateClaimRetentionPolicy); those of former instances are ours.
 

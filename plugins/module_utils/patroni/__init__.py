@@ -1,1 +1,1 @@
-"""What Patroni tells about a cluster through the Kubernetes API, and what it can be asked there."""
+"""Patroni's state of a cluster in the Kubernetes API, and requests to Patroni there."""

@@ -9,10 +9,10 @@ from ..kubernetes.client import Cluster, Object
 from .members import Member, parse_leader, parse_member
 
 
-def look(cluster: Cluster, namespace: str, name: str) -> tuple[list[Member], str]:
+def read_instances(cluster: Cluster, namespace: str, name: str) -> tuple[list[Member], str]:
     """Return the instances by their number, and the leader's name, empty where there is none."""
     pods = cluster.list("v1", "Pod", namespace, f"app=database,database={name}")
-    # Somebody else's pod may have these labels.
+    # Pods of another program may have these labels.
     own = re.compile(rf"{re.escape(name)}-\d+")
     members = sorted(
         (parse_member(pod) for pod in pods if own.fullmatch(pod["metadata"]["name"])),

@@ -83,7 +83,7 @@ def parse_member(pod: Object) -> Member:
         ready=is_ready(pod),
         revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
         role=str(report.get("role", "")),
-        # A replica runs even if it receives nothing; whether it streams is told apart.
+        # A replica runs even if it receives nothing; whether it streams is checked separately.
         state=str(report.get("replication_state") or report.get("state", "")),
         timeline=int(report.get("timeline") or 0),
         lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
@@ -97,7 +97,7 @@ def parse_member(pod: Object) -> Member:
 
 
 def is_migrating(members: Sequence[Member], replicas: int) -> bool:
-    """Tell whether members with certificates have to understand others that have none.
+    """Return whether members with certificates have to understand others that have none.
 
     An only instance is replaced in one step.
     """
@@ -126,8 +126,8 @@ def _silence(pod: Object, report: Object) -> Problem | None:
         if datetime.now(UTC) - parse_time(running["startedAt"]) > _SILENCE:
             return Problem(
                 "PatroniNotReporting",
-                f"Patroni of instance {name} runs and reports nothing: look at its resources, and"
-                f" at: kubectl logs {name} -c postgres",
+                f"Patroni of instance {name} runs and reports nothing: check its resources, and"
+                f" see: kubectl logs {name} -c postgres",
                 needs_user=False,
             )
     return None

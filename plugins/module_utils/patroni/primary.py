@@ -48,7 +48,7 @@ _LOOK_SECONDS = 30.0
 _DROP_SECONDS = 120.0
 
 
-def provision_and_look(
+def provision_and_observe(
     cluster: Cluster,
     resource: Object,
     leader: str,
@@ -56,7 +56,7 @@ def provision_and_look(
     encrypted: bool,
     check_mode: bool,
 ) -> dict[str, Any]:
-    """Make role and database exist (not in check mode) and tell how the server is.
+    """Create role and database (not in check mode) and return the state of the server.
 
     Args:
         resource: the Database.
@@ -121,7 +121,7 @@ def _work(
                         *drop_abandoned_roles(connection),
                     ]
                 changed = provided.changed or bool(dropped)
-            with _in_time(connection, "looking at the primary"):
+            with _in_time(connection, "querying the primary"):
                 seen = inspect(connection, spec["databaseName"], spec["username"])
             contents = ""
             if is_to_be_restored(resource) and seen.database_exists:
@@ -201,7 +201,7 @@ def _look_at_contents(
         return "restored"
     with (
         connect(parameters, database) as inside,
-        _in_time(inside, "looking at the contents"),
+        _in_time(inside, "querying the contents of the database"),
         database_errors("looking", DatabaseNotReady),
     ):
         return "empty" if is_empty(inside) else "other"

@@ -70,7 +70,7 @@ def next_step(
         return Step(Action.WAIT, f"waiting for instance {waiting[0].name} to stream again")
     # After a switchover; a leader of the old revision may be one that only its replacement mends.
     if any(m.name == leader and m.revision == revision and not m.leading for m in members):
-        return Step(Action.WAIT, f"waiting for instance {leader} to take the lead")
+        return Step(Action.WAIT, f"waiting for instance {leader} to become primary")
     if len(members) < replicas:
         return Step(Action.WAIT, f"waiting for {replicas} instances, there are {len(members)}")
 

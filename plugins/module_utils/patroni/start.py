@@ -1,9 +1,9 @@
 """Which instances a StatefulSet starts: over volumes that were kept, the last primary first.
 
-Patroni gives the lead to whoever comes up first and is not known to lag. When a Database is made
-anew over kept volumes nobody knows who lags: a replica that came up a second earlier would lead,
-and the old primary's last transactions would be rewound. So the last primary starts alone, and the
-others join it.
+Patroni promotes the instance that starts first and is not known to lag. When a Database is created
+again over kept volumes, it is not known which one lags: a replica that started a second earlier
+would be promoted, and the old primary's last transactions would be lost by pg_rewind. So the last
+primary starts alone, and the others join it.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class ConnectionParameters:
             server's certificate must have.
         port: TCP port, or the number in the socket's name.
         user: role to log in as.
-        dbname: database that is meant when a function is not told another one.
+        dbname: the database, unless a function is given another one.
         password_file: file that holds the password and nothing else (one line end at its end
             is ignored); None where the server asks for none.
         tls: how the server is known.
@@ -253,7 +253,7 @@ def deadline(connection: Connection, seconds: float, action: str) -> Iterator[No
     """End the session where the block takes longer.
 
     A statement_timeout is the server's: one whose disk stalls never comes to look at it, while its
-    kernel goes on acknowledging, so that no keepalive tells.
+    kernel goes on acknowledging, so that keepalives do not detect it.
 
     Args:
         action: what is done in the block, such as "looking at the primary".

@@ -354,8 +354,8 @@ def told_if_undroppable(connection: Connection, name: str, problems: list[str]) 
     except psycopg.Error as error:
         if connection.broken:
             raise
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         problems.append(
-            f'database "{name}", which a restore has left, cannot be dropped: {told}; end that, or'
-            " drop it yourself"
+            f'database "{name}", which a restore has left, cannot be dropped: {reason}; remove the'
+            " cause, or drop the database by hand"
         )

@@ -57,7 +57,7 @@ class Standby:
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at one server.
+    """The state of one server.
 
     Attributes:
         writable: a transaction was committed and its WAL flushed just now.
@@ -78,7 +78,7 @@ class Observation:
 
 
 def inspect(connection: Connection, database: str, username: str) -> Observation:
-    """Look at a server through a superuser's session; prove that a primary can write.
+    """Query a server in a superuser's session; test that a primary can write.
 
     Raises:
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
@@ -92,7 +92,7 @@ def inspect(connection: Connection, database: str, username: str) -> Observation
             rows = tuple(standbys.execute(_STANDBYS).fetchall())
         writable = not server["in_recovery"] and _can_write(connection)
     except psycopg.Error as error:
-        raise translate(error, "looking at the server", DatabaseNotReady) from error
+        raise translate(error, "querying the state of the server", DatabaseNotReady) from error
     return _observation(server, rows, writable)
 
 
@@ -117,7 +117,7 @@ def _can_write(connection: Connection) -> bool:
     """Commit a message that reaches only WAL: it changes no table, but must be flushed to disk.
 
     A transactional message takes a transaction id, and its commit waits for the local flush; not
-    for standbys (synchronous_commit = local), whose state is looked at on its own.
+    for standbys (synchronous_commit = local), whose state is checked separately.
     """
     try:
         with connection.transaction():

@@ -158,7 +158,7 @@ def _program_error(
 
 
 def describe_ending(status: int) -> str:
-    """How a process ended, from its exit status as subprocess tells it.
+    """How a process ended, from its exit status as subprocess returns it.
 
     >>> describe_ending(-9)
     'was killed by signal 9'

@@ -19,8 +19,8 @@ _GRANT_LOGIN = sql.SQL("ALTER ROLE {role} LOGIN")
 _CREATE_DATABASE = sql.SQL(
     "CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8' {locale}"
 )
-# Beside what restores remember, in the maintenance database: one that is missing there was never
-# made, or somebody has dropped or renamed it.
+# Beside what restores record, in the maintenance database: one that is missing there was never
+# made, or a user has dropped or renamed it.
 _KNOWN = "CREATE TABLE IF NOT EXISTS postgres_operator.databases (name text PRIMARY KEY)"
 _FIRST_MAJOR_WITH_BUILTIN_PROVIDER = 17
 _FIRST_MAJOR_WITH_PROVIDERS = 15
@@ -59,7 +59,7 @@ def ensure_role_and_database(
         connection: an autocommit session of a superuser in the maintenance database.
 
     Raises:
-        DatabaseGone: somebody has dropped or renamed the database.
+        DatabaseGone: the database was dropped or renamed.
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
     """
     try:

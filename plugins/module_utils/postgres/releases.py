@@ -77,7 +77,7 @@ class Fix:
     refused: bool = False
 
     def is_missing(self, version: Version) -> bool:
-        """Tell whether that version has the fault."""
+        """Return whether that version has the fault."""
         if version.major < self.since or version.major > max(self.minors):
             return False
         first = self.minors.get(version.major)

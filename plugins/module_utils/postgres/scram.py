@@ -42,7 +42,7 @@ def make_verifier(connection: Connection, role: str, password: str) -> str:
 
 
 def matches(password: str, verifier: str | None) -> bool:
-    """Tell whether ``verifier`` (pg_authid.rolpassword) was made from ``password``.
+    """Return whether ``verifier`` (pg_authid.rolpassword) was made from ``password``.
 
     False for no verifier, for one of another kind (md5) and for a broken one.
     """

@@ -45,7 +45,7 @@ def run_script(
 ) -> ScriptOutput:
     """Run a script in the database ``dbname``; it ends at its first error.
 
-    psql does what the script says, commands to the shell included: so run none of somebody else's.
+    psql does what the script says, including shell commands: run no scripts from untrusted sources.
 
     Args:
         single_transaction: whether an error undoes what came before it. Some statements, such as

@@ -19,7 +19,7 @@ from cronsim import CronSim, CronSimError
 from ..errors import ScheduleInvalid, TimeZoneUnknown
 
 _FIELDS = "minute hour day-of-month month day-of-week"
-# cronsim counts back by the local time, which cannot tell the two passes of a repeated hour apart:
+# cronsim counts back by local time, which is the same in both passes of a repeated hour:
 # it starts beyond the longest repetition that a zone has.
 _LONGEST_REPETITION = timedelta(hours=3)
 

@@ -105,7 +105,7 @@ def _outdated(decision: Decision) -> tuple[Condition, ...]:
 
 
 def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
-    """Tell whether the contents that the Database is made from are not known to be there.
+    """Return whether the contents that the Database is made from are not known to be there.
 
     Whatever else is under way, nobody shall write into a database that is about to be replaced.
     """
@@ -179,7 +179,7 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
 
 
 def _worst_problem(observation: Observation) -> Instance | None:
-    """Return the instance whose problem is to be told: first one that only a person can mend."""
+    """Return the instance whose problem is reported: first one that needs a user's action."""
     with_problem = [instance for instance in observation.instances if instance.problem]
     return min(with_problem, key=lambda instance: not instance.needs_user, default=None)
 
@@ -249,7 +249,7 @@ def _before_primary(
         )
     if fields["version"]:
         return _waiting(
-            "Deploying", fields, "NoPrimary", "waiting for an instance to take the lead"
+            "Deploying", fields, "NoPrimary", "waiting for an instance to become primary"
         )
     if any(instance.state for instance in observation.instances):
         return _waiting(
@@ -265,7 +265,7 @@ def _rolling(
     stopped = problem.problem if problem and problem.needs_user else None
     message = observation.rollout
     if stopped:
-        message = f"the update has stopped and the other instances go on serving: {stopped[1]}"
+        message = f"the update has stopped and the other instances are not changed: {stopped[1]}"
     reason = stopped[0] if stopped else "RollingUpdate"
     fields["ready"] = serving
     return Decision(
@@ -315,7 +315,7 @@ def find_inconsistencies(observation: Observation) -> list[str]:
     assert server is not None
     failures = []
     if not server.writable:
-        failures.append(f"primary {observation.primary} takes no writes")
+        failures.append(f"primary {observation.primary} accepts no writes")
     if not server.role_exists:
         failures.append("the user does not exist")
     if not server.database_exists:
@@ -329,7 +329,7 @@ def find_inconsistencies(observation: Observation) -> list[str]:
             failures.append(
                 f"standby {instance.name} is not streaming from {observation.primary}; if its log"
                 " says that WAL has been removed, delete the claim"
-                f" data-{instance.name} and the pod: it is then copied anew"
+                f" data-{instance.name} and the pod: it is then copied again"
             )
         elif standby.lag_bytes > MAX_LAG_BYTES:
             failures.append(f"standby {instance.name} is {standby.lag_bytes} bytes behind")

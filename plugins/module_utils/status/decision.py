@@ -11,7 +11,7 @@ from ..printable import printable
 
 Status = dict[str, Any]
 
-# Seconds until the next look. Starting pods are looked at often; what waits for a person or for
+# Seconds until the next reconcile. Starting pods are polled often; what waits for a person or for
 # another resource is not.
 SOON = 2.0
 VERIFYING = 5.0
@@ -43,7 +43,7 @@ class Decision:
         phase: the new phase.
         fields: further status fields; None removes one.
         conditions: the conditions that the operator sets, one of each type.
-        requeue_after: seconds until the next look; None leaves it to the reconcile period.
+        requeue_after: seconds until the next reconcile; None leaves it to the reconcile period.
         log: lines for the operator's log.
     """
 

@@ -1,4 +1,4 @@
-"""What an image's tag tells about PostgreSQL's major version."""
+"""The major version of PostgreSQL by an image's tag."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..units import format_duration, format_size
 from .decision import SOON, WAITING, Condition, Decision, parse_time
 
-# Whoever ends wakes the next in the queue; this is for when that is lost.
+# A Backup that ends notifies the next in the queue; this is in case that is lost.
 _WAITS = {"Queued": 30.0}
 # Seconds that a pod takes at the least until its work begins.
 _POD_START = 3.0
@@ -26,7 +26,7 @@ _RESULT_KEYS = (
 
 
 def has_ended(resource: Mapping[str, Any]) -> bool:
-    """Tell whether a Backup or a Restore has its final phase."""
+    """Return whether a Backup or a Restore has its final phase."""
     return resource.get("status", {}).get("phase") in {"Completed", "Failed"}
 
 
@@ -63,13 +63,13 @@ class JobState:
     after_timeout: bool = False
 
 
-def next_look(age: float) -> float:
-    """Return in how many seconds to look again at a Job that runs.
+def next_poll(age: float) -> float:
+    """Return in how many seconds to poll a running Job again.
 
     A small backup is done a few seconds after its Job was made, of which none ends before its pod
-    has started. Whoever waits for a large one waits little longer by later looks, which cost CPU.
+    has started. A large one is reported little later by polling less often, which saves CPU.
 
-    >>> [next_look(age) for age in (0, 3, 60, 3600)]
+    >>> [next_poll(age) for age in (0, 3, 60, 3600)]
     [3.0, 1.0, 6.0, 10.0]
     """
     if age < _POD_START:
@@ -98,15 +98,15 @@ def decide_unfinished(
             conditions=[Condition(condition, "False", reason, message)],
             requeue_after=_WAITS.get(reason, WAITING) if blocked else SOON,
         )
-    told = f"; {job.progress}" if job.progress else ""
+    progress = f"; {job.progress}" if job.progress else ""
     doing = what_follows if job.after_timeout else f"{what} is being done"
-    done_by = f"{doing} by Job {job.name}{told}"
+    done_by = f"{doing} by Job {job.name}{progress}"
     reason, message = job.problem or (running_reason, done_by)
     return Decision(
         phase="InProgress",
         conditions=[Condition(condition, "False", reason, message)],
         fields={"job": job.name, "progress": job.progress or None},
-        requeue_after=WAITING if job.needs_user else next_look(job.age),
+        requeue_after=WAITING if job.needs_user else next_poll(job.age),
     )
 
 

@@ -23,7 +23,7 @@ class Observation:
         overrun: (reason, message) of a run that keeps a later slot waiting.
         awaited: the slot that is waited for, as the API writes times.
         started: the slot of the newest run that was ever started.
-        wake_seconds: how long until the next look; None leaves it to the reconcile period.
+        wake_seconds: how long until the next reconcile; None leaves it to the reconcile period.
         log: lines for the operator's log.
     """
 
@@ -67,30 +67,30 @@ def _plan_phase(observation: Observation) -> str:
 
 
 def _condition(observation: Observation) -> Condition:
-    """Tell what is wrong with the plan, else how its newest run went that can be told of.
+    """Return what is wrong with the schedule, or else the condition of its newest run.
 
-    A run that keeps a slot waiting is told before what lies behind, unless it tells more itself.
+    A run that keeps a slot waiting is reported before an ended one, unless it has a reason itself.
     """
     wrong = observation.refused or observation.problem
     if wrong:
         return Condition(CONDITION, "False", *wrong)
-    newest = _find_telling(observation.runs)
+    newest = _find_newest_ended(observation.runs)
     if observation.overrun and (newest is None or has_ended(newest[0])):
         return Condition(CONDITION, "False", *observation.overrun)
     if newest is None:
         return Condition(CONDITION, "False", "BackupScheduled", "no scheduled backup has ended yet")
-    run, told = newest
-    message = f"{run['metadata']['name']}: {told['message']}"
-    return Condition(CONDITION, told["status"], told["reason"], message)
+    run, condition = newest
+    message = f"{run['metadata']['name']}: {condition['message']}"
+    return Condition(CONDITION, condition["status"], condition["reason"], message)
 
 
-def _find_telling(
+def _find_newest_ended(
     runs: Sequence[Mapping[str, Any]],
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Return the newest run that tells something, and its condition."""
+    """Return the newest run whose condition has a result or a problem, and the condition."""
     for run in reversed(runs):
         for condition in run.get("status", {}).get("conditions", []):
-            # One that is being done tells nothing yet, one that waits for something does.
+            # One that is running has no result yet; one that waits for something has a reason.
             if condition["type"] == CONDITION and condition["reason"] != "BackupInProgress":
                 return run, condition
     return None

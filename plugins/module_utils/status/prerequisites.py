@@ -12,7 +12,7 @@ RESTORING = "RestoringBackup"
 
 
 def is_to_be_restored(database: Mapping[str, Any]) -> bool:
-    """Tell whether a Database is made from a Backup and is not known to have its contents."""
+    """Return whether a Database is made from a Backup and is not known to have its contents."""
     return "backupRef" in database["spec"] and not database.get("status", {}).get("restoredFrom")
 
 
@@ -39,7 +39,7 @@ def find_database_block(
     if reason == DatabaseGone.__name__ or (first and reason == RESTORING):
         return None
     phase = status.get("phase", "Pending")
-    return ("DatabaseNotReady", f"waiting for Database {name} to take writes: it is {phase}")
+    return ("DatabaseNotReady", f"waiting for Database {name} to accept writes: it is {phase}")
 
 
 def _without_certificates(name: str) -> tuple[str, str]:
@@ -147,19 +147,19 @@ def find_refusal(
 
 
 def restores_part(restore: Mapping[str, Any], backup: Mapping[str, Any]) -> bool:
-    """Tell whether a Restore leaves rows out, or its Backup has."""
+    """Return whether a Restore leaves rows out, or its Backup has."""
     specs = (restore["spec"], backup["spec"])
     return any("include" in spec or "exclude" in spec for spec in specs)
 
 
 def restores_in_place(restore: Mapping[str, Any], database: Mapping[str, Any]) -> bool:
-    """Tell whether a Restore replaces the Database's own database."""
+    """Return whether a Restore replaces the Database's own database."""
     own = database["spec"]["databaseName"]
     return bool(restore["spec"].get("targetDatabase", own) == own)
 
 
 def needs_safety_backup(restore: Mapping[str, Any], database: Mapping[str, Any]) -> bool:
-    """Tell whether the live database is to be backed up before it is replaced."""
+    """Return whether the live database is to be backed up before it is replaced."""
     spec = restore["spec"]
     return (
         bool(spec.get("safetyBackup", True))

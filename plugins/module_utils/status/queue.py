@@ -124,7 +124,7 @@ def find_next(
 
 
 def destination_of(backup: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what tells apart the places that Backups are written to."""
+    """Return a key that is different for each place that Backups are written to."""
     spec = backup["spec"]
     s3 = (spec.get("destination") or {}).get("s3")
     if s3:

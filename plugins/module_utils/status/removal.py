@@ -40,7 +40,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Event:
-    """What people are told."""
+    """An Event for the user."""
 
     warning: bool
     reason: str
@@ -53,8 +53,8 @@ class Step:
 
     Attributes:
         action: `done` lets the Backup go; `cancel` ends the Job that makes it; `start` makes
-            the one that removes the artifact; `wait` looks again soon.
-        event: what people are told, if anything.
+            the one that removes the artifact; `wait` checks again soon.
+        event: the Event to write, if any.
     """
 
     action: str

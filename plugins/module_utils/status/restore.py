@@ -60,7 +60,7 @@ class Observation:
 def decide(observation: Observation) -> Decision:
     """Decide phase, condition and the other fields of the status."""
     decision = _decide(observation)
-    return replace(decision, fields={**decision.fields, **_told_by(observation)})
+    return replace(decision, fields={**decision.fields, **_backup_fields(observation)})
 
 
 def _decide(observation: Observation) -> Decision:
@@ -84,15 +84,15 @@ def _decide(observation: Observation) -> Decision:
         return _failed(result["reason"], result["message"], fields)
     if "difference" in result:
         fields["difference"] = result["difference"]
-        return _completed(_describe(result["difference"]) + _tell_newer(observation.job), fields)
+        return _completed(_describe(result["difference"]) + _newer_run(observation.job), fields)
     fields["restoreTime"] = result["completionTime"]
     fields["previousDatabase"] = result.get("previousDatabase")
     warning = result.get("warning")
-    done = f"Restore completed successfully{_tell_newer(observation.job)}"
+    done = f"Restore completed successfully{_newer_run(observation.job)}"
     return _completed(f"{done}, but {warning}" if warning else done, fields)
 
 
-def _tell_newer(job: JobState) -> str:
+def _newer_run(job: JobState) -> str:
     """Say that the plan has a newer run, where a verified one was preferred to it."""
     newer = job.annotations.get(NEWER_ANNOTATION)
     if not newer:
@@ -101,7 +101,7 @@ def _tell_newer(job: JobState) -> str:
     return f" from {taken}, the newest verified run; {newer} is newer and not verified"
 
 
-def _told_by(observation: Observation) -> dict[str, Any]:
+def _backup_fields(observation: Observation) -> dict[str, Any]:
     """Return the names of the Backups: what the Job was made with, once there is one."""
     if observation.job is not None:
         annotations = observation.job.annotations
@@ -127,15 +127,15 @@ def _decide_safety(safety: SafetyBackup) -> Decision:
         return _failed(
             "SafetyBackupFailed",
             f"the live database is untouched, for its safety Backup {safety.name} failed:"
-            f" {safety.reason}: {safety.message}; mend that, or set safetyBackup: false, and make"
-            " another Restore",
+            f" {safety.reason}: {safety.message}; correct the cause, or set safetyBackup: false,"
+            " and make another Restore",
         )
     message = f"waiting for safety Backup {safety.name}, which is {safety.phase or 'new'}"
-    told = f"{message}: {safety.message}" if safety.message else message
+    detailed = f"{message}: {safety.message}" if safety.message else message
     return Decision(
         "InProgress",
-        [Condition(CONDITION, "False", "SafetyBackupInProgress", told)],
-        # Its end is told; this is for when that is lost.
+        [Condition(CONDITION, "False", "SafetyBackupInProgress", detailed)],
+        # It notifies the Restore when it ends; this is in case that is lost.
         requeue_after=WAITING,
     )
 

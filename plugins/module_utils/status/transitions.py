@@ -10,16 +10,16 @@ from .backup import VERIFIED
 from .database import SERVER_OUTDATED
 
 # The condition whose reason and message explain the phase.
-_TELLING = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
+_MAIN_CONDITION = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
 
 
 @dataclass(frozen=True)
 class Transition:
-    """A change to tell.
+    """A change to report.
 
     Attributes:
         log_line: for the operator's log.
-        warning: whether a person should look.
+        warning: whether a person has to act.
         reason: the Event's reason: the new phase, or the new reason of the condition.
         message: the condition's message.
     """
@@ -43,9 +43,9 @@ def _phase_transition(
     kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[Transition]:
     """Yield the change of phase, or of what explains it, if there is one."""
-    before, after = _telling(kind, old), _telling(kind, new)
+    before, after = _main_condition(kind, old), _main_condition(kind, new)
     old_phase, phase = old.get("phase", "Pending"), new["phase"]
-    # Each step of a rolling update is told; other messages hold figures that change all the time.
+    # Each step of a rolling update is reported; other messages have figures that always change.
     same_step = after["reason"] != "RollingUpdate" or before.get("message") == after["message"]
     if old_phase == phase and before.get("reason") == after["reason"] and same_step:
         return
@@ -69,12 +69,12 @@ def _verification(
     verdict = after.get("status")
     if verdict not in {"True", "False"} or verdict == before.get("status"):
         return
-    told = f"{kind} is verified" if verdict == "True" else f"{kind} is not verified"
+    verdict_text = f"{kind} is verified" if verdict == "True" else f"{kind} is not verified"
     yield Transition(
-        log_line=f"{told}: {after['reason']} ({after['message']})",
+        log_line=f"{verdict_text}: {after['reason']} ({after['message']})",
         warning=verdict == "False",
         reason=after["reason"],
-        message=f"{told}: {after['message']}",
+        message=f"{verdict_text}: {after['message']}",
     )
 
 
@@ -91,8 +91,8 @@ def _outdated(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iter
     )
 
 
-def _telling(kind: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _condition(status, _TELLING[kind])
+def _main_condition(kind: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _condition(status, _MAIN_CONDITION[kind])
 
 
 def _condition(status: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:

@@ -344,21 +344,21 @@ class S3Store:
     def _client_error(self, error: Any, where: str) -> OperatorError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        told = f"{where}: {error}"
+        problem = f"{where}: {error}"
         if code == "NoSuchBucket":
             return BackupLocationMissing(
                 f"{where}: there is no such bucket; create it, or correct destination.s3.bucket"
             )
         if code in _FULL or status == 507:
-            return NoSpace(f"{told}; make room in the bucket or raise its quota")
+            return NoSpace(f"{problem}; make room in the bucket or raise its quota")
         if code in _DENIED or status in (401, 403):
             return StoreDenied(
-                f"{told}; check the credentials, and that they may list, read, write and delete"
+                f"{problem}; check the credentials, and that they may list, read, write and delete"
                 f" below {self.prefix or 'the root'} of the bucket"
             )
         if status == 404:
-            return BackupLocationMissing(f"{told}; it was removed, or the bucket is another one")
-        return StoreUnreachable(f"{told}; try again later")
+            return BackupLocationMissing(f"{problem}; it was removed, or the bucket is another one")
+        return StoreUnreachable(f"{problem}; try again later")
 
 
 def _advice(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Issues the certificates of a Database, from an authority of its own.
 
 Keys are of the curve P-256. A certificate is for a server or for a client, never for both, so that
-whoever holds a client's cannot pose as the server.
+a client's certificate cannot be used to pose as the server.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def names(certificate: str) -> list[str]:
 
 
 def binds_channels(certificate: str) -> bool:
-    """Tell whether a server's certificate can be bound to a SCRAM login.
+    """Return whether a server's certificate can be bound to a SCRAM login.
 
     That takes a hash of the certificate by the hash of its signature, and Ed25519 has none.
     """
@@ -110,7 +110,7 @@ def split(bundle: str) -> list[str]:
 
 
 def signed_by(certificate: str, authority: str) -> bool:
-    """Tell whether an authority has signed a certificate."""
+    """Return whether an authority has signed a certificate."""
     parsed = x509.load_pem_x509_certificate(certificate.encode())
     try:
         parsed.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))

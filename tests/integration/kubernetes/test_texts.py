@@ -43,6 +43,6 @@ def test_a_field(create: Create, name: str, kind: str, path: Path_) -> None:
 
 
 def names(field: str, path: Path_) -> bool:
-    """Tell whether a refusal is of this field."""
+    """Return whether a refusal is of this field."""
     steps = [str(step) for step in path if not isinstance(step, int) and step != KEY]
     return field.replace("[0]", "").startswith(".".join(steps))

@@ -103,7 +103,7 @@ def test_an_api_server_that_is_away_changes_nothing(tmp_path: Path) -> None:
     process = start(tmp_path / "none", "exit 4", *OPERATOR)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 4
-    assert "was not given up" in output
+    assert "was not released" in output
 
 
 def test_what_the_operator_writes_is_for_its_own_user_only(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_what_is_set_already_is_not_written() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 409])
-def test_a_backup_that_was_changed_meanwhile_is_left_to_the_next_look(status: int) -> None:
+def test_a_backup_that_was_changed_meanwhile_is_left_to_the_next_poll(status: int) -> None:
     cluster: Any = FakeCluster(status)
     assert not set_deletion_policy(cluster, backup("Retain"), "Delete")
 

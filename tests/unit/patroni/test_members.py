@@ -6,7 +6,9 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import look
+from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
+    read_instances,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import (
     parse_leader,
     parse_member,
@@ -107,5 +109,5 @@ class Pods:
 
 def test_a_pod_that_only_has_the_labels_is_no_instance() -> None:
     cluster: Any = Pods("my-app-10", "my-app-2", "debug", "my-app-tool", "other-0")
-    members, _ = look(cluster, "shop", "my-app")
+    members, _ = read_instances(cluster, "shop", "my-app")
     assert [member.name for member in members] == ["my-app-2", "my-app-10"]

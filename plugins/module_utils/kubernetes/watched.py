@@ -1,9 +1,9 @@
-"""What wakes a Database at rest: its instances, and whoever changes or deletes its objects.
+"""What has a Database reconciled: its instances, and changes or deletions of its objects.
 
 ansible-operator reconciles the owner of an object that changes, once it watches objects of that
 kind; and it watches a kind from the moment when an object of it that has an owner is read through
-its proxy. So each look reads one object of each kind through the proxy: it cannot know whether the
-operator was started anew since the last one.
+its proxy. So each check reads one object of each kind through the proxy: it cannot know whether the
+operator was restarted since the last one.
 
 Kubernetes keeps the Endpoints of NAME-pods and NAME-ro as the instances are: ready or not, and
 which of them are replicas. So these two belong to their Database. Of the other kinds those are
@@ -26,15 +26,15 @@ _OBJECTS = (
 )
 
 
-def is_woken(cluster: Cluster, connect_to_proxy: Callable[[], Cluster], database: Object) -> bool:
-    """Tell whether the operator hears of the Database's objects; from now on, where it can.
+def is_watched(cluster: Cluster, connect_to_proxy: Callable[[], Cluster], database: Object) -> bool:
+    """Return whether the operator hears of the Database's objects; from now on, where it can.
 
     Where the proxy cannot be asked, it does not hear. That is so at times for a run that starts
     while the one before it ends: ansible-runner gives it back the kubeconfig of that one.
 
     Args:
         cluster: the API server.
-        connect_to_proxy: gives the operator's proxy, which takes a read for a wish to be woken.
+        connect_to_proxy: gives the operator's proxy, which watches each kind that is read by it.
         database: the owner.
     """
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.wake import is_woken
+from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.watched import is_watched
 
 DATABASE = {"metadata": {"name": "app", "namespace": "shop", "uid": "u"}}
 OWNED: dict[str, Any] = {"metadata": {"ownerReferences": [{"uid": "x"}, {"uid": "u"}]}}
@@ -40,7 +40,7 @@ class Api:
 
 def test_a_read_through_the_proxy_starts_each_watch() -> None:
     cluster, proxy = Api(INSTANCES), Api(*WATCHED)
-    assert is_woken(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]
+    assert is_watched(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]
     assert proxy.asked == WATCHED
     assert cluster.asked == [INSTANCES]
 
@@ -58,11 +58,11 @@ def test_a_read_through_the_proxy_starts_each_watch() -> None:
 def test_what_belongs_to_nobody_wakes_nobody(missed: tuple[str, str], found: Any) -> None:
     cluster, proxy = Api(INSTANCES), Api(*WATCHED)
     (cluster if missed == INSTANCES else proxy).objects[missed] = found
-    assert not is_woken(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]
+    assert not is_watched(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]
 
 
 def test_a_proxy_that_cannot_be_found_is_no_failure() -> None:
     def connect() -> Any:
         raise ApiError("cannot find the proxy")
 
-    assert not is_woken(Api(INSTANCES), connect, DATABASE)  # type: ignore[arg-type]
+    assert not is_watched(Api(INSTANCES), connect, DATABASE)  # type: ignore[arg-type]

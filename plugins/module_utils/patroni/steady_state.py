@@ -1,8 +1,8 @@
-"""Whether a Database is at rest: all is as its spec says, and a reconcile would write nothing.
+"""Whether a Database is in its steady state: as its spec says, so that a reconcile writes nothing.
 
-It is asked before anything else, as nearly every reconcile is of such a Database. The answer rests
-on the same reads, the same SQL and the same decisions as the whole reconcile: only what was
-applied is compared with what is remembered of it, in place of being rendered and applied anew.
+It is checked first, as nearly every reconcile is of such a Database. The answer rests on the same
+reads, the same SQL and the same decisions as the whole reconcile: only the objects are compared
+with a digest of what was applied, and not rendered and applied again.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ..kubernetes.client import Cluster, Object
 from ..kubernetes.secrets import ensure_credentials, ensure_internal
 from ..status.deciders import decide
 from ..status.decision import build_status, merge_patch
-from .instances import describe, look, newest_revision
-from .primary import provision_and_look
+from .instances import describe, newest_revision, read_instances
+from .primary import provision_and_observe
 from .rollout import Action, next_step
 
 LAG_STEP_BYTES = 1 << 20
 
 
 class ReadOnce:
-    """A cluster each of whose objects is read once: one look, taken of everything in turn."""
+    """A cluster each of whose objects is read once in a reconcile."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -49,13 +49,13 @@ class ReadOnce:
         return getattr(self._cluster, name)
 
 
-def is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool) -> bool:
-    """Tell whether there is nothing to do for a Database.
+def is_steady(cluster: Cluster, resource: Object, inputs: str, has_data: bool) -> bool:
+    """Return whether there is nothing to do for a Database.
 
-    Whatever is in doubt, or fails, is for the whole reconcile: that one tells what is wrong.
+    Whatever is in doubt, or fails, leads to the whole reconcile, which reports what is wrong.
 
     Args:
-        cluster: one that reads once has what was read for this look already.
+        cluster: one that reads once has what this reconcile has read already.
         resource: the Database.
         inputs: the digest of what its objects are made from.
         has_data: whether it has volumes.
@@ -63,17 +63,17 @@ def is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool) 
     if resource.get("status", {}).get("phase") != "Ready":
         return False
     try:
-        return _is_at_rest(cluster, resource, inputs, has_data)
+        return _is_steady(cluster, resource, inputs, has_data)
     except OperatorError:
         return False
 
 
-def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool) -> bool:
+def _is_steady(cluster: Cluster, resource: Object, inputs: str, has_data: bool) -> bool:
     name, namespace = resource["metadata"]["name"], resource["metadata"]["namespace"]
     stateful_set = cluster.get("apps/v1", "StatefulSet", namespace, name)
     if stateful_set is None or not is_unchanged(cluster, stateful_set, inputs):
         return False
-    members, leader = look(cluster, namespace, name)
+    members, leader = read_instances(cluster, namespace, name)
     replicas = resource["spec"]["replicas"]
     step = next_step(members, leader, newest_revision(stateful_set), replicas)
     primary = next((m for m in members if m.name == leader and m.leading), None)
@@ -85,16 +85,16 @@ def _is_at_rest(cluster: Cluster, resource: Object, inputs: str, has_data: bool)
         return False
     if ensure_certificates(cluster, resource, datetime.now(UTC), dry_run=True):
         return False
-    looked = provision_and_look(
+    observed = provision_and_observe(
         cluster, resource, leader, primary.pod_ip, primary.encrypted, check_mode=False
     )
-    if looked["changed"]:
+    if observed["changed"]:
         return False
     observation = {
         "replicas": replicas,
         "instances": [describe(member) for member in members],
         "primary": leader,
-        "server": looked["server"],
+        "server": observed["server"],
     }
     decision = decide(resource, observation)
     status = build_status(resource, decision, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""One look at a schedule: which slot is to be started now, and when to look again."""
+"""Which slot of a schedule is to be run now, and when to reconcile the schedule again."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FREQUENT = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at a schedule has found.
+class SlotDecision:
+    """Which slot is to be run, and which is next.
 
     Attributes:
-        awaited: the slot that is waited for after this look.
-        wake: when to look again.
+        awaited: the next slot, which is waited for from now on.
+        wake: when to reconcile again.
         start: the slot to start now.
         missed: the slot that is given up because its starting deadline is over.
     """
@@ -38,7 +38,7 @@ def find_awaited(
     """Return the slot that a schedule waits for; it may be over.
 
     Args:
-        recorded: what the last look has written down. It does not count where the schedule was
+        recorded: what the last reconcile has recorded. It does not count where the schedule was
             changed since, or the clock was put back.
         since: where nothing was written down, the moment after which slots count.
     """
@@ -49,14 +49,14 @@ def find_awaited(
     return recorded if still_slot and recorded <= upcoming else upcoming
 
 
-def look(
+def decide_slot(
     schedule: Schedule,
     awaited: datetime,
     now: datetime,
     uid: str,
     deadline: timedelta | None = None,
     busy: bool = False,
-) -> Look:
+) -> SlotDecision:
     """Decide what is to be done at this moment.
 
     After a downtime only the newest of the slots that were missed is started.
@@ -68,22 +68,22 @@ def look(
         busy: whether an earlier run must end first.
     """
     if awaited > now:
-        return Look(awaited, wake=awaited + jitter(schedule, awaited, uid))
+        return SlotDecision(awaited, wake=awaited + jitter(schedule, awaited, uid))
     newest = newest_slot(schedule, now) or awaited
     due = newest + jitter(schedule, newest, uid)
     if due > now:
-        return Look(newest, wake=due)
+        return SlotDecision(newest, wake=due)
     following = next_slot(schedule, now)
     wake = following + jitter(schedule, following, uid)
     if deadline is not None and now > due + deadline:
-        return Look(following, wake, missed=newest)
+        return SlotDecision(following, wake, missed=newest)
     if busy:
-        return Look(newest, wake)
-    return Look(following, wake, start=newest)
+        return SlotDecision(newest, wake)
+    return SlotDecision(following, wake, start=newest)
 
 
 def find_overrun(schedule: Schedule, active: datetime, now: datetime, uid: str) -> datetime | None:
-    """Return the slot at whose start an earlier run was still at work; None where it has not come.
+    """Return the slot at which an earlier run had not ended; None if it has not come.
 
     Args:
         active: the slot of that run.

@@ -13,7 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.appli
     ANNOTATION,
     record,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.patroni import rest
+from ansible_collections.postgres.operator.plugins.module_utils.patroni import steady_state
 from ansible_collections.postgres.operator.plugins.module_utils.status.deciders import decide
 from ansible_collections.postgres.operator.plugins.module_utils.status.decision import build_status
 
@@ -66,17 +66,17 @@ class World:
             "spec": {"replicas": 2, "image": "postgres:17"},
         }
         for name in ("ensure_internal", "ensure_certificates", "ensure_credentials"):
-            monkeypatch.setattr(rest, name, lambda *_, **__: self.secrets_change)
-        monkeypatch.setattr(rest, "provision_and_look", self._provision_and_look)
-        members = [rest.describe(m) for m in self._members()]
+            monkeypatch.setattr(steady_state, name, lambda *_, **__: self.secrets_change)
+        monkeypatch.setattr(steady_state, "provision_and_observe", self._provision_and_observe)
+        members = [steady_state.describe(m) for m in self._members()]
         observation = {"replicas": 2, "instances": members, "primary": "app-0", "server": SERVER}
         decision = decide(self.resource, observation)
         self.resource["status"] = build_status(self.resource, decision, datetime.now(UTC))
 
     def _members(self) -> list[Any]:
-        return rest.look(self, "shop", "app")[0]  # type: ignore[arg-type]
+        return steady_state.read_instances(self, "shop", "app")[0]  # type: ignore[arg-type]
 
-    def _provision_and_look(self, *_: Any, **__: Any) -> Any:
+    def _provision_and_observe(self, *_: Any, **__: Any) -> Any:
         if isinstance(self.looked, Exception):
             raise self.looked
         return self.looked
@@ -87,8 +87,8 @@ class World:
     def get(self, _version: str, kind: str, *_: str) -> Any:
         return {"StatefulSet": self.stateful_set, "Endpoints": self.endpoints}[kind]
 
-    def at_rest(self, inputs: str = "inputs") -> bool:
-        return rest.is_at_rest(self, self.resource, inputs, has_data=True)  # type: ignore[arg-type]
+    def steady(self, inputs: str = "inputs") -> bool:
+        return steady_state.is_steady(self, self.resource, inputs, has_data=True)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -96,16 +96,16 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def test_a_database_as_its_spec_says_is_at_rest(world: World) -> None:
+def test_a_database_as_its_spec_says_is_steady(world: World) -> None:
     assert world.resource["status"]["phase"] == "Ready"
-    assert world.at_rest()
+    assert world.steady()
 
 
 def test_a_few_bytes_of_lag_are_no_news_and_many_are(world: World) -> None:
     world.looked["server"]["standbys"][0]["lag_bytes"] = 2048
-    assert world.at_rest()
+    assert world.steady()
     world.looked["server"]["standbys"][0]["lag_bytes"] = 9 << 20
-    assert not world.at_rest()
+    assert not world.steady()
 
 
 @pytest.mark.parametrize(
@@ -133,18 +133,18 @@ def test_a_few_bytes_of_lag_are_no_news_and_many_are(world: World) -> None:
 )
 def test_anything_else_is_for_the_whole_reconcile(world: World, change: Any) -> None:
     change(world)
-    assert not world.at_rest()
+    assert not world.steady()
 
 
 def test_other_inputs_are_for_the_whole_reconcile(world: World) -> None:
-    assert not world.at_rest("others")
+    assert not world.steady("others")
 
 
 def test_what_was_read_once_is_not_read_again(world: World) -> None:
     calls = []
     world.get = lambda *key: calls.append(key) or {}  # type: ignore[method-assign,assignment]
     world.list = lambda *key: calls.append(key) or []  # type: ignore[method-assign,assignment]
-    once = rest.ReadOnce(world)  # type: ignore[arg-type]
+    once = steady_state.ReadOnce(world)  # type: ignore[arg-type]
     assert once.list("v1", "Pod", "shop", "a") == once.list("v1", "Pod", "shop", "a") == []
     assert once.get("v1", "Secret", "shop", "a") == once.get("v1", "Secret", "shop", "a") == {}
     assert len(calls) == 2

@@ -12,13 +12,13 @@ from ansible_collections.postgres.operator.plugins.module_utils.schedule.cron im
     next_slot,
     parse_schedule,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.schedule.look import (
+from ansible_collections.postgres.operator.plugins.module_utils.schedule.slots import (
     JITTER_LIMIT,
-    Look,
+    SlotDecision,
+    decide_slot,
     find_awaited,
     find_overrun,
     jitter,
-    look,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,9 +41,9 @@ class Plan:
     recorded: datetime | None = None
     started: list[datetime] = field(default_factory=list)
 
-    def look(self, now: datetime) -> Look:
+    def decide_slot(self, now: datetime) -> SlotDecision:
         awaited = find_awaited(self.schedule, self.recorded, self.created, now)
-        found = look(self.schedule, awaited, now, UID)
+        found = decide_slot(self.schedule, awaited, now, UID)
         if found.start is not None and found.start not in self.started:
             self.started.append(found.start)
         self.recorded = found.awaited
@@ -69,7 +69,7 @@ def test_every_slot_is_started_once_and_after_a_downtime_the_newest_is(
     asleep = dict(downtimes)
     for step in range(60):
         before = now
-        found = plan.look(now)
+        found = plan.decide_slot(now)
         now = max(found.wake, now + timedelta(seconds=1))
         if step in asleep:
             now += timedelta(hours=asleep[step])
@@ -78,7 +78,7 @@ def test_every_slot_is_started_once_and_after_a_downtime_the_newest_is(
         while slot + JITTER_LIMIT <= now:
             following = next_slot(schedule, slot)
             if following > now:
-                plan.look(now)
+                plan.decide_slot(now)
                 assert slot in plan.started
             slot = following
         if len(plan.started) >= 20:
@@ -92,7 +92,7 @@ def test_a_thousand_slots_are_started_once_each_over_both_changes_of_the_clock()
     plan = Plan(schedule, datetime(2026, 1, 1, tzinfo=UTC))
     now = plan.created
     while len(plan.started) < 1000:
-        now = plan.look(now).wake
+        now = plan.decide_slot(now).wake
     wanted = [next_slot(schedule, plan.created)]
     while len(wanted) < 1000:
         wanted.append(next_slot(schedule, wanted[-1]))
@@ -101,37 +101,37 @@ def test_a_thousand_slots_are_started_once_each_over_both_changes_of_the_clock()
 
 def test_two_operators_that_look_at_the_same_time_start_the_same_slot() -> None:
     now = at(12, 0, 1)
-    found = [look(MINUTELY, at(12), now, UID).start for _ in range(2)]
+    found = [decide_slot(MINUTELY, at(12), now, UID).start for _ in range(2)]
     assert found == [at(12), at(12)]
 
 
 def test_after_a_downtime_the_newest_slot_is_started_and_the_older_ones_are_not() -> None:
-    found = look(MINUTELY, at(12), at(12, 7, 30), UID)
+    found = decide_slot(MINUTELY, at(12), at(12, 7, 30), UID)
     assert found.start == at(12, 7)
     assert found.awaited == at(12, 8)
 
 
 def test_a_slot_beyond_its_starting_deadline_is_given_up() -> None:
     deadline = timedelta(minutes=15)
-    late = look(NIGHTLY, at(0), at(0, 40), UID, deadline)
+    late = decide_slot(NIGHTLY, at(0), at(0, 40), UID, deadline)
     assert (late.start, late.missed) == (None, at(0))
     assert late.awaited == at(0) + timedelta(days=1)
-    in_time = look(NIGHTLY, at(0), at(0, 14), UID, deadline)
+    in_time = decide_slot(NIGHTLY, at(0), at(0, 14), UID, deadline)
     assert in_time.start == at(0)
 
 
 def test_the_deadline_counts_from_the_start_that_the_jitter_gives() -> None:
     due = at(0) + jitter(NIGHTLY, at(0), UID)
-    assert look(
+    assert decide_slot(
         NIGHTLY, at(0), due + timedelta(seconds=60), UID, timedelta(seconds=60)
     ).start == at(0)
 
 
 def test_a_slot_waits_for_the_run_before_it() -> None:
-    busy = look(MINUTELY, at(12), at(12, 0, 5), UID, busy=True)
+    busy = decide_slot(MINUTELY, at(12), at(12, 0, 5), UID, busy=True)
     assert busy.start is None
     assert busy.awaited == at(12)
-    later = look(MINUTELY, busy.awaited, at(12, 3, 5), UID)
+    later = decide_slot(MINUTELY, busy.awaited, at(12, 3, 5), UID)
     assert later.start == at(12, 3)
 
 
@@ -194,7 +194,7 @@ def test_a_thousand_midnight_plans_start_spread_over_ten_minutes() -> None:
 @given(st.integers(0, 10**8))
 def test_what_is_started_is_never_late_by_more_than_one_slot(seconds: int) -> None:
     now = at(0) + timedelta(seconds=seconds)
-    found = look(NIGHTLY, at(0), now, UID)
+    found = decide_slot(NIGHTLY, at(0), now, UID)
     assert found.wake > now
     if found.start is not None:
         assert found.start == newest_slot(NIGHTLY, now)
