@@ -11,7 +11,7 @@ description:
     tables with the manifest, and puts it in the live database's place by renaming both in one transaction.
   - The live database is the old one or the new one, never a mix, and its owner, privileges, settings and comment stay
     as they are. A failure leaves it untouched and drops the scratch database.
-  - The old one is kept as C(DATABASE_before_XXXXXXXX) for O(keep_previous_seconds), and nobody can connect to it. That
+  - The old one is kept as C(DATABASE_before_XXXXXXXX) for O(keep_previous_seconds), without connections. That
     ends with the first 8 characters of O(restore_uid), or of its SHA-256 where it is no UUID.
   - A run with the same O(restore_uid) as one that has succeeded changes nothing.
   - One restore at a time per database.
@@ -52,7 +52,7 @@ options:
     description:
       - Whether the superuser loads everything, and so executes what the owners of tables have written into constraints,
         indexes and materialized views. Needed only for what a run without it refuses.
-      - Without it each owner's objects are loaded in the session of a role that has the rights of nobody.
+      - Without it each owner's objects are loaded in the session of a role without rights.
     type: bool
     default: false
   sha256:

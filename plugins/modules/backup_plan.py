@@ -10,7 +10,7 @@ description:
   - Makes the Backup of the slot that is due. After a downtime that is the newest slot only.
   - Its name derives from the slot, so that there is never a second one.
   - Deletes the Backups that retention does not keep, and with them their files.
-  - Gives all of them the plan's deletionPolicy.
+  - Gives all of them the schedule's deletionPolicy.
 options:
   resource:
     description: The Backup with a schedule.
@@ -28,7 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 observation:
-  description: What the plan's status rests on.
+  description: What the schedule's status depends on.
   type: dict
   returned: success
 removed:
@@ -143,9 +143,9 @@ def _decide_slot(
     """Find out which slot is due."""
     spec, status = plan["spec"], plan.get("status", {})
     recorded = status.get("nextScheduleTime")
-    # What passed while the plan was suspended or invalid is not made up for.
-    looked_at_before = "observedGeneration" in status
-    since = now if looked_at_before else parse_time(plan["metadata"]["creationTimestamp"])
+    # Slots that passed while the schedule was suspended or invalid are skipped.
+    reconciled_before = "observedGeneration" in status
+    since = now if reconciled_before else parse_time(plan["metadata"]["creationTimestamp"])
     deadline = spec.get("startingDeadlineSeconds")
     return decide_slot(
         schedule,
@@ -217,7 +217,7 @@ def _after(
 def _prune(
     cluster: Cluster, plan: Object, schedule: Schedule, runs: Sequence[Object], check_mode: bool
 ) -> list[str]:
-    """Delete the runs that are not kept, with their files; the others follow the plan's policy."""
+    """Delete the runs that are not kept, with their files; the others get the schedule's policy."""
     prunable = choose_prunable(
         [_as_run(run) for run in runs], _retention(plan["spec"]), schedule.zone
     )

@@ -92,7 +92,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 @contextmanager
 def _file(params: dict[str, Any]) -> Iterator[Path]:
-    """The file with the script; a text is in one that nobody else can read."""
+    """The file with the script; a text is written to one that other users cannot read."""
     script, src = params["script"], params["src"]
     if (script is None) == (src is None):
         raise InvalidInput("a script is either a text, script, or a file, src: give one of them")

@@ -38,7 +38,7 @@ database:
   type: dict
   returned: success
 backup:
-  description: The Backup to restore, of a plan the run that is taken; empty where it does not exist.
+  description: The Backup to restore, of a schedule the run that is used; empty if it does not exist.
   type: dict
   returned: success
 claim:
@@ -194,7 +194,7 @@ class _Found:
     """What was found of a Restore without a Job.
 
     Attributes:
-        newer: the name of the plan's run that is newer than its verified one, which is `backup`.
+        newer: the name of the schedule's run that is newer than its verified one, which is `backup`.
         start: whether the Job can be made.
         safety_backup: the safety Backup, where it is to be made now.
     """
@@ -248,7 +248,7 @@ def _look_after_timeout(cluster: Cluster, resource: Object) -> _Found:
 
 
 def _find_backup(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, str]:
-    """Return the Backup, of a plan the run to restore, or the plan where there is none.
+    """Return the Backup, of a schedule the run to restore, or the schedule if there is none.
 
     And the name of a newer run, where a verified one is preferred to it.
     """

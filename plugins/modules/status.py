@@ -127,7 +127,7 @@ def _write(
 def _write_event(
     cluster: Cluster, resource: dict[str, Any], transition: Transition, now: datetime
 ) -> None:
-    """Write an Event; a namespace that is going takes none, and nobody reads it there."""
+    """Write an Event; a namespace that is being deleted takes none."""
     try:
         events.record(
             cluster,

@@ -172,7 +172,7 @@ class Parent:
         connection.close()
 
     def _look_around(self) -> None:
-        """End when nobody needs this parent, or nobody can reach it any more."""
+        """End when this parent is not needed, or cannot be reached any more."""
         if self.runs or self.queue:
             return
         if _inode(self.socket_path) != self.socket_inode:

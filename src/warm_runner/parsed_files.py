@@ -2,7 +2,7 @@
 
 Parsing is a third of what a small role costs, copying the result as much again. A document that was
 parsed by the parent is handed out once, to the first that asks for a file of the same name and the
-same text: the process of a run is a copy of its own, so nobody else has the document. Who asks
+same text: the process of a run is its own copy, so that no other has the document. Who asks
 again gets it as ever.
 """
 

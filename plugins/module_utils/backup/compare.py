@@ -46,7 +46,8 @@ def compare_content(
     Of materialized views see ``compare_views``.
 
     Args:
-        superuser: the database, which nobody else changes; for catalogs and large objects only.
+        superuser: the database, which no other session changes; for catalogs and large objects
+            only.
         readers: who reads its tables.
         workers: sessions at the same time.
         failure: the error if it differs.
@@ -159,7 +160,7 @@ def sequence_differences(
 def _is_between(state: SequenceState, entry: SequenceEntry) -> bool:
     """Exactly equal if the sequence stood still; else on the way that it went meanwhile.
 
-    One that was set back, or cycled, meanwhile was somewhere on a way that nobody has seen.
+    One that was set back, or cycled, meanwhile had values that are not known.
     """
     if entry.before == entry.after:
         return state == entry.before

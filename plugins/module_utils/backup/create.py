@@ -235,7 +235,7 @@ def _dump_and_fingerprint(
             *content.options,
             cancellation=cancellation,
         )
-        # It is sent last, and afterwards nobody here can read it.
+        # It is sent last, and afterwards cannot be read here.
         if request.store.write_only:
             check_table_of_contents(request.location, folder)
 

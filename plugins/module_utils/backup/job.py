@@ -99,8 +99,8 @@ def read_variables(file: Path) -> Params:
 def _back_up(params: Params, check_mode: bool) -> Params:
     """Dump, then read back; what this run has made and cannot be read back is removed.
 
-    The Backup is Failed then and is not tried again: nobody needs it. An artifact that was adopted
-    is another run's, and evidence.
+    The Backup is Failed then and is not tried again, so it is not needed. An artifact that was
+    adopted is another run's, and evidence.
     """
     if check_mode:
         return actions.create(params, check_mode)

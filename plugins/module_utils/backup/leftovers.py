@@ -35,7 +35,7 @@ class OtherBackups:
 def remove_leftovers(
     store: Store, location: Location, others: OtherBackups, progress: Progress
 ) -> list[str]:
-    """Remove artifacts without a manifest that nobody works on, of the same Database.
+    """Remove artifacts without a manifest of ended Backups of the same Database.
 
     Neither a finished artifact is touched nor anything that no backup writes. What cannot be
     removed is left to the next backup.

@@ -29,7 +29,7 @@ class LoadProgress:
     """How far a load is.
 
     Attributes:
-        parameters: of the database that is loaded, in which nobody else writes.
+        parameters: of the database that is loaded, in which no other session writes.
         manifest: what it will hold.
     """
 

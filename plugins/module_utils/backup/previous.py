@@ -71,7 +71,7 @@ class Mark:
 
 
 def put_aside(connection: Connection, mark: Mark) -> None:
-    """Mark a database, already renamed, and let nobody connect to it; can be rolled back."""
+    """Mark a database, already renamed, and forbid connections to it; can be rolled back."""
     database = sql.Identifier(mark.name)
     connection.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(database))
     connection.execute(

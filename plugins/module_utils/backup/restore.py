@@ -119,7 +119,7 @@ class RestoreRequest:
 
     @property
     def locked_database(self) -> str:
-        """The database whose lock is held; a dry run keeps nobody from restoring."""
+        """The database whose lock is held; a dry run does not block a restore."""
         return self.scratch if self.dry_run else self.database
 
     @property

@@ -2,7 +2,7 @@
 
 While RENAME waits for the live database's sessions to end, its lock keeps new ones waiting: so
 there is no moment in which a crash could leave the database without a name or refusing
-connections, and nobody ever sees anything but the old or the new content.
+connections, and a session sees either the old or the new content.
 """
 
 from __future__ import annotations

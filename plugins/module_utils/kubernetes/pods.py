@@ -34,7 +34,7 @@ class Problem:
 
 
 def is_ready(pod: Object) -> bool:
-    """Return whether the kubelet calls the pod ready and nobody is deleting it."""
+    """Return whether the kubelet calls the pod ready and it is not being deleted."""
     if pod["metadata"].get("deletionTimestamp"):
         return False
     return any(

@@ -1,4 +1,4 @@
-"""The runs of a plan: the Backups that a Backup with a schedule makes, one for each slot."""
+"""The runs of a schedule: the Backups that a Backup with a schedule makes, one for each slot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SLOT_DIGITS = 14
 
 
 def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
-    """Return the Backups that the plan made and that are not being deleted, oldest slot first.
+    """Return the runs of a schedule that are not being deleted, oldest slot first.
 
     A copy of one under another name has its label and its owner, too, and is not a run.
     """
@@ -60,7 +60,7 @@ def being_restored(cluster: Cluster, namespace: str) -> set[str]:
 
 
 def plan_of(backup: Object) -> Object:
-    """Return the reference to the plan that made a Backup; empty where a person made it."""
+    """Return the reference to the schedule that made a Backup; empty if a user made it."""
     owners: list[Object] = backup["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner["kind"] == "Backup"), {})
 
@@ -72,7 +72,7 @@ def slot_of(run: Object) -> datetime:
 
 
 def _has_name_of_run(backup: Object, plan_name: str) -> bool:
-    """Return whether a Backup is named after the plan and a slot."""
+    """Return whether a Backup is named after the schedule and a slot."""
     prefix, _, digits = backup["metadata"]["name"].rpartition("-")
     # strptime takes fewer digits as well.
     if prefix != plan_name or len(digits) != _SLOT_DIGITS:

@@ -29,7 +29,7 @@ def safety_name(restore: Object) -> str:
 
 
 def safety_manifest(restore: Object, backup: Object) -> Object:
-    """Return the safety Backup. It belongs to nobody, so that it outlives the Restore.
+    """Return the safety Backup. It has no owner, so that it is not deleted with the Restore.
 
     Args:
         backup: the one that is restored; the copy goes where that one is.

@@ -53,7 +53,7 @@ def next_step(
         leader: the name of the leader; empty where there is none.
         revision: the StatefulSet's newest revision; empty before it has one.
         replicas: how many instances the Database asks for.
-        asked: who was asked to take over from the leader, and has not yet; empty where nobody was.
+        asked: the instance that was asked to take over from the leader, and has not yet; or empty.
     """
     if not revision:
         return Step(Action.WAIT, "waiting for the StatefulSet's revision")

@@ -9,7 +9,7 @@ REQUEST = "{}-failover"
 
 
 def asked_candidate(cluster: Cluster, database: Object, leader: str) -> str:
-    """Return who has been asked to take over from a leader, empty where nobody is any more.
+    """Return the instance that has been asked to take over from a leader; empty if none is.
 
     Raises:
         ApiError: the request could not be read.

@@ -48,8 +48,8 @@ _CLIENT_KEEPALIVE: dict[str, Any] = {
 # These two could fail a session's very first statement, so they come with its start.
 _STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off"
 
-# Nobody's schema comes before PostgreSQL's own: else what a user has created, such as an operator
-# public.!~ (name, name), would be executed in this session.
+# No schema of a user comes before PostgreSQL's own: else what a user has created, such as an
+# operator public.!~ (name, name), would be executed in this session.
 _SEARCH_PATH = "-c search_path=pg_catalog,pg_temp"
 
 _SESSION_SETTINGS = {

@@ -99,7 +99,7 @@ def database_exists(connection: Connection, name: str) -> bool:
 
 
 def is_empty(connection: Connection) -> bool:
-    """Whether nobody has made a table, a view or a sequence in the session's database."""
+    """Whether the session's database has no tables, views or sequences of users."""
     row = connection.execute(
         "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace"
         " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -165,7 +165,7 @@ def read_properties(connection: Connection, name: str) -> Properties | None:
 
 
 def _read_grants(connection: Connection, name: str, default: bool = False) -> tuple[Grant, ...]:
-    """The privileges on a database, or those it had if nobody had ever granted any."""
+    """The privileges on a database, or the defaults if none were granted."""
     acl = sql.SQL("acldefault('d', datdba)" if default else "datacl")
     rows = connection.execute(
         sql.SQL(

@@ -1,6 +1,6 @@
 """A PostgreSQL server for a while: its data is thrown away when the block ends.
 
-Nobody but its own user (and root) can reach it, by a Unix socket in a private folder; it is fast
+Only its own user (and root) can reach it, by a Unix socket in a private folder; it is fast
 because nothing in it has to survive.
 """
 

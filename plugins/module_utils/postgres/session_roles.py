@@ -84,7 +84,7 @@ class SessionRoles:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(password)
-        # A scratch server asks nobody for a password.
+        # A scratch server asks for no password.
         trusted = self.server.password_file is None and self.server.tls.sslcert is None
         parameters = self.server.as_user(role, None if trusted else file)
         return replace(parameters, dbname=dbname)

@@ -1,4 +1,4 @@
-"""Which runs of a plan are kept and which are removed."""
+"""Which runs of a schedule are kept and which are deleted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Period = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a plan, as far as retention is concerned.
+    """One run of a schedule, as far as retention is concerned.
 
     Attributes:
         slot: the slot that it was made for.
         phase: the phase of the Backup.
-        verified: whether it was restored and found to be what was backed up; None where nobody
-            asked for that.
+        verified: whether it was restored and equal to what was backed up; None with verify:
+            checksum.
     """
 
     name: str
@@ -62,8 +62,8 @@ def find_kept(good: Sequence[Run], retention: Retention, zone: tzinfo) -> set[st
     """Return the names of the completed runs that are kept.
 
     One that could not be verified comes after all others, then the older after the newer. The
-    newest run stays in any case, and the newest verified one: the last proof that there is outlives
-    the plan's asking for any.
+    newest run stays in any case, and the newest verified one: it stays even if the schedule no
+    longer asks for verification.
     """
     newest_first = sorted(good, key=lambda run: run.slot, reverse=True)
     best_first = sorted(newest_first, key=lambda run: run.verified is False)

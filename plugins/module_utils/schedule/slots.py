@@ -94,10 +94,10 @@ def find_overrun(schedule: Schedule, active: datetime, now: datetime, uid: str) 
 
 
 def jitter(schedule: Schedule, slot: datetime, uid: str) -> timedelta:
-    """Return by how much the start of a slot is put off, so that plans do not start all at once.
+    """Return the delay of a slot's start, so that not all schedules start at once.
 
-    It is always the same for the same plan and slot: at most ten minutes, at most a twentieth of
-    the time to the next slot, and nothing where slots are less than an hour apart.
+    It is always the same for the same schedule and slot: at most ten minutes, at most a twentieth
+    of the time to the next slot, and nothing where slots are less than an hour apart.
     """
     gap = next_slot(schedule, slot) - slot
     if gap < _FREQUENT:

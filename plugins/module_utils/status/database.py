@@ -107,7 +107,7 @@ def _outdated(decision: Decision) -> tuple[Condition, ...]:
 def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
     """Return whether the contents that the Database is made from are not known to be there.
 
-    Whatever else is under way, nobody shall write into a database that is about to be replaced.
+    Applications must not write into a database that is about to be replaced.
     """
     return is_to_be_restored(resource) and not observation.restored_from
 

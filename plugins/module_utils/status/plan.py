@@ -1,4 +1,4 @@
-"""The status of a Backup with a schedule, a plan: a pure function of what was observed."""
+"""The status of a Backup with a schedule: a pure function of what was observed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .job import has_ended
 
 @dataclass(frozen=True)
 class Observation:
-    """All that the status of a plan rests on.
+    """All that the status of a schedule depends on.
 
     Attributes:
         runs: the Backups that were made for it, oldest slot first.

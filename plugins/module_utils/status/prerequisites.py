@@ -51,7 +51,7 @@ def _without_certificates(name: str) -> tuple[str, str]:
 
 
 def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the run of a plan to restore: the newest verified one, else the newest Completed one.
+    """Return the run of a schedule to restore: the newest Verified, else the newest Completed one.
 
     Args:
         runs: oldest first.
@@ -82,7 +82,7 @@ def find_backup_block(name: str, backup: Mapping[str, Any] | None) -> tuple[str,
     """Return reason and message where the Backup cannot be restored yet.
 
     Args:
-        backup: for a plan the run that was chosen, or the plan itself where there is none.
+        backup: for a schedule the run that was chosen, or the schedule itself if there is none.
     """
     if backup is None or backup["metadata"].get("deletionTimestamp"):
         return (

@@ -16,7 +16,7 @@ BACKUP_ANNOTATION = "database.example.com/backup"
 SAFETY_ANNOTATION = "database.example.com/safety-backup"
 NEWER_ANNOTATION = "database.example.com/newer-backup"
 """On the Job: which Backup it restores, which one was made of what it replaces, and which run of
-the plan is newer than the verified one that it restores."""
+the schedule is newer than the verified one that it restores."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _decide(observation: Observation) -> Decision:
 
 
 def _newer_run(job: JobState) -> str:
-    """Say that the plan has a newer run, where a verified one was preferred to it."""
+    """Say that the schedule has a newer run, if a verified one was preferred to it."""
     newer = job.annotations.get(NEWER_ANNOTATION)
     if not newer:
         return ""

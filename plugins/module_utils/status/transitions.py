@@ -64,7 +64,7 @@ def _phase_transition(
 def _verification(
     kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[Transition]:
-    """Yield that something was verified, or that it could not be; nothing where nobody asked."""
+    """Yield that something was verified, or could not be; nothing with verify: checksum."""
     before, after = _condition(old, VERIFIED), _condition(new, VERIFIED)
     verdict = after.get("status")
     if verdict not in {"True", "False"} or verdict == before.get("status"):

@@ -41,7 +41,7 @@ class Store(Protocol):
         """Make room for a new artifact: whatever a failed run left there is gone."""
 
     def put(self, location: Location, name: str, path: Path) -> None:
-        """Store a copy of a local file that nobody writes to any more."""
+        """Store a copy of a local file that is no longer written to."""
 
     def finish(self, location: Location, name: str, manifest: bytes) -> None:
         """Make all files durable, then let the manifest appear under one of MANIFEST_NAMES."""

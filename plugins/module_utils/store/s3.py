@@ -138,7 +138,7 @@ class S3Store:
             )
 
     def remove(self, location: Location) -> bool:
-        """See ``Store``; aborts multipart uploads first, whose parts nobody lists."""
+        """See ``Store``; aborts multipart uploads first, whose parts are not listed."""
         with self._errors(location):
             found = False
             for upload in self._uploads(location):

@@ -124,4 +124,5 @@ def test_what_has_gone_meanwhile_does_not_keep_the_others_asleep(kubeconfig: Pat
 def test_an_api_server_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:
     done = wake(tmp_path / "none")
     assert done.returncode == 1
-    assert done.stderr.startswith("unfinished Backups and Restores were not queued first") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("unfinished Backups and Restores were not queued first")
+    assert done.stderr.count("\n") == 1
