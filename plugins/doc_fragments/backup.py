@@ -1,4 +1,4 @@
-"""Options that modules which talk to PostgreSQL or read artifacts share."""
+"""Options that are shared by modules which connect to PostgreSQL or read artifacts."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ options:
     required: true
   password_file:
     description:
-      - File that holds the user's password and nothing else. It is given only to a server that
-        proves to know it (SCRAM).
+      - File with the user's password and nothing else. It is used for SCRAM
+        authentication only.
       - Without it no password is sent.
     type: path
   sslmode:
     description:
-      - How the server is known, as libpq takes it. V(verify-full) checks its certificate and
-        the name in it.
-      - A server without TLS takes V(disable). On a Unix socket nothing of this is used.
+      - How the server is verified, as in libpq. V(verify-full) verifies its certificate
+        and the name in it.
+      - Use V(disable) for a server without TLS. It does not apply to a Unix socket.
     type: str
     choices: [disable, require, verify-ca, verify-full]
     default: verify-full
   sslrootcert:
     description:
-      - File with the certificates of the authorities that are trusted; without it libpq's own.
+      - File with the trusted CA certificates; without it libpq's default.
     type: path
   sslcert:
-    description: File with the user's certificate, where that says who asks.
+    description: File with the client certificate of the user.
     type: path
   sslkey:
-    description: File with its key, which only its owner may read, or root's group.
+    description: File with its private key, readable by its owner only, or by root's group.
     type: path
 """
 
@@ -66,35 +66,36 @@ options:
         type: str
         required: true
       prefix:
-        description: Names with slashes between them that all keys begin with.
+        description: A prefix of all keys, names with slashes between them.
         type: str
         default: ""
       credentials_folder:
         description:
-          - Folder with the files C(accessKeyId) and C(secretAccessKey), and perhaps
+          - Folder with the files C(accessKeyId) and C(secretAccessKey), and optionally
             C(sessionToken).
         type: path
         required: true
       ca_file:
-        description: Certificates that the server's is checked with; without it the usual ones.
+        description: CA certificates to verify the server with; without it those of the system.
         type: path
       path_style:
-        description: Whether the bucket is named in the URL's path and not in the host's name.
+        description: Path-style addressing, with the bucket in the URL's path, not in the host name.
         type: bool
         default: false
       sse:
-        description: Server-side encryption to ask for, V(AES256) or V(aws:kms).
+        description: Server-side encryption to request, V(AES256) or V(aws:kms).
         type: str
   identity_file:
     description:
-      - File with identities of age, as C(age-keygen) writes them; each may decrypt the artifact.
-        One that is made is encrypted for the first of them if no recipients are given.
+      - File with age private keys (identities), as C(age-keygen) writes them; each is tried to
+        decrypt the artifact. A new artifact is encrypted for the first of them if no recipients
+        are given.
         Needs pyrage.
     type: path
   spool:
     description:
-      - Folder on a local disk for the files of the dump on their way; needed for O(s3) and
-        O(identity_file).
+      - Folder on a local disk for files that are being uploaded, downloaded or encrypted; needed
+        for O(s3) and O(identity_file).
     type: path
   namespace:
     description: Namespace of the Database resource.
@@ -113,7 +114,7 @@ options:
     RUN = r"""
 options:
   jobs:
-    description: How many tables or files are worked on at the same time.
+    description: How many tables or files to process in parallel.
     type: int
     default: 1
   progress_file:
@@ -127,38 +128,38 @@ options:
 options:
   include:
     description:
-      - Only the rows of these tables; the definitions of everything come along all the same.
-      - Foreign keys are left out then, and materialized views stay empty, since they would need
-        rows that may not be there.
+      - Only the rows of these tables, with the definitions of all objects.
+      - Foreign keys are then left out, and materialized views stay empty, since they may need rows
+        that are missing.
     type: dict
     suboptions:
       schemas:
-        description: Names of schemas, as they are.
+        description: Names of schemas, as in the database.
         type: list
         elements: str
         default: []
       tables:
         description:
-          - Tables as C(schema.table), as they are. A part with a dot or a quote in it is written as
-            in SQL, in double quotes.
+          - Tables as C(schema.table), as in the database. A part with a dot or a quote in it
+            is written as in SQL, in double quotes.
           - A partitioned table stands for all its partitions.
         type: list
         elements: str
         default: []
   exclude:
     description:
-      - Not the rows of these tables. What is named here need not exist.
+      - Leave out the rows of these tables. They need not exist.
     type: dict
     suboptions:
       schemas:
-        description: Names of schemas, as they are.
+        description: Names of schemas, as in the database.
         type: list
         elements: str
         default: []
       tables:
         description:
-          - Tables as C(schema.table), as they are. A part with a dot or a quote in it is written as
-            in SQL, in double quotes.
+          - Tables as C(schema.table), as in the database. A part with a dot or a quote in it
+            is written as in SQL, in double quotes.
           - A partitioned table stands for all its partitions.
         type: list
         elements: str

@@ -12,7 +12,7 @@ description:
   - To S3, or encrypted, each file is sent from O(spool) as soon as C(pg_dump) has finished it, and removed there.
   - The manifest has size and SHA-256 of every file, and row count and fingerprint of every table, taken in the very
     snapshot that was dumped.
-  - What a failed run with the same O(uid) left behind is replaced. A finished artifact with the same O(uid) is adopted.
+  - What a failed run with the same O(uid) left is replaced. A finished artifact with the same O(uid) is used as it is.
   - With O(include) or O(exclude) it is a partial backup. The manifest says of each table whether its rows are there.
   - Does not read the files back, see M(postgres.operator.artifact_verify).
 requirements:

@@ -95,7 +95,7 @@ waiting:
   elements: dict
   returned: where the Backup has no schedule
 observation:
-  description: What the status rests on.
+  description: What the status depends on.
   type: dict
   returned: where the Backup has no schedule
 """

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: backup_plan
 short_description: Do what a Backup with a schedule asks for at this moment
 description:
-  - Makes the Backup of the slot that is due. After a downtime that is the newest slot only.
+  - Creates the Backup of the slot that is due; after a downtime of the newest slot only.
   - Its name derives from the slot, so that there is never a second one.
   - Deletes the Backups that retention does not keep, and with them their files.
   - Gives all of them the schedule's deletionPolicy.

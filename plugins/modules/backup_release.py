@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: backup_release
 short_description: Let a Backup be deleted without the operator where there is nothing to remove
 description:
-  - Takes the operator's finalizer off a Backup whose deletionPolicy is Retain and that has ended, and off one with a
+  - Removes the operator's finalizer from a Backup whose deletionPolicy is Retain and that has ended, and from one with a
     schedule, which has no files of its own.
 options:
   name:

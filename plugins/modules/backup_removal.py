@@ -51,7 +51,7 @@ s3_port:
   description: The port at which the object store is reached; 0 where there is none.
   type: int
   returned: where the Backup exists
-untold:
+unreported:
   description: What no Event can report, because the namespace is being deleted; empty if there is nothing.
   type: str
   returned: where the Backup exists
@@ -130,14 +130,14 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             waited=_waited(removal, begun, now),
         )
     )
-    untold = ""
+    unreported = ""
     if not check_mode:
         if step.action == "start" and not begun:
             _note_begin(cluster, backup, now)
         if step.action == "cancel":
             cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
         if step.event and not _write_event(cluster, backup, step.event, now):
-            untold = step.event.message
+            unreported = step.event.message
     return {
         "changed": step.action == "cancel",
         "action": "wait" if step.action == "cancel" else step.action,
@@ -145,7 +145,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "claim": claim or {},
         "job_name": removal_job,
         "s3_port": s3_port_of(backup),
-        "untold": untold,
+        "unreported": unreported,
     }
 
 

@@ -82,7 +82,7 @@ safety_backup:
   type: dict
   returned: success
 observation:
-  description: What the status rests on.
+  description: What the status depends on.
   type: dict
   returned: success
 """

@@ -88,14 +88,14 @@ def remove(
 def test_a_namespace_that_is_going_takes_the_backup_along(monkeypatch) -> None:
     found = remove(monkeypatch, FakeCluster(terminating=True))
     assert found["action"] == "done"
-    assert "s3://safe/shop/app/0000-uid may not be" in found["untold"]
-    assert "namespace that is being deleted" in found["untold"]
+    assert "s3://safe/shop/app/0000-uid may not be" in found["unreported"]
+    assert "namespace that is being deleted" in found["unreported"]
 
 
 def test_a_secret_that_is_gone_is_told(monkeypatch) -> None:
     cluster = FakeCluster(secret=False)
     found = remove(monkeypatch, cluster)
-    assert (found["action"], found["untold"]) == ("done", "")
+    assert (found["action"], found["unreported"]) == ("done", "")
     assert "SecretMissing" in cluster.events[0]
 
 
