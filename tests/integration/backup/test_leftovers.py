@@ -54,12 +54,12 @@ def test_what_nobody_works_on_is_removed(bench) -> None:
 
 
 def test_what_somebody_works_on_stays(bench) -> None:
-    at_work = leave(bench)
+    unfinished = leave(bench)
     just_begun = leave(bench, changed=NOW)
     still_written = leave(bench, changed_inside=NOW)
     copied_back = leave(bench, changed=NOW - timedelta(hours=23))
-    back_up(bench, at_work.name)
-    assert at_work.exists()
+    back_up(bench, unfinished.name)
+    assert unfinished.exists()
     assert just_begun.exists()
     assert still_written.exists()
     assert copied_back.exists()

@@ -160,8 +160,8 @@ def test_who_may_start_does_not_depend_on_who_has() -> None:
             for n in range(20)
         ]
         chance.shuffle(queue)
-        at_work = chance.randrange(5)
-        queue = [*running(queue[:at_work]), *queue[at_work:]]
+        running_count = chance.randrange(5)
+        queue = [*running(queue[:running_count]), *queue[running_count:]]
         waiting = [one for one in queue if one["status"]["phase"] == "Pending"]
         may = [one for one in waiting if find_queue_block(one, queue, limits) is None]
         if not may:
