@@ -4,7 +4,7 @@
 
 Each run is `ansible-runner run` of the role `database` on an unchanged Database on a stand-in
 cluster (bench/stand_in.py), with ansible-operator's arguments. Now and then it prints what the
-parent holds: memory, descriptors, children that nobody has reaped; and how many temporary files
+parent holds: memory, descriptors, children that were not reaped; and how many temporary files
 there are. It fails where a run fails or was not warm, or where descriptors, children, temporary
 files or more than 10 MB of memory are left behind.
 """

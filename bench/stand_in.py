@@ -49,7 +49,7 @@ def operator_programs() -> Path:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses now."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -104,7 +104,7 @@ def control(folder: Path) -> Iterator[Path]:
     api_command: list[str | Path] = [
         programs / "kube-apiserver",
         "--bind-address=127.0.0.1",
-        # Endpoints of the API itself must not be on the loopback interface; nobody uses these.
+        # Endpoints of the API itself must not be on the loopback interface; these are not used.
         "--endpoint-reconciler-type=none",
         f"--secure-port={port}",
         f"--etcd-servers={etcd_url}",

@@ -1,4 +1,4 @@
-"""Looks for known vulnerabilities in what is pinned, and says of what it could not be told.
+"""Looks for known vulnerabilities in what is pinned, and reports what could not be checked.
 
     python3 hack/audit.py --pip-audit PROGRAM --operator PROGRAM
 

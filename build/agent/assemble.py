@@ -1,9 +1,10 @@
 """Assemble /opt/agent: a Python that brings its own C library and runs in any Linux image.
 
 It runs in a Debian stage of the Dockerfile. The interpreter, the standard library, every shared
-library they name and the dynamic loader are copied into one tree; the interpreter is told (by its
-ELF header) to use that loader and to look for libraries in that tree. So the tree works in an image
-that has another C library, or no Python at all, as long as it is mounted where it was built for.
+library they name and the dynamic loader are copied into one tree; the interpreter's
+ELF header names that loader, and libraries are searched for in that tree. So the tree works in an
+image that has another C library, or no Python at all, as long as it is mounted where it was built
+for.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Demo:
         settings = [
             f"CLUSTER={self.cluster}",
             f"CLUSTER_PROVIDER={self.provider}",
-            # Never the current one, of which the outer make has told when this did not exist yet.
+            # Never the current one, which the outer make found when this did not exist yet.
             f"KUBECONFIG={self.kubeconfig}",
         ]
         return ["make", *settings, *arguments]

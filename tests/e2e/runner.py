@@ -81,11 +81,11 @@ def describe(resources: list[Any], events: list[Any]) -> dict[str, Any]:
                 ),
             }
         )
-    told: dict[str, set[str]] = {}
+    reasons: dict[str, set[str]] = {}
     for event in events:
         about = event.get("regarding", {})
         if event.get("reportingController", "").startswith("database.example.com/"):
-            told.setdefault(_name(about["kind"], about["name"]), set()).add(event["reason"])
+            reasons.setdefault(_name(about["kind"], about["name"]), set()).add(event["reason"])
     # How many runs a schedule has had by now is chance: one of each outcome is kept.
     unique = {
         name: sorted({json.dumps(one, sort_keys=True) for one in several})
@@ -93,7 +93,7 @@ def describe(resources: list[Any], events: list[Any]) -> dict[str, Any]:
     }
     return {
         "resources": {name: [json.loads(one) for one in unique[name]] for name in sorted(unique)},
-        "events": {name: sorted(told[name]) for name in sorted(told)},
+        "events": {name: sorted(reasons[name]) for name in sorted(reasons)},
     }
 
 
@@ -104,8 +104,8 @@ def _name(kind: str, name: str) -> str:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return what two descriptions of the same scenario do not share.
 
-    A state that lasts only moments may be told by one and be over for the other, so of the Events
-    only those count whose reason the resource has in the end.
+    A state that lasts only moments may be reported by one and be over for the other, so of the
+    Events only those count whose reason the resource has in the end.
     """
     problems = []
     for name in sorted(one["resources"].keys() | other["resources"].keys()):
@@ -114,7 +114,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name}:\n  {json.dumps(left)}\n  {json.dumps(right)}")
             continue
         last = {reason for state in left for _, _, reason in state["conditions"]}
-        told = [last & set(side["events"].get(name, ())) for side in (one, other)]
-        if told[0] != told[1]:
-            problems.append(f"Events of {name}: {sorted(told[0])}, {sorted(told[1])}")
+        reasons = [last & set(side["events"].get(name, ())) for side in (one, other)]
+        if reasons[0] != reasons[1]:
+            problems.append(f"Events of {name}: {sorted(reasons[0])}, {sorted(reasons[1])}")
     return problems

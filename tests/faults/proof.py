@@ -27,9 +27,9 @@ def read_artifacts(namespace: Namespace, database: str) -> dict[str, str]:
     pod = POD.format(database)
     namespace.apply(_manifest(namespace, database, pod))
     namespace.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=60s", timeout=70)
-    told = namespace.kubectl("exec", "--stdin", pod, "--", "bash", text=SCRIPT, timeout=1800)
+    output = namespace.kubectl("exec", "--stdin", pod, "--", "bash", text=SCRIPT, timeout=1800)
     namespace.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
-    return dict(line.split(" ", 1) for line in told.splitlines())
+    return dict(line.split(" ", 1) for line in output.splitlines())
 
 
 def _manifest(namespace: Namespace, database: str, pod: str) -> dict[str, object]:

@@ -32,7 +32,7 @@ def namespace() -> Iterator[Namespace]:
 
 @pytest.mark.e2e
 @pytest.mark.alone
-def test_nothing_is_lost_or_falsely_told(
+def test_nothing_is_lost_or_falsely_reported(
     namespace: Namespace, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     option = request.config.getoption

@@ -24,5 +24,5 @@ def test_of_anything_else_all_of_it_counts(uid: str) -> None:
     assert short_uid(uid) == hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 
-def test_the_ends_tell_apart() -> None:
+def test_the_ends_are_distinguished() -> None:
     assert short_uid("restore-app1") != short_uid("restore-app2")

@@ -75,7 +75,7 @@ def create(group: str) -> None:
             folder = folder / part
             folder.mkdir(exist_ok=True)
             for setting in ("cpuset.cpus", "cpuset.mems"):
-                # In version 1 a new group may use no processor and no memory until told.
+                # In version 1 a new group may use no processor and no memory until that is set.
                 path = folder / setting
                 if path.exists() and not is_version_2() and not path.read_text().strip():
                     path.write_text((folder.parent / setting).read_text())

@@ -97,12 +97,12 @@ class Runner:
         step, exit_code = current.step, current.process.returncode
         counts = count_step(step.report, exit_code)
         self.counts += counts
-        told = f" ({counts})" if step.report else ""
+        suffix = f" ({counts})" if step.report else ""
         seconds = time.monotonic() - current.start
         if exit_code == 0 and not counts.failed:
-            self.say(f"{step.name}: {seconds:.1f} s{told}")
+            self.say(f"{step.name}: {seconds:.1f} s{suffix}")
             return True
-        self.say(f"{step.name}: FAILED after {seconds:.1f} s{told}")
+        self.say(f"{step.name}: FAILED after {seconds:.1f} s{suffix}")
         lines = self._log(step).read_text(errors="replace").splitlines()
         print(f"--- the last lines of {self._log(step)}")
         print("\n".join(lines[-TAIL_LINES:]))

@@ -20,7 +20,7 @@ def fingerprint(bench) -> object:
     )
 
 
-def test_it_tells_what_would_change_and_changes_nothing(changed) -> None:
+def test_it_reports_what_would_change_and_changes_nothing(changed) -> None:
     changed.execute("CREATE TABLE later AS SELECT 1 AS a")
     databases, before = changed.databases(), fingerprint(changed)
     outcome = changed.restore(dry_run=True)
@@ -67,7 +67,7 @@ def test_of_a_selection_only_that_is_compared(changed) -> None:
     assert (difference["different"], difference["onlyInDatabase"]) == (1, 0)
 
 
-def test_a_backup_that_would_not_restore_is_told(changed) -> None:
+def test_a_backup_that_would_not_restore_is_reported(changed) -> None:
     databases = changed.databases()
     path = changed.folder / "manifest.json"
     path.write_text(path.read_text().replace('"rows": 20000', '"rows": 20001'))

@@ -1,4 +1,4 @@
-"""How far a backup, a restore and a proof are is told while they last."""
+"""The progress of a backup, a restore and a verification is logged while they run."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ def large(bench, monkeypatch: pytest.MonkeyPatch):
 
 
 def figures_of(log: Path, step: str) -> list[str]:
-    """What was told of a step besides its beginning and its end."""
+    """What was logged of a step between its beginning and its end."""
     texts = [line.partition(" ")[2] for line in log.read_text().splitlines()]
-    told = [text.removeprefix(f"{step}: ") for text in texts if text.startswith(f"{step}: ")]
-    return [text for text in told if not text.startswith("done in")]
+    figures = [text.removeprefix(f"{step}: ") for text in texts if text.startswith(f"{step}: ")]
+    return [text for text in figures if not text.startswith("done in")]
 
 
-def percents(told: list[str]) -> list[int]:
-    return [int(text.partition("%")[0]) for text in told if "%" in text]
+def percents(figures: list[str]) -> list[int]:
+    return [int(text.partition("%")[0]) for text in figures if "%" in text]
 
 
-def test_a_backup_tells_its_tables_and_bytes(large, tmp_path: Path) -> None:
+def test_a_backup_reports_its_tables_and_bytes(large, tmp_path: Path) -> None:
     log = tmp_path / "log"
     create_artifact(large.backup_request(), Progress(log))
     [step] = re.findall(r"Dumping and fingerprinting \d+ tables(?= \.\.\.)", log.read_text())
-    told = figures_of(log, step)
-    assert told
-    assert all(re.fullmatch(rf"\d+ of \d+ tables fingerprinted, {SIZE} dumped", t) for t in told), (
-        told
-    )
+    figures = figures_of(log, step)
+    assert figures
+    assert all(
+        re.fullmatch(rf"\d+ of \d+ tables fingerprinted, {SIZE} dumped", t) for t in figures
+    ), figures
 
 
-def test_a_restore_tells_percent_objects_and_bytes(large, tmp_path: Path) -> None:
+def test_a_restore_reports_percent_objects_and_bytes(large, tmp_path: Path) -> None:
     large.backup()
     log = tmp_path / "log"
     restore_artifact(large.restore_request(), Progress(log))
@@ -75,7 +75,7 @@ def test_a_restore_tells_percent_objects_and_bytes(large, tmp_path: Path) -> Non
     ), compared
 
 
-def test_a_proof_tells_the_same(large, scratch: Path, tmp_path: Path) -> None:
+def test_a_proof_reports_the_same(large, scratch: Path, tmp_path: Path) -> None:
     large.backup()
     log = tmp_path / "log"
     prove_artifact(ProofRequest(large.store, large.location, scratch=scratch), Progress(log))

@@ -46,14 +46,14 @@ def back_up(bench, *unfinished: str, listed: datetime = NOW) -> None:
     create_artifact(replace(bench.backup_request(), others=others))
 
 
-def test_what_nobody_works_on_is_removed(bench) -> None:
+def test_files_of_ended_backups_are_removed(bench) -> None:
     left = leave(bench)
     back_up(bench)
     assert not left.exists()
     assert (bench.folder / "manifest.json").exists()
 
 
-def test_what_somebody_works_on_stays(bench) -> None:
+def test_files_of_unfinished_backups_stay(bench) -> None:
     unfinished = leave(bench)
     just_begun = leave(bench, changed=NOW)
     still_written = leave(bench, changed_inside=NOW)
@@ -121,7 +121,7 @@ def test_in_a_bucket_too(remote, s3) -> None:
     assert remote.files.is_finished(finished)
 
 
-def test_whoever_knows_nothing_of_others_removes_nothing(bench) -> None:
+def test_without_a_list_of_others_nothing_is_removed(bench) -> None:
     left = leave(bench)
     bench.backup()
     assert left.exists()

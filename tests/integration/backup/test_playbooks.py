@@ -134,7 +134,7 @@ def test_backup_then_restore(changed, play, tmp_path) -> None:
         assert secret not in text
 
 
-def test_failures_are_told(changed, play, tmp_path) -> None:
+def test_failures_are_reported(changed, play, tmp_path) -> None:
     status, result, _ = play("restore", uid="nothing-here", restore_uid=str(uuid.uuid4()))
     assert status != 0
     assert (result["ok"], result["reason"]) == (False, "BackupLocationMissing")
@@ -143,7 +143,7 @@ def test_failures_are_told(changed, play, tmp_path) -> None:
     status, result, _ = play("backup", password_file=str(wrong), uid="a")
     assert status != 0
     assert (result["ok"], result["reason"]) == (False, "AuthFailed")
-    for name, changes, told in (
+    for name, changes, expected in (
         ("backup", {"jobs": "many", "host": None}, "missing required arguments: host"),
         ("backup", {"jobs": "many"}, "'jobs' is of type str"),
         ("backup", {"include": {"schema": ["a"]}}, "unknown: include.schema"),
@@ -153,7 +153,7 @@ def test_failures_are_told(changed, play, tmp_path) -> None:
         status, result, output = play(name, **changes)
         assert status == 2
         assert (result["ok"], result["reason"]) == (False, "InvalidInput")
-        assert told in result["message"], output
+        assert expected in result["message"], output
 
 
 @contextmanager
@@ -230,7 +230,7 @@ def test_a_backup_is_copied_and_removed(changed, play, tmp_path) -> None:
     assert (status, result["ok"]) == (0, True), output
 
 
-def test_a_backup_that_cannot_be_proven_is_told(changed, play) -> None:
+def test_a_backup_that_cannot_be_proven_is_reported(changed, play) -> None:
     status, result, _ = play("verify", sha256="0" * 64)
     assert status == 2, "the exit code that keeps a Job from trying again"
     assert (result["ok"], result["reason"]) == (False, "ChecksumMismatch")
@@ -281,7 +281,7 @@ def test_text_in_the_variables_is_data(changed, play) -> None:
 
 
 @pytest.mark.parametrize("name", ["backup", "restore"])
-def test_text_that_names_nothing_is_told_as_it_is(changed, play, name) -> None:
+def test_text_that_names_nothing_is_reported_as_it_is(changed, play, name) -> None:
     changes = (
         {"restore_uid": str(uuid.uuid4()), "database": "beside", "partial": True}
         if name == "restore"

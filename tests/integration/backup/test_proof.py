@@ -257,14 +257,14 @@ class Killing(Progress):
             time.sleep(0.002)
 
 
-def test_a_killed_scratch_server_is_told(bench, prove, scratch) -> None:
+def test_a_killed_scratch_server_is_reported(bench, prove, scratch) -> None:
     bench.execute(BIG_TABLE)
     bench.backup()
     with pytest.raises(errors.VerificationFailed, match="scratch server was killed by signal 9"):
         prove(Killing(lambda: scratch_processes(scratch)))
 
 
-def test_a_killed_session_of_the_scratch_server_is_told(bench, prove, scratch) -> None:
+def test_a_killed_session_of_the_scratch_server_is_reported(bench, prove, scratch) -> None:
     """What happens when memory is short: a child is killed, and the server ends all the others."""
 
     def copying() -> list[int]:
@@ -289,7 +289,7 @@ def test_a_killed_session_of_the_scratch_server_is_told(bench, prove, scratch) -
         prove(Killing(copying))
 
 
-def test_a_full_disk_is_told(bench, prove, scratch) -> None:
+def test_a_full_disk_is_reported(bench, prove, scratch) -> None:
     """A limit on the size of files stands for the end of the disk."""
     bench.execute(BIG_TABLE)
     bench.backup()

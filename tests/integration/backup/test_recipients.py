@@ -87,7 +87,7 @@ def test_each_recipient_can_restore_what_the_writer_cannot_read(writer, identiti
     assert writer.scalar("SELECT name FROM version") == "old"
 
 
-def test_a_key_of_somebody_else_is_refused(writer, tmp_path):
+def test_another_key_is_refused(writer, tmp_path):
     back_up(writer)
     path = tmp_path / "third"
     path.write_text(str(pyrage.x25519.Identity.generate()))

@@ -141,7 +141,7 @@ def test_into_another_database_of_another_encoding(make_bench) -> None:
     assert other.scalar("SELECT current_setting('server_encoding')") == "LATIN1"
 
 
-def test_the_summary_tells_what_is_there(bench) -> None:
+def test_the_summary_reports_what_is_there(bench) -> None:
     artifact = bench.backup()
     summary = artifact.summary()
     files = (bench.folder / "dump").iterdir()

@@ -288,7 +288,7 @@ def test_a_copy_of_what_no_artifact_has_is_refused(remote, s3, tmp_path) -> None
 
 
 def test_what_killed_backups_left_is_removed(remote, s3) -> None:
-    """Of another Backup of the same Database that is over; what is finished or at work stays."""
+    """Those of ended Backups of the Database; finished artifacts and unfinished Backups stay."""
     finished = remote.backup()
     done, prefix = remote.location, f"{remote.files.prefix}/ns/app"
     left, busy, part = (str(uuid.uuid4()) for _ in range(3))
@@ -356,7 +356,7 @@ def test_an_endpoint_that_is_not_there(remote) -> None:
     )
 
 
-def test_a_certificate_that_nobody_vouches_for(remote) -> None:
+def test_a_certificate_without_a_trusted_authority(remote) -> None:
     refused(remote, errors.StoreUnreachable, "caSecretRef", ca_file=None)
 
 

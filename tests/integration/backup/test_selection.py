@@ -166,7 +166,7 @@ def test_a_part_does_not_take_the_place_of_the_whole(awkward) -> None:
         ({"tables": ["public.parent"]}, {"schemas": ["public"]}, "leave no table"),
     ],
 )
-def test_what_is_not_there_is_told(awkward, include, exclude, message) -> None:
+def test_what_is_not_there_is_reported(awkward, include, exclude, message) -> None:
     before = awkward.databases()
     with pytest.raises(errors.InvalidInput, match=message):
         back_up(awkward, include, exclude)

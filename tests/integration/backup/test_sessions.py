@@ -52,7 +52,7 @@ def hostile(make_bench, owner, postgres_server):
         autocommit=True,
     ) as connection:
         connection.execute(USER_CODE.read_text())
-    # Whoever comes by an old server may put the same into the maintenance database.
+    # On an old server any user may put the same into the maintenance database.
     with postgres_server.connect() as connection:
         connection.execute(
             "CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE plpgsql AS"
@@ -88,7 +88,7 @@ def assert_no_superuser(bench) -> set[str]:
 
 
 def count(bench, table: str) -> object:
-    """The rows of a table, read by somebody for whom the function makes an exception."""
+    """The rows of a table, read by a role for which the function makes an exception."""
     with bench.connect() as connection:
         connection.execute("SET canary.allowed = 'yes'; SET log_min_messages = 'fatal'")
         return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -151,7 +151,7 @@ def test_a_proof(hostile, scratch) -> None:
     assert_no_superuser(hostile)
 
 
-def test_the_operators_own_looks(hostile) -> None:
+def test_the_operators_own_queries(hostile) -> None:
     with connect(hostile.parameters.maintenance) as connection:
         assert inspect(connection, hostile.database, "postgres").writable
     with connect(hostile.parameters) as connection:

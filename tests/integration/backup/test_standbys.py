@@ -1,4 +1,4 @@
-"""After the swap nobody sees the replaced database any more, on a standby either."""
+"""After the swap no session sees the replaced database any more, on a replica either."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_they_are_when_nothing_is_kept(changed, standby) -> None:
                 time.sleep(0.1)
 
 
-def test_a_standby_that_cannot_be_reached_is_told(changed, standby, monkeypatch) -> None:
+def test_a_standby_that_cannot_be_reached_is_reported(changed, standby, monkeypatch) -> None:
     real = standbys._list_standbys
     monkeypatch.setattr(
         standbys,

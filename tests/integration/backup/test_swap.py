@@ -69,7 +69,7 @@ def test_clients_see_the_old_or_the_new_content_and_nothing_else(changed) -> Non
     assert set(clients.seen) == {("new", 10), ("old", 20000)}
     first_old = clients.seen.index(("old", 20000))
     late = clients.seen[first_old + len(clients.threads) :]
-    assert ("new", 10) not in late, "once the swap has happened nobody sees what was before"
+    assert ("new", 10) not in late, "after the swap no session sees the replaced database"
     refused = [text for text in clients.errors if "not currently accepting" in text]
     assert not refused, "there is no window in which the database refuses connections"
 
@@ -111,7 +111,7 @@ def test_two_restores_of_one_database_at_once(changed) -> None:
 
 
 def test_real_concurrent_restores(changed) -> None:
-    """One wins; the other is told, or comes after it."""
+    """One wins; the other fails with the reason, or comes after it."""
     results: list[object] = []
 
     def run() -> None:
@@ -157,7 +157,7 @@ def test_one_clock_that_has_jumped_ahead_drops_nothing(changed, monkeypatch) -> 
     assert name in changed.databases()
 
 
-def test_a_previous_database_that_somebody_took_back_is_never_dropped(changed) -> None:
+def test_a_previous_database_that_a_user_took_back_is_never_dropped(changed) -> None:
     name = changed.restore().summary["previousDatabase"]
     far = datetime.now(UTC) + timedelta(days=999)
     with changed.connect("postgres") as connection:

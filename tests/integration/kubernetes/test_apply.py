@@ -72,7 +72,7 @@ def of_database(wanted: dict[str, Any], database: str) -> dict[str, Any]:
     return wanted | {"metadata": wanted["metadata"] | {"labels": labels}}
 
 
-def test_what_is_somebody_elses_is_left_alone(namespace: str, name: str) -> None:
+def test_an_object_of_another_program_is_left_alone(namespace: str, name: str) -> None:
     theirs = {"metadata": {"name": name, "labels": {"app": "shop"}}, "data": {"theirs": "1"}}
     client.CoreV1Api().create_namespaced_config_map(namespace, theirs)
     before = read(namespace, name).to_dict()
@@ -89,7 +89,7 @@ def test_what_is_another_databases_is_left_alone(namespace: str, name: str) -> N
     assert not run(of_database(config_map(namespace, name, of="one"), "one"))["changed"]
 
 
-def test_check_mode_tells_of_a_creation_and_does_not_do_it(namespace: str, name: str) -> None:
+def test_check_mode_reports_of_a_creation_and_does_not_do_it(namespace: str, name: str) -> None:
     done = run(config_map(namespace, name, key="value"), check_mode=True)
     assert done == {"changed": True, "written": [f"ConfigMap/{name}"]}
     with pytest.raises(ApiException) as caught:
@@ -97,7 +97,7 @@ def test_check_mode_tells_of_a_creation_and_does_not_do_it(namespace: str, name:
     assert caught.value.status == 404
 
 
-def test_check_mode_tells_of_a_change_and_does_not_do_it(namespace: str, name: str) -> None:
+def test_check_mode_reports_of_a_change_and_does_not_do_it(namespace: str, name: str) -> None:
     run(config_map(namespace, name, key="old"))
     before = read(namespace, name)
     done = run(config_map(namespace, name, key="new"), check_mode=True)
@@ -105,7 +105,7 @@ def test_check_mode_tells_of_a_change_and_does_not_do_it(namespace: str, name: s
     assert read(namespace, name).to_dict() == before.to_dict()
 
 
-def test_check_mode_tells_that_nothing_is_to_be_done(namespace: str, name: str) -> None:
+def test_check_mode_reports_that_nothing_is_to_be_done(namespace: str, name: str) -> None:
     run(config_map(namespace, name, key="value"))
     done = run(config_map(namespace, name, key="value"), check_mode=True)
     assert done == {"changed": False, "written": []}

@@ -55,8 +55,8 @@ def owners(database: Resource, claim: str) -> list[str]:
 def when_deleted(database: Resource) -> str:
     name, namespace = database["metadata"]["name"], database["metadata"]["namespace"]
     found = client.AppsV1Api().read_namespaced_stateful_set(name, namespace)
-    told: str = found.spec.persistent_volume_claim_retention_policy.when_deleted
-    return told
+    policy: str = found.spec.persistent_volume_claim_retention_policy.when_deleted
+    return policy
 
 
 def run(database: Resource, policy: str, check_mode: bool = False) -> dict[str, Any]:

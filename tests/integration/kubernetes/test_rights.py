@@ -38,7 +38,7 @@ def move(manifest: dict[str, Any], namespace: str) -> dict[str, Any]:
         metadata["name"] = f"{namespace}-{metadata['name']}"
     else:
         metadata["namespace"] = namespace
-    # Nobody is to have the rights of the aggregated roles by this.
+    # The aggregated roles must not add to the rights here.
     metadata.pop("labels", None)
     for subject in manifest.get("subjects", []):
         subject["namespace"] = namespace

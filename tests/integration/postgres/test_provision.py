@@ -118,7 +118,7 @@ def test_a_database_that_was_there_is_not_made_again(superuser) -> None:
         with pytest.raises(errors.DatabaseGone, match="make a Restore of a Backup"):
             ensure_role_and_database(superuser, ROLE, "secret", DATABASE)
     assert not inspect(superuser, DATABASE, ROLE).database_exists
-    # What the message says: somebody makes it himself.
+    # What the message says: a user creates it by hand.
     superuser.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
     assert not ensure_role_and_database(superuser, ROLE, "secret", DATABASE).changed
 

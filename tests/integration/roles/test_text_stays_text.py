@@ -289,6 +289,8 @@ def test_what_is_not_there_is_named(
     before = copy.deepcopy(cluster.objects)
     written = written_by(cluster, before, run(box, role, looked_at))
     assert not cluster.of_kind("Job")
-    told = [condition["message"] for found in written for condition in found.get("conditions", [])]
+    messages = [
+        condition["message"] for found in written for condition in found.get("conditions", [])
+    ]
     ways = (printable(text), repr(text)[1:-1])
-    assert any(way in message for way in ways for message in told), told
+    assert any(way in message for way in ways for message in messages), messages

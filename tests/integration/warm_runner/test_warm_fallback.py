@@ -27,7 +27,7 @@ def test_other_commands_are_the_real_program_s(box: WarmBox) -> None:
     assert not box.run_folder.exists()
 
 
-def test_wrong_arguments_are_told_as_ever(shared_box: WarmBox) -> None:
+def test_wrong_arguments_are_reported_as_before(shared_box: WarmBox) -> None:
     folder = shared_box.private_folder("[]")
     outputs = [
         shared_box.start(["run", str(folder), "--no-such"], warm).communicate(timeout=60)
@@ -143,7 +143,7 @@ def test_an_end_after_the_pid_fails(box: WarmBox) -> None:
 
 
 def test_another_user_is_refused(box: WarmBox) -> None:
-    """The folder and the socket keep others out; whoever gets past them is not served."""
+    """The folder and the socket keep others out; a client that gets past them is not served."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to be another user")
     assert box.run(TASKS).code == 0

@@ -102,13 +102,13 @@ def test_a_changed_collection_is_loaded_anew(box: WarmBox) -> None:
 def test_a_changed_configuration_has_another_parent(box: WarmBox) -> None:
     configuration = box.folder / "ansible.cfg"
     box.environment["ANSIBLE_CONFIG"] = str(configuration)
-    told = []
+    printed = []
     tasks = "- {ansible.builtin.debug: {msg: \"{{ lookup('config', 'DEFAULT_FORKS') }}\"}}"
     for forks in (3, 4):
         configuration.write_text(f"[defaults]\nforks = {forks}\n")
-        told.append(int(box.run(tasks).results[0]["msg"]))
+        printed.append(int(box.run(tasks).results[0]["msg"]))
 
-    assert told == [3, 4]
+    assert printed == [3, 4]
     assert len(box.parents) == 2
     assert box.cold_runs == 0
 

@@ -30,11 +30,11 @@ def await_lines(path: Path, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_step_tells_its_figures_until_it_ends(tmp_path: Path) -> None:
+def test_a_step_reports_its_figures_until_it_ends(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    told = Progress(log)
+    progress = Progress(log)
     tally = Tally("files", lambda amount: f"{amount} bytes")
-    with told.step("Reading", tally.text):
+    with progress.step("Reading", tally.text):
         time.sleep(0.05)
         assert lines(log) == ["Reading ..."]
         tally.expect([30, 10])
@@ -47,7 +47,7 @@ def test_a_step_tells_its_figures_until_it_ends(tmp_path: Path) -> None:
     assert len(lines(log)) == ended
 
 
-def test_what_cannot_be_asked_is_not_told_and_harms_nothing(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_not_reported_and_harms_nothing(tmp_path: Path) -> None:
     log = tmp_path / "log"
     asked = threading.Event()
 

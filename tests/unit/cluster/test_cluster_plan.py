@@ -149,7 +149,7 @@ def test_a_node_is_ready_only_if_it_said_so_recently() -> None:
     assert not api.ready_since({}, 0)
 
 
-def test_status_tells_good_from_bad() -> None:
+def test_status_reports_good_from_bad() -> None:
     assert not lifecycle.unwell("node-1  kubelet ok, Ready\ncoredns available")
     assert lifecycle.unwell("node-1  kubelet DOWN, Ready")
     assert lifecycle.unwell("node-1  kubelet ok, NOT READY")
@@ -170,7 +170,7 @@ def test_command_line_defaults() -> None:
     assert (options.name, options.nodes, options.provider) == ("demo", None, "embedded")
 
 
-def test_the_output_of_a_command_is_lent_and_its_failure_told() -> None:
+def test_the_output_of_a_command_is_passed_on_and_its_failure_reported() -> None:
     with shell.output_of(["sh", "-c", "echo one; head -c 1000000 /dev/zero"]) as content:
         # Whatever follows may be left.
         assert content.readline() == b"one\n"
@@ -179,6 +179,6 @@ def test_the_output_of_a_command_is_lent_and_its_failure_told() -> None:
         shell.output_of(["sh", "-c", "echo half; echo no such image >&2; exit 3"]) as content,
     ):
         assert content.read() == b"half\n"
-    # The reader's failure is told, and the command does not go on.
+    # The reader's failure is reported, and the command does not go on.
     with pytest.raises(KeyError), shell.output_of(["sleep", "600"]):
         raise KeyError

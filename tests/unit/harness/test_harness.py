@@ -60,10 +60,10 @@ def test_the_first_failure_ends_all(
     assert time.monotonic() - began < 30
     assert not late.exists()
     assert runner.counts == Counts(failed=1)
-    told = capsys.readouterr().out
-    assert "fails: FAILED" in told
-    assert "the reason" in told
-    assert "runs on: ended unfinished" in told
+    output = capsys.readouterr().out
+    assert "fails: FAILED" in output
+    assert "the reason" in output
+    assert "runs on: ended unfinished" in output
 
 
 def test_tests_are_counted(runner: Runner, tmp_path: Path) -> None:

@@ -33,12 +33,14 @@ def event(kind: str, name: str, reason: str) -> dict[str, Any]:
     }
 
 
-def left(phase: str = "Ready", reason: str = "Verified", told: str = "Verified") -> dict[str, Any]:
-    events = [event("Database", "app", told), event("Database", "app", "Provisioning")]
+def left(
+    phase: str = "Ready", reason: str = "Verified", event_reason: str = "Verified"
+) -> dict[str, Any]:
+    events = [event("Database", "app", event_reason), event("Database", "app", "Provisioning")]
     return runner.describe([resource("Database", "app", phase, reason)], events)
 
 
-def test_the_same_is_the_same_whoever_leads_and_whatever_passed_by() -> None:
+def test_outcomes_are_equal_with_any_leader_and_any_passing_state() -> None:
     other = resource("Database", "app", "Ready", "Verified")
     other["status"]["primary"] = "app-1"
     described = runner.describe([other], [event("Database", "app", "Verified")])
@@ -49,8 +51,8 @@ def test_the_same_is_the_same_whoever_leads_and_whatever_passed_by() -> None:
     "other",
     [
         left(phase="Failed"),
-        left(reason="Broken", told="Broken"),
-        left(told="Provisioning"),
+        left(reason="Broken", event_reason="Broken"),
+        left(event_reason="Provisioning"),
         runner.describe([], []),
     ],
     ids=["phase", "reason", "event", "missing"],

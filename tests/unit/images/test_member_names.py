@@ -57,7 +57,7 @@ def test_sessions_have_the_name(patroni: SimpleNamespace) -> None:
     assert (old["host"], "hostaddr" in old) == ("10.0.0.7", False)
 
 
-def test_what_a_server_is_told_is_read_back_as_it_was(patroni: SimpleNamespace) -> None:
+def test_what_a_server_is_given_is_read_back_unchanged(patroni: SimpleNamespace) -> None:
     handler = SimpleNamespace(_postgresql=SimpleNamespace(major_version=170000))
     text = patroni.config.ConfigHandler.format_dsn(handler, ASKED)
     assert f"host={NAME}" in text

@@ -65,7 +65,7 @@ def test_the_lease_of_another_pod_is_left_alone(kubeconfig: Path) -> None:
     assert Api.lease["spec"]["holderIdentity"] == f"{os.uname().nodename}-2_8f7e"
 
 
-def test_without_leader_election_the_lease_is_not_looked_for(tmp_path: Path) -> None:
+def test_without_leader_election_the_lease_is_not_read(tmp_path: Path) -> None:
     process = start(tmp_path / "none", "exit 0")
     assert process.communicate(timeout=30) == ("", None)
 

@@ -1,4 +1,4 @@
-"""An operator that starts has what is at work looked at before what ended long ago."""
+"""An operator that starts reconciles unfinished resources before those that ended long ago."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def wake(kubeconfig: Path, namespaces: str = "") -> subprocess.CompletedProcess[
     )
 
 
-def test_what_has_not_ended_is_woken_and_nothing_else(kubeconfig: Path) -> None:
+def test_unfinished_ones_are_annotated_and_nothing_else(kubeconfig: Path) -> None:
     Api.items["backups"] = [
         resource("old", "Completed"),
         resource("bad", "Failed"),
@@ -93,7 +93,7 @@ def test_what_has_not_ended_is_woken_and_nothing_else(kubeconfig: Path) -> None:
     assert Api.woken == [*backups, "music/restores/busy"]
 
 
-def test_nothing_is_woken_before_this_pod_leads(kubeconfig: Path) -> None:
+def test_nothing_is_annotated_before_this_pod_leads(kubeconfig: Path) -> None:
     Api.holders = ["another_1", f"{os.uname().nodename}-2_1", "", f"{os.uname().nodename}_1"]
     Api.items["backups"] = [resource("new", None)]
     assert wake(kubeconfig).returncode == 0
@@ -121,7 +121,7 @@ def test_what_has_gone_meanwhile_does_not_keep_the_others_asleep(kubeconfig: Pat
     assert Api.woken[-1] == "music/backups/new"
 
 
-def test_an_api_server_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_api_server_that_is_away_is_reported_in_one_line(tmp_path: Path) -> None:
     done = wake(tmp_path / "none")
     assert done.returncode == 1
     assert done.stderr.startswith("unfinished Backups and Restores were not queued first")

@@ -177,7 +177,7 @@ def test_one_that_clients_would_refuse_never_reaches_a_server(
     assert read_certificates(cluster, database()) == before
 
 
-def test_one_that_is_not_there_is_told(cluster: Any) -> None:
+def test_one_that_is_not_there_is_reported(cluster: Any) -> None:
     with pytest.raises(SecretMissing, match="Secret mine, which spec"):
         ensure_certificates(cluster, GIVEN, NOW)
 

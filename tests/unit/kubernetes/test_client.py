@@ -1,4 +1,4 @@
-"""Known kinds are asked for at once; what the API server does not serve is told as that."""
+"""Known kinds are asked for at once; what the API server does not serve is reported as such."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Api(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: list[str]
-    told: list[tuple[str, bytes]]
+    sent: list[tuple[str, bytes]]
     connections: set[object]
     answer: tuple[int, str, bytes]
 
@@ -35,7 +35,7 @@ class Api(http.server.BaseHTTPRequestHandler):
             return
         self.asked.append(f"{self.command} {self.path}")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.told.append((self.headers.get("Content-Type", ""), body))
+        self.sent.append((self.headers.get("Content-Type", ""), body))
         self.connections.add(self.client_address)
         status, kind, body = self.answer
         self.send_response(status)
@@ -50,7 +50,7 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    Api.asked, Api.told, Api.connections = [], [], set()
+    Api.asked, Api.sent, Api.connections = [], [], set()
     Api.answer = (200, "application/json", b'{"kind": "Any", "metadata": {}, "items": []}')
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -82,7 +82,7 @@ def test_a_name_is_no_path(cluster: Cluster) -> None:
 
 def test_a_status_is_written_to_the_object_with_that_uid_only(cluster: Cluster) -> None:
     cluster.replace_status("database.example.com/v1", "Backup", "shop", "b", "u1", {"phase": "x"})
-    kind, body = Api.told[0]
+    kind, body = Api.sent[0]
     assert kind == "application/json-patch+json"
     assert json.loads(body) == [
         {"op": "test", "path": "/metadata/uid", "value": "u1"},
@@ -120,10 +120,10 @@ def test_what_is_written_says_who_writes_and_how(cluster: Cluster) -> None:
         f"POST {path}?fieldManager=postgres-operator",
         "DELETE /api/v1/namespaces/shop/pods/app-0",
     ]
-    kinds = [kind for kind, _ in Api.told]
+    kinds = [kind for kind, _ in Api.sent]
     assert kinds == ["application/apply-patch+yaml"] * 2 + ["application/json"] * 2
-    assert json.loads(Api.told[0][1]) == manifest
-    assert json.loads(Api.told[3][1]) == {
+    assert json.loads(Api.sent[0][1]) == manifest
+    assert json.loads(Api.sent[3][1]) == {
         "propagationPolicy": "Background",
         "preconditions": {"uid": "u1"},
     }
@@ -150,7 +150,7 @@ def test_another_kind_is_asked_for_once(cluster: Cluster) -> None:
         cluster.get("coordination.k8s.io/v1", "Other", "shop", "app")
 
 
-def test_a_refusal_is_told_in_the_servers_words(cluster: Cluster) -> None:
+def test_a_refusal_is_reported_in_the_servers_words(cluster: Cluster) -> None:
     body = json.dumps({"kind": "Status", "message": "not  yours"}).encode()
     Api.answer = (403, "application/json", body)
     with pytest.raises(ApiError, match="cannot read Secret shop/app: not yours") as caught:

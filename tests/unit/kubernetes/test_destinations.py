@@ -49,7 +49,7 @@ def test_nothing_is_wanted_for_a_volume() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"login": None}, "destination.s3.credentialsSecretRef names Secret login, which is not"),
         ({"login": ["accessKeyId"]}, "lacks the keys: secretAccessKey"),
@@ -58,12 +58,12 @@ def test_nothing_is_wanted_for_a_volume() -> None:
         ({"key": ["AGE"]}, "lacks the keys: identity"),
     ],
 )
-def test_what_lacks_is_named(changes: dict[str, list[str] | None], told: str) -> None:
+def test_what_lacks_is_named(changes: dict[str, list[str] | None], expected: str) -> None:
     secrets = {name: keys for name, keys in {**ALL, **changes}.items() if keys is not None}
     block = find_secret_block(Secrets(**secrets), IN_S3, "key")
     assert block is not None
     assert block[0] == "SecretMissing"
-    assert told in block[1]
+    assert expected in block[1]
 
 
 def test_what_opens_nothing_needs_no_identity() -> None:

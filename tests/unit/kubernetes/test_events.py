@@ -14,7 +14,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeCluster:
-    """It refuses a name that is taken, and everything where it is told so."""
+    """It refuses a name that is taken, and everything when set to."""
 
     def __init__(self, status: int = 0) -> None:
         self.notes: dict[str, str] = {}
@@ -31,7 +31,7 @@ def tell(cluster: Any, message: str, once: bool) -> None:
     record(cluster, DATABASE, True, "LeftoverNotDropped", message, NOW, once)
 
 
-def test_what_lasts_is_told_once_and_what_happens_each_time() -> None:
+def test_what_lasts_is_reported_once_and_what_happens_each_time() -> None:
     cluster = FakeCluster()
     for message in ("a", "a", "b"):
         tell(cluster, message, once=True)

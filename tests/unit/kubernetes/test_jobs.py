@@ -50,7 +50,7 @@ def test_a_pod_that_has_succeeded_is_believed_before_its_job_is() -> None:
     failed = job_state(job("Failed"), [succeeded], "BackupFailed").result
     assert failed is not None
     assert failed["ok"] is False
-    # Another container of it is still to come, or at work.
+    # Another container of it is still to come, or running.
     succeeded["spec"]["containers"].append({"name": "agent"})
     assert job_state(job(), [succeeded], "BackupFailed").result is None
     succeeded["status"]["containerStatuses"].append({"name": "agent", "state": {"running": {}}})
@@ -76,7 +76,7 @@ def test_a_failed_job_is_never_a_success_whatever_its_pods_say() -> None:
     assert "kubectl logs job/b-backup-1" in result["message"]
 
 
-def test_a_pod_that_cannot_start_is_told() -> None:
+def test_a_pod_that_cannot_start_is_reported() -> None:
     waiting = pod("")
     waiting["status"]["containerStatuses"][0]["state"] = {
         "waiting": {"reason": "ImagePullBackOff", "message": "not found"}
@@ -164,7 +164,7 @@ def test_a_backup_that_could_not_be_fetched_is_not_verified() -> None:
     assert (state.result, state.proof) == (OK, unfetched)
 
 
-def test_a_verification_that_was_killed_is_told_and_leaves_the_backup() -> None:
+def test_a_verification_that_was_killed_is_reported_and_leaves_the_backup() -> None:
     state = job_state(verifying_job("Failed"), [verifying_pod(OK, None)], "BackupFailed")
     assert state.result == OK
     assert state.proof is not None
@@ -172,7 +172,7 @@ def test_a_verification_that_was_killed_is_told_and_leaves_the_backup() -> None:
     assert "OOMKilled, exit code 137" in state.proof["message"]
 
 
-def test_a_verification_that_outgrows_its_volume_is_told() -> None:
+def test_a_verification_that_outgrows_its_volume_is_reported() -> None:
     evicted = verifying_pod(OK, None)
     limit = 'Usage of EmptyDir volume "scratch" exceeds the limit "64Mi". '
     evicted["status"] |= {"reason": "Evicted", "message": limit}
@@ -183,7 +183,7 @@ def test_a_verification_that_outgrows_its_volume_is_told() -> None:
     assert 'exceeds the limit "64Mi"; verifying' in state.proof["message"]
 
 
-def test_a_backup_that_outgrows_the_spool_is_told() -> None:
+def test_a_backup_that_outgrows_the_spool_is_reported() -> None:
     evicted = verifying_pod(OK, None)
     limit = 'Usage of EmptyDir volume "spool" exceeds the limit "64Mi". '
     evicted["status"] = {"reason": "Evicted", "message": limit}
@@ -243,7 +243,7 @@ LOG = """PLAY [Back up a database]
         ("waiting", LOG, ""),
     ],
 )
-def test_a_job_that_runs_tells_its_step(state: str, log: str, progress: str) -> None:
+def test_a_job_that_runs_reports_its_step(state: str, log: str, progress: str) -> None:
     cluster: Any = LoggingCluster(state, log)
     found = read_job(cluster, "n", "j", "BackupFailed")
     assert found is not None
@@ -251,7 +251,7 @@ def test_a_job_that_runs_tells_its_step(state: str, log: str, progress: str) -> 
     assert found.age > 0
 
 
-def test_a_pod_of_a_lost_node_is_told_and_not_asked_for_its_log() -> None:
+def test_a_pod_of_a_lost_node_is_reported_and_not_asked_for_its_log() -> None:
     cluster: Any = LoggingCluster("running", LOG)
     cluster.pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     cluster.pod["spec"]["nodeName"] = "node-2"
@@ -262,7 +262,7 @@ def test_a_pod_of_a_lost_node_is_told_and_not_asked_for_its_log() -> None:
     assert found.progress == ""
 
 
-def test_a_job_without_a_pod_is_told() -> None:
+def test_a_job_without_a_pod_is_reported() -> None:
     cluster: Any = LoggingCluster("waiting", "")
     cluster.list = lambda *_: []
     found = read_job(cluster, "n", "j", "BackupFailed")
@@ -333,7 +333,7 @@ def test_a_job_at_its_deadline_has_not_ended_before_its_pods_have() -> None:
     assert job_state(stopped_job(), [ending], "BackupFailed").timed_out
 
 
-def test_work_that_was_done_and_whose_result_is_gone_is_looked_at_by_a_second_job() -> None:
+def test_work_whose_result_is_lost_is_checked_by_a_second_job() -> None:
     assert latest() == (FIRST, None)
     done = (job("Complete"), [])
     assert latest(**{FIRST: done}) == (SECOND, None)

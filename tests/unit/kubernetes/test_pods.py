@@ -23,7 +23,7 @@ def unschedulable(since: timedelta) -> dict[str, Any]:
     return {"metadata": {"name": "app-0"}, "status": {"conditions": [condition]}}
 
 
-def test_a_pod_that_no_node_takes_is_told_with_the_schedulers_words() -> None:
+def test_a_pod_that_no_node_takes_is_reported_with_the_schedulers_words() -> None:
     problem = find_problem(unschedulable(timedelta(seconds=5)), NOW)
     assert problem is not None
     assert problem.reason == "Unschedulable"
@@ -43,7 +43,7 @@ def test_a_pod_whose_volume_is_being_bound_is_just_starting() -> None:
         ("CrashLoopBackOff", "CrashLoopBackOff", False),
     ],
 )
-def test_a_container_that_waits_is_told(waiting: str, reason: str, needs_user: bool) -> None:
+def test_a_container_that_waits_is_reported(waiting: str, reason: str, needs_user: bool) -> None:
     container = {
         "name": "postgres",
         "image": "postgres:17",
@@ -71,7 +71,7 @@ def deleted(since_deadline: timedelta, phase: str = "Running") -> dict[str, Any]
     }
 
 
-def test_a_pod_that_does_not_end_is_told_with_its_node() -> None:
+def test_a_pod_that_does_not_end_is_reported_with_its_node() -> None:
     problem = find_problem(deleted(timedelta(minutes=1)), NOW)
     assert problem is not None
     assert (problem.reason, problem.needs_user) == ("PodNotTerminated", False)
@@ -111,7 +111,7 @@ def starting(
 
 
 @pytest.mark.parametrize("waiting", ["ContainerCreating", "PodInitializing"])
-def test_a_pod_that_gets_no_volumes_or_image_is_told_in_the_same_words(waiting: str) -> None:
+def test_a_pod_that_gets_no_volumes_or_image_is_reported_in_the_same_words(waiting: str) -> None:
     assert find_problem(starting(timedelta(minutes=4, seconds=59), waiting), NOW) is None
     problem = find_problem(starting(timedelta(minutes=5), waiting), NOW)
     assert problem is not None

@@ -60,7 +60,7 @@ def test_else_it_is_the_one_of_the_first_identity() -> None:
     [None, "", "nonsense", PUBLIC, f"{IDENTITY}x"],
     ids=["none", "empty", "nonsense", "public", "mistyped"],
 )
-def test_a_secret_without_an_identity_is_told_and_not_quoted(content: str | None) -> None:
+def test_a_secret_without_an_identity_is_reported_and_not_quoted(content: str | None) -> None:
     secrets: Any = Secrets(content)
     recipients, blocked = read_recipients(secrets, backup(OWN))
     assert (recipients, blocked and blocked[0]) == ([], "SecretMissing")
@@ -84,7 +84,7 @@ def test_only_what_verifies_or_restores_gets_an_identity() -> None:
     assert restoring_secret(backup(), backup(recipients)) == ""
 
 
-def test_a_restore_without_an_identity_is_told() -> None:
+def test_a_restore_without_an_identity_is_reported() -> None:
     recipients = backup({"recipients": [PUBLIC]})
     block = find_identity_block(backup(), recipients)
     assert block is not None

@@ -53,7 +53,7 @@ def test_a_runs_name_is_the_slot_in_utc_and_its_spec_is_the_plans_without_the_sc
     assert plan_of(run)["name"] == "nightly"
 
 
-def test_a_slot_has_one_run_whoever_tries() -> None:
+def test_a_slot_has_one_run_however_many_try() -> None:
     cluster: Any = FakeCluster()
     assert start_run(cluster, PLAN, SLOT)
     assert not start_run(cluster, PLAN, SLOT)
@@ -91,7 +91,7 @@ def test_a_copy_of_a_run_under_another_name_is_not_the_plans(name: str) -> None:
     assert list_runs(cluster, PLAN) == [run]
 
 
-def test_the_files_that_somebody_waits_for_stay() -> None:
+def test_the_files_that_a_restore_waits_for_stay() -> None:
     class Cluster:
         def list(self, _version: str, kind: str, _namespace: str) -> list[dict[str, Any]]:
             return resources[kind]

@@ -101,7 +101,7 @@ def test_a_connection_that_the_server_gives_up_is_made_anew() -> None:
     ],
 )
 def test_half_an_answer_is_none(answer: bytes) -> None:
-    """A read is repeated; a write, which may have been done, is told as failed."""
+    """A read is repeated; a write, which may have been done, is reported as failed."""
     with served([answer], [answer], [OK]) as (transport, asked):
         assert transport.send("GET", "/") == b"ok"
         assert len(asked) == 3

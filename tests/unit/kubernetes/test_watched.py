@@ -55,7 +55,7 @@ def test_a_read_through_the_proxy_starts_each_watch() -> None:
     ],
 )
 @pytest.mark.parametrize("missed", [INSTANCES, *WATCHED])
-def test_what_belongs_to_nobody_wakes_nobody(missed: tuple[str, str], found: Any) -> None:
+def test_an_object_without_an_owner_reconciles_nothing(missed: tuple[str, str], found: Any) -> None:
     cluster, proxy = Api(INSTANCES), Api(*WATCHED)
     (cluster if missed == INSTANCES else proxy).objects[missed] = found
     assert not is_watched(cluster, lambda: proxy, DATABASE)  # type: ignore[arg-type]

@@ -77,7 +77,7 @@ def look(
 QUEUED = {"kind": "Backup", "name": "zz-queued", "namespace": "shop"}
 
 
-def test_the_end_is_told_to_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_is_notified_to_what_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = {"kind": "Backup", "name": "nightly", "uid": "1"}
     run = backup("nightly-20260101000000", ownerReferences=[owner])
     restore = {
@@ -94,7 +94,7 @@ def test_the_end_is_told_to_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch
         assert found["waiting"] == [*waiting, QUEUED]
 
 
-def test_nobody_is_told_and_nobody_else_looked_at_while_it_runs(
+def test_nothing_is_notified_or_listed_while_it_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found, cluster = look(monkeypatch, backup("alone"), "running")

@@ -122,7 +122,7 @@ def test_a_run_is_waited_for_or_not_as_the_plan_says(cluster: FakeCluster) -> No
     assert look(plan(concurrencyPolicy="Allow"))["started"] != ""
 
 
-def test_a_run_that_has_not_ended_by_the_next_slot_is_told_in_the_same_words(
+def test_a_run_that_has_not_ended_by_the_next_slot_is_reported_in_the_same_words(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = cluster.add(plan(), 1, "InProgress")
@@ -140,7 +140,7 @@ def test_a_run_that_has_not_ended_by_the_next_slot_is_told_in_the_same_words(
     assert look(given_up)["observation"]["overrun"] == (reason, message)
 
 
-def test_a_plan_looks_at_a_run_that_has_not_ended(
+def test_a_schedule_polls_an_unfinished_run(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup_plan, "datetime", StoppedClock.at(THIS_MINUTE))
@@ -217,7 +217,7 @@ def test_check_mode_writes_nothing(cluster: FakeCluster) -> None:
     assert list(cluster.backups) == names
 
 
-def test_a_refused_run_is_told_and_tried_again_but_not_hot(cluster: FakeCluster) -> None:
+def test_a_refused_run_is_reported_and_tried_again_but_not_hot(cluster: FakeCluster) -> None:
     cluster.refuse = "exceeded quota"
     observation = look(plan())["observation"]
     assert observation["problem"] == ("ScheduleStepFailed", "exceeded quota")
@@ -233,7 +233,7 @@ def test_a_refused_run_is_told_and_tried_again_but_not_hot(cluster: FakeCluster)
         ({"timeZone": "Mars/Olympus"}, "TimeZoneUnknown"),
     ],
 )
-def test_a_bad_schedule_is_told_and_removes_nothing(
+def test_a_bad_schedule_is_reported_and_removes_nothing(
     cluster: FakeCluster, spec: dict[str, Any], reason: str
 ) -> None:
     resource = plan(retention=1, **spec)

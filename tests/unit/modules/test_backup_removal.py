@@ -92,7 +92,7 @@ def test_a_namespace_that_is_going_takes_the_backup_along(monkeypatch) -> None:
     assert "namespace that is being deleted" in found["unreported"]
 
 
-def test_a_secret_that_is_gone_is_told(monkeypatch) -> None:
+def test_a_secret_that_is_gone_is_reported(monkeypatch) -> None:
     cluster = FakeCluster(secret=False)
     found = remove(monkeypatch, cluster)
     assert (found["action"], found["unreported"]) == ("done", "")

@@ -115,15 +115,15 @@ def test_it_is_not_made_while_the_restore_is_blocked_or_refused(cluster: FakeClu
 
 
 def test_a_failed_one_ends_the_restore(cluster: FakeCluster) -> None:
-    told = {"type": "BackupReady", "reason": "NoSpace", "message": "full"}
-    status = {"phase": "Failed", "conditions": [told]}
+    condition = {"type": "BackupReady", "reason": "NoSpace", "message": "full"}
+    status = {"phase": "Failed", "conditions": [condition]}
     cluster.add("Backup", "undo-safety-undo-000", spec={}, status=status)
     found = look(cluster)
     assert not found["start"]
     assert found["observation"]["safety"]["reason"] == "NoSpace"
 
 
-def test_what_the_job_is_told(cluster: FakeCluster) -> None:
+def test_the_variables_of_the_job(cluster: FakeCluster) -> None:
     include = {"tables": ["public.song"]}
     found = look(cluster, targetDatabase="other", include=include, dryRun=True)
     assert found["start"]
@@ -142,7 +142,7 @@ def test_what_the_job_is_told(cluster: FakeCluster) -> None:
     assert "database" not in found["variables"]
 
 
-def test_a_claim_that_is_gone_is_told(cluster: FakeCluster) -> None:
+def test_a_claim_that_is_gone_is_reported(cluster: FakeCluster) -> None:
     del cluster.objects["PersistentVolumeClaim", "app-backups"]
     found = look(cluster)
     assert not found["start"]
@@ -155,7 +155,7 @@ def test_a_plan_without_a_run_is_waited_for(cluster: FakeCluster) -> None:
     assert look(cluster)["observation"]["blocked"][0] == "BackupNotCompleted"
 
 
-def test_once_there_is_a_job_nothing_else_is_looked_at(cluster: FakeCluster) -> None:
+def test_once_there_is_a_job_nothing_else_is_read(cluster: FakeCluster) -> None:
     job = cluster.add(
         "Job",
         "undo-restore-undo-000",
@@ -170,7 +170,7 @@ def test_once_there_is_a_job_nothing_else_is_looked_at(cluster: FakeCluster) -> 
     assert found["observation"]["blocked"] is None
 
 
-def test_a_secret_that_is_gone_is_told(cluster: FakeCluster) -> None:
+def test_a_secret_that_is_gone_is_reported(cluster: FakeCluster) -> None:
     del cluster.objects["Secret", "login"]
     found = look(cluster)
     assert not found["start"]
@@ -178,7 +178,7 @@ def test_a_secret_that_is_gone_is_told(cluster: FakeCluster) -> None:
     assert found["observation"]["blocked"][0] == "SecretMissing"
 
 
-def test_a_newer_run_than_the_verified_one_is_told(cluster: FakeCluster) -> None:
+def test_a_newer_run_than_the_verified_one_is_reported(cluster: FakeCluster) -> None:
     verified = cluster.objects["Backup", "nightly-20260101030000"]
     verified["status"]["verified"] = True
     newer = copy.deepcopy(verified)

@@ -46,7 +46,7 @@ def write(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster) -> None:
     status.run({"resource": RESTORE, "observation": DONE}, False)
 
 
-def test_the_status_is_written_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_is_written_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakeCluster("u1")
     write(monkeypatch, cluster)
     assert (cluster.status["phase"], cluster.events) == ("Completed", 1)

@@ -50,7 +50,7 @@ def test_an_only_volume_that_is_not_the_first_starts_first() -> None:
     assert choose(claims=CLAIMS[1:2], last_primary="app-1", wanted=1) == Ordinals(1, 1)
 
 
-def test_the_last_primary_keeps_its_place_while_nobody_leads() -> None:
+def test_the_last_primary_keeps_its_place_while_there_is_no_leader() -> None:
     kept = {"claims": CLAIMS, "last_primary": "app-2", "has_served": True}
     assert choose(wanted=1, **kept) == Ordinals(0, 3)
 

@@ -1,4 +1,4 @@
-"""A Database is at rest only where a whole reconcile would find nothing to do."""
+"""A Database is in its steady state only if a whole reconcile would find nothing to do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pod(number: int) -> dict[str, Any]:
 
 
 class World:
-    """A Database at rest and all that a look at it finds; tests change one thing."""
+    """A Database in its steady state and all that is read of it; tests change one thing."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pods = [pod(0), pod(1)]

@@ -100,7 +100,7 @@ def test_what_postgres_quotes_of_a_row_is_left_out(text: str, left: str) -> None
     assert without_values(text) == left
 
 
-def test_an_error_of_the_server_tells_no_value_of_a_row() -> None:
+def test_an_error_of_the_server_reports_no_value_of_a_row() -> None:
     broken = psycopg.errors.UniqueViolation("duplicate\nDETAIL:  Key (a)=(secret) already exists.")
     message = translate(broken, "restoring", RestoreFailed).message
     assert message == "restoring failed: duplicate DETAIL: Key (a)=(...) already exists."

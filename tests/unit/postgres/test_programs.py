@@ -59,7 +59,7 @@ def test_the_end_of_what_it_says_is_kept(program) -> None:
     assert len(caught.value.message) < 2000
 
 
-def test_what_it_says_tells_no_value_of_a_row(program) -> None:
+def test_what_it_says_reports_no_value_of_a_row(program) -> None:
     environment = program("echo 'CONTEXT:  COPY t, line 1, column a: \"secret\"' >&2; exit 1")
     with pytest.raises(errors.RestoreFailed, match=r'column a: "\.\.\."'):
         run_program(["tool"], environment, errors.RestoreFailed)

@@ -1,4 +1,4 @@
-"""What is told of a scratch server that ends or loses a process; a shell stands for the server."""
+"""What is reported of a scratch server that ends; a shell stands for the server."""
 
 from __future__ import annotations
 

@@ -118,10 +118,10 @@ def test_what_writes_has_no_identity(monkeypatch, place, verify, encryption) -> 
         job_identity_secret="key" if verify else "",
         job_variables={"recipients": ["age1a"]},
     )
-    found, told = mounts(manifest), variables(manifest)
+    found, rendered = mounts(manifest), variables(manifest)
     assert "/etc/encryption" not in found["backup"]
-    assert "identity_file" not in told["variables"]
-    assert told["variables"]["recipients"] == ["age1a"]
+    assert "identity_file" not in rendered["variables"]
+    assert rendered["variables"]["recipients"] == ["age1a"]
     assert "/spool" in found["backup"]
     secrets = {
         volume["secret"]["secretName"]
@@ -132,7 +132,7 @@ def test_what_writes_has_no_identity(monkeypatch, place, verify, encryption) -> 
     if verify:
         assert {"/etc/encryption", "/spool"} <= set(found["verify"])
         assert not {"/etc/superuser", "/etc/s3"} & set(found["verify"])
-        assert told["verify-variables"]["identity_file"] == "/etc/encryption/identity"
+        assert rendered["verify-variables"]["identity_file"] == "/etc/encryption/identity"
         assert "/etc/encryption" not in found.get("copy", [])
 
 
@@ -160,9 +160,9 @@ def test_the_end_of_a_restore_is_found_out_without_store_and_identity(monkeypatc
         job_variables={"restore_uid": "u", "timeout": "2h"},
     )
     assert not {"/backups", "/etc/encryption", "/etc/s3"} & set(mounts(manifest)["restore"])
-    told = variables(manifest)["variables"]
-    assert {"host", "port", "user", "database"} <= set(told)
-    assert not {"root", "s3", "spool", "uid"} & set(told)
+    rendered = variables(manifest)["variables"]
+    assert {"host", "port", "user", "database"} <= set(rendered)
+    assert not {"root", "s3", "spool", "uid"} & set(rendered)
 
 
 def removal(monkeypatch: pytest.MonkeyPatch, name: str, **place: Any) -> Any:

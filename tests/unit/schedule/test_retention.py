@@ -106,7 +106,7 @@ def test_the_last_good_run_is_never_removed(runs: list[Run], retention: Retentio
 
 
 @given(runs_strategy, retentions)
-def test_a_second_look_removes_nothing_more(runs: list[Run], retention: Retention) -> None:
+def test_a_second_reconcile_removes_nothing_more(runs: list[Run], retention: Retention) -> None:
     assert choose_prunable(left(runs, retention), retention, BERLIN) == []
 
 

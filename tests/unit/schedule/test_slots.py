@@ -99,7 +99,7 @@ def test_a_thousand_slots_are_started_once_each_over_both_changes_of_the_clock()
     assert plan.started == wanted
 
 
-def test_two_operators_that_look_at_the_same_time_start_the_same_slot() -> None:
+def test_two_operators_at_the_same_time_start_the_same_slot() -> None:
     now = at(12, 0, 1)
     found = [decide_slot(MINUTELY, at(12), now, UID).start for _ in range(2)]
     assert found == [at(12), at(12)]

@@ -51,14 +51,14 @@ def test_a_running_backup_is_in_progress() -> None:
     assert decision.conditions[0].reason == "BackupInProgress"
 
 
-def test_the_message_tells_how_far_it_is() -> None:
-    told = "Restoring into it: 43% of the rows, 12 of 40 tables, 1.2Gi"
-    decision = restore.decide(restore.Observation(job=JobState("j", progress=told)))
-    assert decision.fields["progress"] == told
-    assert decision.conditions[0].message == f"the restore is being done by Job j; {told}"
+def test_the_message_reports_how_far_it_is() -> None:
+    progress = "Restoring into it: 43% of the rows, 12 of 40 tables, 1.2Gi"
+    decision = restore.decide(restore.Observation(job=JobState("j", progress=progress)))
+    assert decision.fields["progress"] == progress
+    assert decision.conditions[0].message == f"the restore is being done by Job j; {progress}"
 
 
-def test_a_job_is_looked_at_ever_more_seldom() -> None:
+def test_a_job_is_polled_less_often_with_its_age() -> None:
     looks = [
         backup.decide(backup.Observation("c", job=JobState("j", age=age))).requeue_after
         for age in (0.0, 2.0, 4.0, 15.0, 60.0, 3600.0)
@@ -138,7 +138,7 @@ def test_a_failed_verification_warns_once() -> None:
     assert len(find_transitions("Backup", running, status(None))) == 1
 
 
-def test_the_backups_crd_asks_for_checksums_unless_told_otherwise() -> None:
+def test_the_backups_crd_verifies_checksums_by_default() -> None:
     crd = yaml.safe_load((CHECKOUT / "crds/database.example.com_backups.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     verify = schema["properties"]["spec"]["properties"]["verify"]
@@ -183,7 +183,7 @@ def test_a_database_that_is_gone_keeps_no_restore_waiting() -> None:
     assert find_database_block("app", database) is None
 
 
-def test_a_step_that_failed_is_told_also_while_the_safety_backup_is_awaited() -> None:
+def test_a_step_that_failed_is_reported_also_while_the_safety_backup_is_awaited() -> None:
     refused = ("ReconcileFailed", "exceeded quota")
     safety = restore.SafetyBackup("app-safety")
     decision = restore.decide(restore.Observation(blocked=refused, safety=safety))
@@ -318,7 +318,7 @@ def test_a_dry_run_says_what_would_change() -> None:
     assert "restoreTime" not in decision.fields
 
 
-def test_sessions_that_may_still_see_the_old_database_are_told() -> None:
+def test_sessions_that_may_still_see_the_old_database_are_reported() -> None:
     job = JobState("j", result={**RESULT, "warning": "standby app-2 was not reached"})
     decision = restore.decide(restore.Observation(job=job))
     assert decision.phase == "Completed"

@@ -132,7 +132,7 @@ def test_an_update_stays_an_update_while_its_only_instance_is_away() -> None:
     assert decision.phase == "Updating"
 
 
-def test_a_refused_spec_is_told_and_does_not_stop_a_serving_database() -> None:
+def test_a_refused_spec_is_reported_and_does_not_stop_a_serving_database() -> None:
     decision = decide(resource("Ready"), observed(refused=("MajorVersionChange", "set 17 again")))
     assert decision.phase == "Failed"
     assert condition(decision).reason == "MajorVersionChange"
@@ -142,7 +142,7 @@ def test_a_refused_spec_is_told_and_does_not_stop_a_serving_database() -> None:
 @pytest.mark.parametrize(
     "meanwhile", [{"rollout": "replacing instance app-1"}, {"refused": ("ReconcileFailed", "x")}]
 )
-def test_nobody_is_told_to_use_a_database_whose_contents_are_on_their_way(
+def test_a_database_is_not_writable_before_its_contents_are_restored(
     meanwhile: dict[str, Any],
 ) -> None:
     decision = decide(resource("Verifying", awaited=True), observed(**meanwhile))
@@ -158,9 +158,7 @@ def test_a_database_that_lacks_a_replica_is_writable() -> None:
     assert (decision.fields["ready"], decision.fields["writable"]) == (False, True)
 
 
-def test_a_database_that_somebody_has_dropped_is_not_ready_and_not_asked_every_two_seconds() -> (
-    None
-):
+def test_a_dropped_database_is_not_ready_and_not_polled_every_two_seconds() -> None:
     gone = Server(problem=("DatabaseGone", 'database "app", which this server had, is gone'))
     decision = decide(resource("Ready"), observed(server=gone))
     assert decision.phase == "Failed"

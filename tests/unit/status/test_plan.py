@@ -34,7 +34,7 @@ def test_a_new_plan_is_scheduled_and_has_no_backup_yet() -> None:
     assert decision.requeue_after == 60
 
 
-def test_the_condition_tells_the_newest_outcome() -> None:
+def test_the_condition_reports_the_newest_outcome() -> None:
     good = plan.decide(PLAN, plan.Observation(runs=[run(1, "Failed", reason="NoSpace"), GOOD]))
     assert (good.conditions[0].status, good.conditions[0].reason) == ("True", "BackupCompleted")
     bad = plan.decide(PLAN, plan.Observation(runs=[GOOD, run(2, "Failed", reason="NoSpace")]))
@@ -43,14 +43,14 @@ def test_the_condition_tells_the_newest_outcome() -> None:
     assert bad.fields["lastSuccessfulTime"] == "2026-01-01T03:00:09Z"
 
 
-def test_a_run_under_way_tells_nothing_but_is_active() -> None:
+def test_a_running_run_reports_nothing_but_is_active() -> None:
     under_way = run(2, "InProgress", reason="BackupInProgress")
     decision = plan.decide(PLAN, plan.Observation(runs=[GOOD, under_way, run(3, "Pending")]))
     assert decision.conditions[0].reason == "BackupCompleted"
     assert decision.fields["active"] == ["nightly-20260102030000", "nightly-20260103030000"]
 
 
-def test_a_run_that_cannot_start_is_told() -> None:
+def test_a_run_that_cannot_start_is_reported() -> None:
     blocked = run(2, "Pending", reason="DatabaseNotFound")
     decision = plan.decide(PLAN, plan.Observation(runs=[GOOD, blocked]))
     assert decision.conditions[0].reason == "DatabaseNotFound"
@@ -62,18 +62,18 @@ def test_a_run_that_cannot_start_is_told() -> None:
     )
 
 
-def test_a_run_that_keeps_a_slot_waiting_is_told() -> None:
+def test_a_run_that_keeps_a_slot_waiting_is_reported() -> None:
     overrun = ("RunStillActive", "run nightly-20260102030000 is still InProgress")
 
-    def told(*runs: Any) -> tuple[str, str]:
+    def reported(*runs: Any) -> tuple[str, str]:
         condition = plan.decide(PLAN, plan.Observation(runs=runs, overrun=overrun)).conditions[0]
         return condition.status, condition.reason
 
-    assert told(GOOD, run(2, "InProgress", reason="BackupInProgress")) == ("False", overrun[0])
-    assert told(run(1, "Pending")) == ("False", overrun[0])
+    assert reported(GOOD, run(2, "InProgress", reason="BackupInProgress")) == ("False", overrun[0])
+    assert reported(run(1, "Pending")) == ("False", overrun[0])
     # That one tells more.
     stuck = run(2, "InProgress", reason="PodNotTerminated")
-    assert told(GOOD, stuck) == ("False", "PodNotTerminated")
+    assert reported(GOOD, stuck) == ("False", "PodNotTerminated")
 
 
 def test_the_last_success_is_remembered_when_its_backup_is_gone() -> None:
@@ -91,7 +91,7 @@ def test_a_bad_schedule_fails_the_plan_and_waits_for_a_change() -> None:
     assert decision.requeue_after is None
 
 
-def test_a_suspended_plan_awaits_nothing_and_still_tells_how_it_went() -> None:
+def test_a_suspended_schedule_awaits_nothing_and_still_reports_its_last_run() -> None:
     decision = plan.decide(PLAN, plan.Observation(runs=[GOOD], suspended=True))
     assert decision.phase == "Suspended"
     assert decision.fields["nextScheduleTime"] is None

@@ -45,7 +45,7 @@ def test_up_to_the_limit_everybody_starts_in_the_order_of_creation() -> None:
     assert "4 others came before this one" in blocks[4][1]
 
 
-def test_what_runs_counts_whoever_came_first() -> None:
+def test_what_runs_counts_in_any_order_of_creation() -> None:
     running = [backup(n, phase="InProgress") for n in (7, 8)]
     mine = backup(1)
     assert find_queue_block(mine, [*running, mine], Limits(2, 0, 0)) == (
@@ -75,7 +75,7 @@ def test_buckets_are_shared_by_databases() -> None:
     assert "at most 1 backup to bucket safe at the same time" in block[1]
 
 
-def test_who_cannot_start_takes_nobodys_turn() -> None:
+def test_a_backup_that_cannot_start_takes_no_turn() -> None:
     for reason in ("DatabaseNotReady", "SecretMissing", "ReconcileFailed"):
         waiting = backup(0, reason=reason)
         mine = backup(1)

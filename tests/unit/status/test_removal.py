@@ -49,7 +49,7 @@ def test_a_backup_that_is_being_made_is_ended_first() -> None:
     assert next_step(replace(FRESH, backup_runs=True)).action == "cancel"
 
 
-def test_a_removal_that_failed_is_told_with_what_is_left_to_do() -> None:
+def test_a_removal_that_failed_is_reported_with_what_is_left_to_do() -> None:
     step = next_step(replace(FRESH, job=REFUSED))
     assert step.action == "done"
     assert step.event is not None
@@ -59,7 +59,7 @@ def test_a_removal_that_failed_is_told_with_what_is_left_to_do() -> None:
     assert "by hand" in step.event.message
 
 
-def test_why_the_pod_could_not_run_is_told_when_it_is_given_up() -> None:
+def test_why_the_pod_could_not_run_is_reported_when_it_is_given_up() -> None:
     stuck = JobState("j", problem=("Unschedulable", "volume app-backups cannot be attached"))
     step = next_step(replace(FRESH, job=stuck, waited=GIVE_UP_SECONDS + 1))
     assert step.event is not None
@@ -92,7 +92,7 @@ def test_no_deletion_waits_for_ever(
     assert next_step(late).action == "done"
 
 
-def test_a_bucket_that_no_job_can_reach_holds_nobody_up() -> None:
+def test_a_bucket_that_no_job_can_reach_delays_no_other() -> None:
     step = next_step(replace(FRESH, place="s3://bucket", blocked="SecretMissing: no keys"))
     assert step.action == "done"
     assert step.event is not None
