@@ -51,7 +51,7 @@ options:
     description:
       - Public keys of age, V(age1...), that the artifact is encrypted for; the identity of each one decrypts it. Needs
         pyrage. Without them it is encrypted for the first one of O(identity_file).
-      - Without O(identity_file) a finished artifact of the same UID is not adopted but made anew.
+      - Without O(identity_file) a finished artifact of the same UID is not used but made again.
     type: list
     elements: str
     default: []

@@ -90,7 +90,7 @@ removal:
 waiting:
   description:
     - Kind, name and namespace of the resources to notify, once it has ended, which are the schedule that made it, the Restore that it
-      is the safety Backup of, the Backups whose turn it is now.
+      is the safety backup of, and the Backups whose turn it is.
   type: list
   elements: dict
   returned: where the Backup has no schedule

@@ -43,7 +43,7 @@ restoring:
   elements: str
   returned: success
 refused:
-  description: A condition's reason and message of what only a person can mend.
+  description: A condition's reason and message of what a user has to correct.
   type: list
   elements: str
   returned: success

@@ -261,7 +261,7 @@ def _table_of_contents(artifact: Artifact) -> FileEntry:
 
 def _compare_names(artifact: Artifact, present: set[str]) -> None:
     expected = {file.name for file in artifact.manifest.files}
-    for what, names in (("lacks", expected - present), ("has besides", present - expected)):
+    for what, names in (("lacks", expected - present), ("also has", present - expected)):
         if names:
             raise ChecksumMismatch(
                 f"backup {artifact.location} {what} {_some(sorted(names))}:"

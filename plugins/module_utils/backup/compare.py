@@ -51,7 +51,7 @@ def compare_content(
         readers: who reads its tables.
         workers: sessions at the same time.
         failure: the error if it differs.
-        further: what is done besides, when there is nothing left to read.
+        further: what is done as well, when there is nothing left to read.
         tally: counts the tables that are read, and their rows.
 
     Raises:

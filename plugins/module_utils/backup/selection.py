@@ -165,7 +165,7 @@ def _require_known(selection: Selection, schemas: set[str], tables: Collection[K
 
 @dataclass(frozen=True)
 class DumpedContent:
-    """What a dump is to hold besides the definitions.
+    """Which rows a dump is to have; it has all definitions.
 
     Attributes:
         tables: all tables; those without their rows are not ``populated``.

@@ -6,7 +6,7 @@ Secret of one's own (`spec.tls.secretRef`) the server's certificate is a copy of
 a client that verifies is content with it: what is not usable never reaches a server. Clients of the
 server's own roles always have certificates of the Database's own authority.
 
-What is trusted changes first: where the authority is made anew, its certificate is handed out for
+Trust changes first: when the authority is replaced, its certificate is handed out for
 some days before anything is signed by it, and that of the old one stays as long as its signatures.
 """
 
@@ -179,7 +179,7 @@ def _issue(
     present: Mapping[str, str],
     now: datetime,
 ) -> tuple[dict[str, str], datetime]:
-    """Return the contents of NAME-certificates, and when they are to be made anew.
+    """Return the contents of NAME-certificates, and when they are to be renewed.
 
     Args:
         given: the server's certificate that the spec names.

@@ -1,7 +1,7 @@
 """One client for the Kubernetes API, shared by all modules of a process.
 
 Objects go in and come out as plain dicts in the API's own shape. Reads go to the API server itself
-and not to the operator's caching proxy: what a decision about data rests on must not be stale.
+and not to the operator's caching proxy: decisions about data must not use stale reads.
 """
 
 from __future__ import annotations

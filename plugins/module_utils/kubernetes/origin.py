@@ -19,7 +19,7 @@ class Origin:
     Attributes:
         restored_from: the Backup, once they are there.
         restoring: (reason, message) while they are not.
-        refused: (reason, message) of what only a person can mend.
+        refused: (reason, message) of what a user has to correct.
         restore: the Restore that is to be made now.
     """
 

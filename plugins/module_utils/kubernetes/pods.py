@@ -1,4 +1,4 @@
-"""What keeps a pod from running, in words for the person who can mend it."""
+"""What keeps a pod from running, with the next step for the user."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def is_migrating(members: Sequence[Member], replicas: int) -> bool:
 
 
 def _server_problem(name: str, report: Object) -> Problem | None:
-    """Return what Patroni cannot mend: it goes on trying, so that the pod runs all the while."""
+    """Return what Patroni cannot repair: it keeps trying, so that the pod keeps running."""
     if report.get("state") != "start failed":
         return None
     return Problem(

@@ -68,7 +68,7 @@ def next_step(
     waiting = [m for m in members if not m.serving and m.name != leader and m.ordinal < replicas]
     if waiting:
         return Step(Action.WAIT, f"waiting for instance {waiting[0].name} to stream again")
-    # After a switchover; a leader of the old revision may be one that only its replacement mends.
+    # After a switchover; an old leader that failed may be repaired by its replacement only.
     if any(m.name == leader and m.revision == revision and not m.leading for m in members):
         return Step(Action.WAIT, f"waiting for instance {leader} to become primary")
     if len(members) < replicas:

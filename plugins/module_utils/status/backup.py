@@ -16,7 +16,7 @@ VERIFIED = "Verified"
 
 @dataclass(frozen=True)
 class Observation:
-    """All that the status of a Backup rests on.
+    """All that the status of a Backup depends on.
 
     Attributes:
         blocked: (reason, message) of what must come true before the Job can be made.

@@ -1,7 +1,7 @@
 """The status of a Database: a pure function of what was observed.
 
 While a Database is made, its phases are Pending, Provisioning, Configuring, Deploying, Verifying
-and Ready. Once Ready, a change is Updating; what only a person can mend is Failed.
+and Ready. Once Ready, a change is Updating; what a user has to correct is Failed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Observation:
-    """All that the status of a Database rests on.
+    """All that the status of a Database depends on.
 
     Attributes:
         refused: (reason, message) where the spec or a Secret does not allow to go on.
@@ -69,7 +69,7 @@ class Observation:
         server: what the primary said; None where it was not asked, because it does not run yet.
         restoring: (reason, message) while the contents of the Backup that it is made from are not
             there.
-        unrestorable: the same where only a person can mend that.
+        unrestorable: the same if a user has to correct that.
         restored_from: that Backup, once they are there.
     """
 
@@ -210,7 +210,7 @@ def _refused(refused: tuple[str, str], fields: dict[str, Any], serving: bool) ->
 
 
 def _failed(fields: dict[str, Any], reason: str, message: str) -> Decision:
-    """Say what only a person can mend."""
+    """Say what a user has to correct."""
     return Decision(
         phase="Failed",
         conditions=_conditions(False, reason, message, progressing=False),

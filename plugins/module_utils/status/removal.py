@@ -13,7 +13,7 @@ asked for, the operator may have been away."""
 
 @dataclass(frozen=True)
 class Observation:
-    """All that the step rests on.
+    """All that the step depends on.
 
     Attributes:
         location: the artifact, for people.

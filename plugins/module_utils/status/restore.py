@@ -42,7 +42,7 @@ class SafetyBackup:
 
 @dataclass(frozen=True)
 class Observation:
-    """All that the status of a Restore rests on.
+    """All that the status of a Restore depends on.
 
     Attributes:
         blocked: (reason, message) of what must come true before the Job can be made.
