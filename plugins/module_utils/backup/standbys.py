@@ -38,13 +38,13 @@ def end_standby_sessions(
     try:
         position, standbys = _list_standbys(connection)
     except psycopg.Error as error:
-        return [f"the standbys are not known: {' '.join(str(error).split())}"]
+        return [f"the replicas are not known: {' '.join(str(error).split())}"]
     problems = []
     for name, host in standbys:
         try:
             _end_sessions(parameters.at(host), previous, position)
         except (OperatorError, psycopg.Error) as error:
-            problems.append(f"standby {name}: {' '.join(str(error).split())}")
+            problems.append(f"replica {name}: {' '.join(str(error).split())}")
     return problems
 
 

@@ -327,15 +327,15 @@ def find_inconsistencies(observation: Observation) -> list[str]:
         standby = standbys.get(instance.name)
         if standby is None or standby.state != "streaming":
             failures.append(
-                f"standby {instance.name} is not streaming from {observation.primary}; if its log"
+                f"replica {instance.name} is not streaming from {observation.primary}; if its log"
                 " says that WAL has been removed, delete the claim"
                 f" data-{instance.name} and the pod: it is then copied again"
             )
         elif standby.lag_bytes > MAX_LAG_BYTES:
-            failures.append(f"standby {instance.name} is {standby.lag_bytes} bytes behind")
+            failures.append(f"replica {instance.name} is {standby.lag_bytes} bytes behind")
         if instance.timeline and server.timeline and instance.timeline != server.timeline:
             failures.append(
-                f"standby {instance.name} is on timeline {instance.timeline},"
+                f"replica {instance.name} is on timeline {instance.timeline},"
                 f" the primary on {server.timeline}"
             )
     return failures
