@@ -1,4 +1,4 @@
-"""Texts of others in messages: in conditions, Events, results and logs."""
+"""Escapes texts of users in messages: in conditions, Events, results and logs."""
 
 from __future__ import annotations
 

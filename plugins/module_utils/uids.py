@@ -1,4 +1,4 @@
-"""UIDs: Kubernetes' own are UUIDs, those that people give to a playbook need not be."""
+"""UIDs: those of Kubernetes are UUIDs, those given to a playbook by hand need not be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures are written for people."""
+"""How sizes, durations and counts are written."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Make Kubernetes objects true by server-side apply."""
+"""Apply Kubernetes objects by server-side apply."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: apply
-short_description: Make Kubernetes objects true by server-side apply
+short_description: Apply Kubernetes objects by server-side apply
 description:
   - Applies each object as the field manager C(postgres-operator), taking over fields that others own.
   - Fields that the objects do not name are not changed.

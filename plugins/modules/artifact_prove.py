@@ -1,11 +1,11 @@
-"""Prove an artifact by restoring it into a scratch server."""
+"""Verify an artifact by restoring it into a scratch server."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: artifact_prove
-short_description: Prove an artifact by restoring it into a scratch server
+short_description: Verify an artifact by restoring it into a scratch server
 description:
   - Checks every file as M(postgres.operator.artifact_verify) does, starts a PostgreSQL server of its own, restores the
     artifact into it, and compares row count and fingerprint of every table, sequences and large objects with the

@@ -1,11 +1,11 @@
-"""Do what a Backup with a schedule asks for at this moment."""
+"""Start and delete the runs of a Backup with a schedule."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: backup_plan
-short_description: Do what a Backup with a schedule asks for at this moment
+short_description: Start and delete the runs of a Backup with a schedule
 description:
   - Creates the Backup of the slot that is due; after a downtime of the newest slot only.
   - Its name derives from the slot, so that there is never a second one.

@@ -1,11 +1,11 @@
-"""Make the Secrets of a Database exist."""
+"""Create the Secrets of a Database."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: credentials
-short_description: Make the Secrets of a Database exist
+short_description: Create the Secrets of a Database
 description:
   - C(NAME-credentials) holds what an application needs to connect (the keys of a Service Binding). One
     that is there already is adopted, and its values are never overwritten; in one that was made here C(uri) and

@@ -1,11 +1,11 @@
-"""Read a Database and what decides about its objects."""
+"""Read a Database and whether it is in its steady state."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: database_info
-short_description: Read a Database and what decides about its objects
+short_description: Read a Database and whether it is in its steady state
 description:
   - Reads the Database itself and the volumes and the leader that it has, from the API server.
   - Returns whether it is in its steady state, for which the primary is queried too. Its user and its database are

@@ -1,11 +1,11 @@
-"""Find out how far a Database is that is made from a Backup."""
+"""Read how far a Database is that is created from a Backup."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: database_origin
-short_description: Find out how far a Database is that is made from a Backup
+short_description: Read how far a Database is that is created from a Backup
 description:
   - Reads the Restore that brings the first contents of a Database, and the Backup that it names.
 options:

@@ -1,4 +1,4 @@
-"""Make the role and the database exist on the primary, and ask it how it is."""
+"""Create role and database on the primary, and read its state."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Do the work of a Job and write how it ended."""
+"""Do the work of a Job and write its result."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: job_run
-short_description: Do the work of a Job and write how it ended
+short_description: Do the work of a Job and write its result
 description:
   - What a playbook of this collection consists of, and so a Job. O(variables_file) has the options of the module that
     does the work, as one JSON object; what is empty in it is as good as not there, what is unknown is refused.

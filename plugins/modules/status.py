@@ -1,11 +1,11 @@
-"""Write the status of a custom resource, once, where it changed."""
+"""Write the status of a custom resource if it changed."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: status
-short_description: Write the status of a custom resource, once, where it changed
+short_description: Write the status of a custom resource if it changed
 description:
   - Decides phase, conditions and the other fields from what was observed, and writes them where something differs.
   - A resource that was deleted meanwhile is left alone, and so is another one that has its name by then.

@@ -1,4 +1,4 @@
-"""A store together with how a dump's files travel between it and pg_dump or pg_restore.
+"""A store, and the transfer of a dump's files between it and pg_dump or pg_restore.
 
 Into a folder, and not encrypted, pg_dump writes at the place. Else it writes into a spool: each
 file that it has finished is encrypted, sent and removed while it works on the next ones. On the way

@@ -1,4 +1,4 @@
-"""What a restore would change, in short: for people who rehearse one."""
+"""The result of a dry run: which tables a restore would change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pg_dump, as every dump of this project is made: in its directory format, and with patience."""
+"""Runs pg_dump in the directory format, for every dump of this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes what backups that were killed for good have left in the store."""
+"""Removes what backups that were killed and not restarted have left in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What loading an artifact into a server takes: that they fit together, and pg_restore."""
+"""Loads an artifact into a server by pg_restore, after checking that they fit together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In whose session each entry of a dump is restored, and in which order: decided, not done.
+"""Which role restores each entry of a dump, and in which order; a plan, without I/O.
 
 Whatever may execute what a user has written (constraints, indexes, materialized views, types) is
 restored in a session that has no more rights than a role made for the purpose. There is one such

@@ -1,4 +1,4 @@
-"""Databases that a restore has put aside: how they are named, marked, found and dropped."""
+"""Databases that a restore has replaced: how they are named, marked, found and dropped."""
 
 from __future__ import annotations
 

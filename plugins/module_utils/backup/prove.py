@@ -1,4 +1,4 @@
-"""Proves an artifact: restores it into a scratch server and compares that with the manifest.
+"""Verifies an artifact: restores it into a scratch server and compares that with the manifest.
 
 Only a restore shows that a backup restores. No other server is needed and none is touched.
 """

@@ -1,4 +1,4 @@
-"""Puts the restored database in the live one's place, in one transaction, and remembers that.
+"""Swaps the scratch database and the live one, in one transaction, and records that.
 
 While RENAME waits for the live database's sessions to end, its lock keeps new ones waiting: so
 there is no moment in which a crash could leave the database without a name or refusing

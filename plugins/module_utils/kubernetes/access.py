@@ -1,4 +1,4 @@
-"""Where the API server is, and what this process shows it: a pod's ServiceAccount or a kubeconfig.
+"""Address and credentials of the API server: of a pod's ServiceAccount or a kubeconfig.
 
 The client library knows more ways, and loading it costs more than all that a reconcile asks the
 API server. So it is loaded only for a kubeconfig that needs it, such as one that names a program.

@@ -1,4 +1,4 @@
-"""The certificates of a Database, in two Secrets, renewed well before they end.
+"""The certificates of a Database, in two Secrets, renewed well before they expire.
 
 NAME-ca has the authority's private key, and no pod mounts it. NAME-certificates has what servers,
 replicas and the operator show and check each other by; pods mount of it what they need. With a

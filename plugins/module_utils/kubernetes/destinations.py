@@ -1,4 +1,4 @@
-"""Where a Backup's spec says that its artifact goes, and the Secrets that this takes."""
+"""Where a Backup is stored, by its spec, and the Secrets that this needs."""
 
 from __future__ import annotations
 

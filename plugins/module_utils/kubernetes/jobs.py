@@ -1,4 +1,4 @@
-"""Read a Job and its pods into what a status speaks of."""
+"""The state of a Job and its pods: result, progress or problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether anything can still be made in a namespace."""
+"""Whether objects can be created in a namespace: not while it is being deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Database that is made from a Backup: its first contents come by a Restore of its own."""
+"""A Database with backupRef: a Restore that the operator creates brings its first contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a Backup is encrypted for, and where the identity is that opens it."""
+"""The recipients of a Backup, and the Secret with the private key that decrypts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a Database's volumes go with it: its reclaimPolicy, where Kubernetes looks for it."""
+"""Applies the reclaimPolicy of a Database to its StatefulSet and its claims."""
 
 from __future__ import annotations
 

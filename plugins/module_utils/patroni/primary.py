@@ -1,4 +1,4 @@
-"""The primary's own word: its role and database are made, and it is asked how it is."""
+"""Creates role and database on the primary over SQL, and reads its state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections: how a server is known by its certificate, and how the password travels.
+"""Connections: how a server is verified, and how a client authenticates.
 
 The password comes from a file into memory or a private PGPASSFILE. It is never put into arguments,
 the environment or messages.

@@ -1,4 +1,4 @@
-"""What a server says of itself: read for verifying that a database really works."""
+"""The state of a server over SQL, with a test write on a primary."""
 
 from __future__ import annotations
 

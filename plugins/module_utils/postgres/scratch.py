@@ -1,4 +1,4 @@
-"""A PostgreSQL server for a while: its data is thrown away when the block ends.
+"""A temporary PostgreSQL server, whose data is deleted when the block ends.
 
 Only its own user (and root) can reach it, by a Unix socket in a private folder; it is fast
 because nothing in it has to survive.

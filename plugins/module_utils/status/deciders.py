@@ -1,4 +1,4 @@
-"""From an observation as the roles hand it over (plain lists and dicts) to a kind's decision."""
+"""Converts an observation of a role (plain lists and dicts) and decides the status of its kind."""
 
 from __future__ import annotations
 

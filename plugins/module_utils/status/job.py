@@ -1,4 +1,4 @@
-"""What Backup and Restore share: both are done by a Job that ends with one JSON document."""
+"""What the statuses of Backup and Restore share: both depend on a Job and its result."""
 
 from __future__ import annotations
 

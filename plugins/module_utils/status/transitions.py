@@ -1,4 +1,4 @@
-"""Which changes of a status are worth an Event and a line in the log."""
+"""Which changes of a status become an Event and a line in the log."""
 
 from __future__ import annotations
 

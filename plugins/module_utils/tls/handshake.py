@@ -1,4 +1,4 @@
-"""TLS handshakes: one in memory, to try a certificate out, and one with a PostgreSQL server."""
+"""TLS handshakes: one in memory, to test a certificate, and one with a PostgreSQL server."""
 
 from __future__ import annotations
 
