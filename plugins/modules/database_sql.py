@@ -5,7 +5,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: database_sql
-short_description: Make the role and the database exist, and ask the primary how it is
+short_description: Create role and database on the primary, and read its state
 description:
   - Connects to the primary as superuser. Creates the Database's user and database where they are missing, sets the
     user's password where it differs from the Secret, drops replaced databases whose time is over

@@ -206,7 +206,7 @@ class _Planner:
         return self.by_number.get(entry.dependencies[0], entry)
 
     def _session(self, entry: Entry) -> str:
-        """For whom an entry is restored."""
+        """The owner for whom an entry is restored."""
         entry = self._commented(entry)
         if self._phase(entry) in ("late", "last") or self._needs_superuser(entry):
             return SUPERUSER

@@ -104,9 +104,9 @@ FIXES: Sequence[Fix] = (
     Fix("CVE-2026-116314", ("pg_restore",), _2026_11_12),
     # A primary writes outside the folder of its replica. Patroni runs these.
     Fix("CVE-2026-6475", ("pg_basebackup", "pg_rewind"), _2026_05_14),
-    # Who owns an object becomes superuser, by the text that the server makes for a dump.
+    # The owner of an object becomes superuser, by the text that the server makes for a dump.
     Fix("CVE-2026-15741", (SERVER,), _2026_08_13),
-    # Who may create an object runs code in the server, by statistics.
+    # A user who may create objects runs code in the server, by statistics.
     Fix("CVE-2026-16238", (SERVER,), {18: 6}, since=18),
 )
 

@@ -149,7 +149,7 @@ def scratch_server(
 
 
 def _account() -> dict[str, Any]:
-    """Arguments of subprocess: whom to run as."""
+    """Arguments of subprocess: the user to run as."""
     if os.geteuid() != 0:
         return {}
     try:

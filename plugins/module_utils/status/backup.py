@@ -63,7 +63,7 @@ def decide(observation: Observation) -> Decision:
 def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condition:
     """Return the condition that says whether the backup was restored and compared."""
     if proof is None:
-        # Who writes an encrypted backup cannot decrypt it.
+        # The container that writes an encrypted backup cannot decrypt it.
         how = (
             " encrypted as they are, neither decrypted nor restored"
             if result.get("recipients")

@@ -39,7 +39,7 @@ def make_authority(name: str, now: datetime) -> Pair:
     """Make an authority that signs by itself, and signs no other authority.
 
     Args:
-        name: of whom it is, for people who read the certificate.
+        name: the subject, for people who read the certificate.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     # A number of its own: authorities of one name, one after the other, must not be confused.
