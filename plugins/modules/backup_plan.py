@@ -200,7 +200,9 @@ def _after(
         started = max(started or "", format_time(found.start))
         log.append(f"Schedule: the backup of {format_time(found.start)} is started")
     if found.missed:
-        log.append(f"Schedule: the backup of {format_time(found.missed)} was missed by too much")
+        log.append(
+            f"Schedule: slot {format_time(found.missed)} was skipped: it is later than startingDeadlineSeconds"
+        )
     wake = (found.wake - now).total_seconds()
     if any(not has_ended(run) for run in runs):
         wake = min(wake, _ACTIVE)

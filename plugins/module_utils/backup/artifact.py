@@ -70,7 +70,7 @@ def load_artifact(
     if stated != (location.namespace, location.database, location.uid):
         raise ChecksumMismatch(
             f"the manifest at {location} is that of backup {'/'.join(stated)}:"
-            " the files were moved or exchanged"
+            " the files were moved or replaced"
         )
     return Artifact(location, manifest, digest)
 
@@ -207,7 +207,7 @@ def copy_artifact(files: Store, location: Location, target: FilesystemStore, job
     names = sorted(files.file_names(location))
     strange = [name for name in names if not manifests.is_file_name(name)]
     if strange:
-        raise ChecksumMismatch(f"backup {location} has files that no backup has: {_some(strange)}")
+        raise ChecksumMismatch(f"backup {location} has unexpected files: {_some(strange)}")
     target.begin(location)
     with store_errors(f"copying backup {location}"):
         (target.folder(location) / DUMP_FOLDER).mkdir()

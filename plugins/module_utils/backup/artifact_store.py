@@ -69,7 +69,7 @@ class ArtifactStore:
             self.key.check()
         if not self.direct and not (self.spool and self.spool.is_dir()):
             raise InvalidInput(
-                f"spool {self.spool} is no folder: S3 and encryption need one that has room for"
+                f"spool {self.spool} is not a folder: S3 and encryption need one that has room for"
                 " the dump's files"
             )
 
@@ -162,14 +162,14 @@ class ArtifactStore:
         encrypted = manifest.startswith(HEADER)
         if self.key and not encrypted:
             raise ChecksumMismatch(
-                f"backup {location} is not encrypted, though it has to be: it was exchanged"
+                f"backup {location} is not encrypted, but should be: it was replaced"
             )
         if self.key and not self.write_only:
             return self.key.decrypt(manifest, f"backup {location}")
         if encrypted:
             raise EncryptionKeyWrong(
-                f"backup {location} is encrypted, and there is no identity that opens it: name the"
-                " Secret with one of its recipients' in encryption.secretRef"
+                f"backup {location} is encrypted, and no identity is given that decrypts it: name"
+                " the Secret with one of its recipients' in encryption.secretRef"
             )
         return manifest
 

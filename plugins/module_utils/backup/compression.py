@@ -58,6 +58,6 @@ class Compression:
         lowest, highest = _LEVELS[self.method]
         if not lowest <= self.level <= highest:
             raise InvalidInput(
-                f"compression.level {self.level} is none of {self.method}:"
+                f"compression.level {self.level} is not valid for {self.method}:"
                 f" use {lowest} to {highest}"
             )

@@ -105,9 +105,9 @@ def check_dump(
     """
     require_jobs(jobs)
     if folder.exists():
-        raise InvalidInput(f"{folder} is there already: remove it, or name another folder")
+        raise InvalidInput(f"{folder} already exists: remove it, or name another folder")
     if not folder.parent.is_dir():
-        raise InvalidInput(f"{folder.parent} is no folder: make it first")
+        raise InvalidInput(f"{folder.parent} is not a folder: create it first")
     server, client = check_versions(parameters)
     return server, compression.option(client)
 

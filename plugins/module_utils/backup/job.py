@@ -92,7 +92,7 @@ def read_variables(file: Path) -> Params:
     except (OSError, ValueError) as error:
         raise InvalidInput(f"cannot read the variables in {file}: {error}") from error
     if not isinstance(content, dict):
-        raise InvalidInput(f"the variables in {file} are no JSON object")
+        raise InvalidInput(f"the variables in {file} are not a JSON object")
     return {name: value for name, value in content.items() if value not in (None, "", {})}
 
 

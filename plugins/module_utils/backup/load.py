@@ -137,8 +137,8 @@ def check_load(parameters: ConnectionParameters, folder: Path, jobs: int) -> Non
         require_client_not_older("pg_restore", client, server)
         if not is_empty(connection):
             raise InvalidInput(
-                f'database "{parameters.dbname}" is not empty: make a new one, so that nothing of'
-                " both is mixed"
+                f'database "{parameters.dbname}" is not empty: create an empty one, so that'
+                " the contents are not mixed"
             )
 
 

@@ -401,7 +401,7 @@ def _resolve(request: LoadRequest, selection: Selection) -> frozenset[Key]:
     )
     if lacking and selection.includes:
         raise InvalidInput(
-            f"backup {request.artifact.location} is a partial one, without the rows of"
+            f"backup {request.artifact.location} is a partial backup without the rows of"
             f" {', '.join(lacking[:_NAMED])}: use another backup, or leave them out"
         )
     return selected - {(t.schema, t.name) for t in tables if not t.populated}

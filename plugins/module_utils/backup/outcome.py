@@ -52,7 +52,7 @@ def find_end(restore: StoppedRestore, patience_seconds: float = SETTLE_SECONDS) 
 
     Raises:
         Timeout: the database was not replaced; the scratch database is gone.
-        RestoreFailed: it is not known, since the server was not heard of.
+        RestoreFailed: it is not known, since the server did not answer.
     """
     deadline = time.monotonic() + patience_seconds
     while True:

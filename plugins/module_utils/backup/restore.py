@@ -238,7 +238,7 @@ def check_restore(
     ) as (artifact, dump):
         if not request.partial and (request.selection or artifact.manifest.is_partial):
             raise InvalidInput(
-                f'a selection of rows does not replace database "{request.database}": restore it'
+                f'a partial restore does not replace database "{request.database}": restore it'
                 " beside that, into a targetDatabase, and copy what you need"
             )
         check_versions(artifact, connection)
@@ -302,7 +302,7 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
         What `_clean_up` does, of a swap that has happened.
 
     Raises:
-        RestoreFailed: the server was not heard of for SETTLE_SECONDS.
+        RestoreFailed: the server did not answer for SETTLE_SECONDS.
         Exception: ``error``, where the database was not replaced.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
@@ -326,8 +326,8 @@ def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:
                 previous = previous_name(request.database, request.uid)
                 raise RestoreFailed(
                     f'whether database "{request.database}" was replaced is not known: the'
-                    f" server was lost then, and not heard of for {SETTLE_SECONDS:g} s ({problem})."
-                    f' It was if there is a database "{previous}"'
+                    f" server was lost then, and did not answer for {SETTLE_SECONDS:g} s"
+                    f' ({problem}). It was if there is a database "{previous}"'
                 ) from error
         else:
             return done

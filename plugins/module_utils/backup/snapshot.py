@@ -78,7 +78,7 @@ def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> It
                 yield snapshot
                 return
     raise BackupFailed(
-        f'tables of database "{parameters.dbname}" come and go too fast to be locked:'
+        f'tables of database "{parameters.dbname}" are created and dropped too fast to be locked:'
         " take the backup when no migration runs"
     )
 

@@ -69,7 +69,7 @@ def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
         if _is_unschedulable(condition, now):
             return Problem(
                 "Unschedulable",
-                f"no node can take pod {name}: {condition.get('message', '')}",
+                f"no node can run pod {name}: {condition.get('message', '')}",
                 needs_user=False,
             )
     statuses = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])

@@ -168,7 +168,7 @@ def _private_folder(parent: Path, account: Mapping[str, Any]) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix="scratch-", dir=parent))
     except OSError as error:
         raise classify_text(str(error), InvalidInput)(
-            f"cannot make a folder below {parent}: {error.strerror};"
+            f"cannot create a folder below {parent}: {error.strerror};"
             " name a scratch folder that exists, is writable and has room"
         ) from error
     try:

@@ -167,7 +167,7 @@ def _lock(connection: Connection, run: str) -> None:
         )
     except psycopg.errors.LockNotAvailable:
         raise Locked(
-            f"another run of {run} goes on: wait for its end, or end its sessions"
+            f"another run of {run} is running: wait for its end, or end its sessions"
         ) from None
     connection.execute("SET lock_timeout = 0")
 

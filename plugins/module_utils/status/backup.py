@@ -36,7 +36,7 @@ def decide(observation: Observation) -> Decision:
             CONDITION,
             "BackupInProgress",
             "the backup",
-            "what the backup left that was stopped at its timeout is being removed",
+            "the files of the backup, which was stopped at its timeout, are being removed",
             observation.blocked,
             observation.job,
         )
@@ -65,7 +65,7 @@ def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condit
     if proof is None:
         # The container that writes an encrypted backup cannot decrypt it.
         how = (
-            " encrypted as they are, neither decrypted nor restored"
+            " in encrypted form, neither decrypted nor restored"
             if result.get("recipients")
             else ", not restored"
         )
@@ -84,7 +84,7 @@ def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condit
             "False",
             "ChecksumMismatch",
             f"the manifest that was written has SHA-256 {result['sha256']}, the one that was"
-            f" restored {proof.get('sha256')}: it was exchanged in between; make another Backup",
+            f" restored {proof.get('sha256')}: it was replaced in between; make another Backup",
         )
     tables, rows = plural(result["tables"], "table"), plural(result["rows"], "row")
     return Condition(

@@ -117,7 +117,8 @@ def find_refusal(
     if status["phase"] == "Failed":
         return (
             "BackupNotCompleted",
-            f"Backup {name} is Failed and holds nothing; make another Backup and another Restore",
+            f"Backup {name} is Failed and cannot be restored; make another Backup and"
+            " another Restore",
         )
     if not status.get("backupLocation"):
         return (
@@ -127,19 +128,19 @@ def find_refusal(
     if claim_missing:
         return (
             "BackupLocationMissing",
-            f"PersistentVolumeClaim {claim_missing}, which Backup {name} was written to, is gone;"
-            " bring it back and make another Restore, or use another Backup",
+            f"PersistentVolumeClaim {claim_missing}, which Backup {name} was written to, was"
+            " deleted; bring it back and make another Restore, or use another Backup",
         )
     if "pointInTime" in spec:
         return (
             "PointInTimeOutOfRange",
-            f"Backup {name} is a logical backup and holds one moment,"
+            f"Backup {name} is a logical backup of one point in time,"
             f" {status.get('startTime')}; leave pointInTime out",
         )
     if restores_part(restore, backup) and restores_in_place(restore, database):
         return (
             "SelectionNeedsTarget",
-            f"Backup {name} is a partial one, and a part does not replace database"
+            f"Backup {name} is a partial backup and does not replace database"
             f" {database['spec']['databaseName']}; make another Restore with targetDatabase, the"
             " name of a database beside it",
         )

@@ -97,7 +97,7 @@ def _give_up(observation: Observation, why: str) -> Step:
         Event(
             True,
             "ArtifactNotRemoved",
-            f"the Backup is gone but its files at {observation.location} may not be: {why};"
-            f" remove them from {observation.place} by hand",
+            f"the Backup was deleted but its files at {observation.location} may still exist:"
+            f" {why}; remove them from {observation.place} by hand",
         ),
     )

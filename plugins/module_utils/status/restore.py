@@ -74,7 +74,7 @@ def _decide(observation: Observation) -> Decision:
             CONDITION,
             "RestoreInProgress",
             "the restore",
-            "how the restore ended that was stopped at its timeout is being found out",
+            "the result of the restore, which was stopped at its timeout, is being checked",
             observation.blocked,
             observation.job,
         )
@@ -126,7 +126,7 @@ def _decide_safety(safety: SafetyBackup) -> Decision:
     if safety.phase == "Failed":
         return _failed(
             "SafetyBackupFailed",
-            f"the live database is untouched, for its safety Backup {safety.name} failed:"
+            f"the live database was not changed: its safety backup {safety.name} failed:"
             f" {safety.reason}: {safety.message}; correct the cause, or set safetyBackup: false,"
             " and make another Restore",
         )

@@ -42,7 +42,7 @@ def parse_identities(text: str, where: str) -> list[Any]:
     # Not the library's words: they may quote the key.
     if not identities:
         raise SecretMissing(
-            f"the encryption key {where} is not one: each line must be an age identity,"
+            f"the encryption key {where} is not valid: each line must be an age identity,"
             " AGE-SECRET-KEY-1..., as age-keygen writes it"
         )
     return identities

@@ -99,7 +99,7 @@ class S3Store:
         parts = self.prefix.split("/") if self.prefix else []
         if any(part in ("", ".", "..") for part in parts):
             raise InvalidInput(
-                f"prefix {self.prefix!r} is not one: write names with single slashes between"
+                f"prefix {self.prefix!r} is not valid: write names with single slashes between"
                 " them, such as team/backups"
             )
 

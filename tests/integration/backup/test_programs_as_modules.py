@@ -98,7 +98,7 @@ def test_check_mode_writes_nothing(bench, run, empty, tmp_path: Path) -> None:
 def test_what_is_there_is_not_touched(bench, run, tmp_path: Path) -> None:
     folder = tmp_path / "dump"
     folder.mkdir()
-    with pytest.raises(errors.InvalidInput, match="is there already"):
+    with pytest.raises(errors.InvalidInput, match="already exists"):
         run(pg_dump, database=bench.database, folder=str(folder))
     bench.execute(FILL)
     run(pg_dump, database=bench.database, folder=str(tmp_path / "other"))

@@ -71,7 +71,7 @@ def reader(bench, identity: Path):
 def test_each_recipient_can_restore_what_the_writer_cannot_read(writer, identities, scratch):
     outcome = back_up(writer)
     assert outcome.artifact.summary()["rows"] == 20001
-    with pytest.raises(errors.EncryptionKeyWrong, match="no identity that opens it"):
+    with pytest.raises(errors.EncryptionKeyWrong, match="no identity is given that decrypts it"):
         verify_artifact(writer.store, writer.location)
     writer.execute("UPDATE version SET name = 'new'; DELETE FROM numbers WHERE n > 10")
     with pytest.raises(errors.EncryptionKeyWrong):
@@ -171,7 +171,7 @@ def test_what_is_no_public_key_is_refused_and_not_repeated(bench, spool):
 def test_the_first_identity_names_the_recipient(identities):
     text = "".join(path.read_text() for _, path in identities)
     assert first_recipient(text, "here") == identities[0][0]
-    with pytest.raises(errors.SecretMissing, match="the encryption key here is not one"):
+    with pytest.raises(errors.SecretMissing, match="the encryption key here is not valid"):
         first_recipient("age1xyz", "here")
 
 

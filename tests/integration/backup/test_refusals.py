@@ -109,7 +109,7 @@ def test_an_artifact_moved_to_another_place_is_refused(bench, make_bench) -> Non
     bench.backup()
     other = make_bench()
     shutil.copytree(bench.folder, other.folder)
-    with pytest.raises(errors.ChecksumMismatch, match="moved or exchanged"):
+    with pytest.raises(errors.ChecksumMismatch, match="moved or replaced"):
         other.restore()
 
 

@@ -282,7 +282,7 @@ def test_a_copy_of_what_no_artifact_has_is_refused(remote, s3, tmp_path) -> None
     remote.backup()
     key = f"{remote.files.prefix}/{remote.location}/dump/sub/x"
     s3.client.put_object(Bucket=BUCKET, Key=key, Body=b"x")
-    with pytest.raises(errors.ChecksumMismatch, match="files that no backup has"):
+    with pytest.raises(errors.ChecksumMismatch, match="has unexpected files"):
         copy_artifact(remote.files, remote.location, FilesystemStore(tmp_path))
     assert not (tmp_path / "ns").exists()
 

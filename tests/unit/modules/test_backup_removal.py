@@ -88,7 +88,7 @@ def remove(
 def test_a_namespace_that_is_going_takes_the_backup_along(monkeypatch) -> None:
     found = remove(monkeypatch, FakeCluster(terminating=True))
     assert found["action"] == "done"
-    assert "s3://safe/shop/app/0000-uid may not be" in found["unreported"]
+    assert "s3://safe/shop/app/0000-uid may still exist" in found["unreported"]
     assert "namespace that is being deleted" in found["unreported"]
 
 

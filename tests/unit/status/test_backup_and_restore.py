@@ -212,7 +212,7 @@ DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T1
 @pytest.mark.parametrize(
     ("spec", "backup", "claim", "reason", "message"),
     [
-        ({}, a_backup("Failed"), "", "BackupNotCompleted", "is Failed and holds nothing"),
+        ({}, a_backup("Failed"), "", "BackupNotCompleted", "is Failed and cannot be restored"),
         ({}, a_backup("Completed"), "", "BackupLocationMissing", "does not say where it is"),
         ({}, DONE, "app-backups", "BackupLocationMissing", "app-backups"),
         (
@@ -220,7 +220,7 @@ DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T1
             DONE,
             "",
             "PointInTimeOutOfRange",
-            "holds one moment, 2026-01-01T12:00:00Z; leave pointInTime out",
+            "is a logical backup of one point in time, 2026-01-01T12:00:00Z; leave pointInTime out",
         ),
         ({"include": {}, "targetDatabase": "app"}, DONE, "", "SelectionNeedsTarget", "beside it"),
         ({}, DONE | {"spec": {"exclude": {}}}, "", "SelectionNeedsTarget", "targetDatabase"),
@@ -289,7 +289,7 @@ def test_a_restore_waits_for_its_safety_backup() -> None:
 def test_without_its_safety_backup_a_restore_fails_and_nothing_is_touched() -> None:
     decision = with_safety("Failed", "NoSpace", "the disk is full")
     assert (decision.phase, decision.conditions[0].reason) == ("Failed", "SafetyBackupFailed")
-    for text in ("untouched", "NoSpace: the disk is full", "safetyBackup: false"):
+    for text in ("was not changed", "NoSpace: the disk is full", "safetyBackup: false"):
         assert text in decision.conditions[0].message
 
 
