@@ -73,7 +73,7 @@ test-unit: venv ## Unit tests: seconds, no cluster
 
 .PHONY: test-integration
 test-integration: venv ## Tests against a real PostgreSQL on this machine
-	$(BIN)/pytest -q tests/integration --ignore tests/integration/kubernetes $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration --ignore tests/integration/kubernetes $(PYTEST_ARGS)
 
 .PHONY: test-kubernetes
 test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CRDs installed
