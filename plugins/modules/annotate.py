@@ -30,7 +30,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The schedule is notified that its run has ended
+- name: Notify the schedule that its run has ended
   postgres.operator.annotate:
     kind: Backup
     name: nightly

@@ -27,7 +27,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The Service exists
+- name: Apply a Service
   postgres.operator.apply:
     definitions:
       - "{{ database_service }}"

@@ -23,7 +23,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The backup is in a folder
+- name: Copy the backup into a folder
   postgres.operator.artifact_copy:
     s3:
       endpoint: https://s3.example.com

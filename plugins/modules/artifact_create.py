@@ -59,7 +59,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: A dump of app is in the store
+- name: Dump app into the store
   postgres.operator.artifact_create:
     host: app.default.svc
     user: postgres
@@ -71,7 +71,7 @@ EXAMPLES = r"""
     uid: 0f8fad5b-d9cb-469f-a165-70867728950e
     jobs: 2
 
-- name: An encrypted dump of app is in S3
+- name: Dump app into S3, encrypted
   postgres.operator.artifact_create:
     host: app.default.svc
     user: postgres

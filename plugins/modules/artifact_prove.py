@@ -35,7 +35,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The backup restores to what was backed up
+- name: Verify that the backup restores
   postgres.operator.artifact_prove:
     root: /backups
     namespace: default

@@ -14,7 +14,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The backup's files are gone
+- name: Remove the files of the backup
   postgres.operator.artifact_remove:
     root: /backups
     namespace: default

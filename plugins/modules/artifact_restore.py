@@ -62,7 +62,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: App is as it was backed up
+- name: Restore app
   postgres.operator.artifact_restore:
     host: app.default.svc
     user: postgres

@@ -23,7 +23,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The backup is what was written
+- name: Check the files of the backup
   postgres.operator.artifact_verify:
     root: /backups
     namespace: default

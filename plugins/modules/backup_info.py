@@ -33,7 +33,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The Backup is read
+- name: Read the Backup
   postgres.operator.backup_info:
     name: nightly
     namespace: shop

@@ -20,7 +20,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The slot that is due has its Backup
+- name: Start the run that is due
   postgres.operator.backup_plan:
     resource: "{{ backup_info.resource }}"
   register: backup_plan

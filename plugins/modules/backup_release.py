@@ -22,7 +22,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: A Backup whose files stay can be deleted at once
+- name: Let a Backup whose files are kept be deleted at once
   postgres.operator.backup_release:
     name: before-the-release
     namespace: shop

@@ -23,7 +23,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The next step of the deletion is known
+- name: Find the next step of the deletion
   postgres.operator.backup_removal:
     name: nightly-20260101030000
     namespace: shop

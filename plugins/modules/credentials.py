@@ -28,7 +28,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The Secrets exist
+- name: Create the Secrets
   postgres.operator.credentials:
     resource: "{{ database_info.resource }}"
     has_data: "{{ database_info.claims | length > 0 }}"

@@ -31,7 +31,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The Database is read
+- name: Read the Database
   postgres.operator.database_info:
     name: app
     namespace: shop

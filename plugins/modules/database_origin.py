@@ -22,7 +22,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: It is known how far the first contents are
+- name: Read the progress of the first contents
   postgres.operator.database_origin:
     resource: "{{ database_info.resource }}"
     contents: "{{ database_sql.contents }}"

@@ -32,7 +32,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The user and the database exist
+- name: Create the user and the database
   postgres.operator.database_sql:
     resource: "{{ database_info.resource }}"
     leader: app-0

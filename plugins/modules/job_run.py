@@ -38,7 +38,7 @@ EXAMPLES = r"""
 # verify.json:
 # {"root": "/mnt/backups", "namespace": "shop", "resource": "app", "uid": "0f8fad5b-d9cb-469f-a165-70867728950e",
 #  "scratch": "/var/tmp", "result_file": "/tmp/result.json"}
-- name: The backup is verified
+- name: Verify the backup
   postgres.operator.job_run:
     work: verify
     variables_file: verify.json

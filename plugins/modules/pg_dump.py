@@ -38,7 +38,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The database is dumped before the upgrade
+- name: Dump the database before the upgrade
   postgres.operator.pg_dump:
     host: db.example.com
     user: postgres

@@ -31,7 +31,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The dump is loaded into the new server
+- name: Load the dump into the new server
   postgres.operator.pg_restore:
     host: new.example.com
     user: postgres

@@ -33,7 +33,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The table of versions is read
+- name: Read the table of versions
   postgres.operator.psql:
     host: db.example.com
     user: postgres

@@ -19,7 +19,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The volumes stay or go as reclaimPolicy says
+- name: Apply the reclaimPolicy to the volumes
   postgres.operator.reclaim_policy:
     resource: "{{ database_info.resource }}"
 """

@@ -18,7 +18,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The next reconcile is soon
+- name: Request the next reconcile
   requeue_after:
     period: 5s
 """

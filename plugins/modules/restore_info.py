@@ -21,7 +21,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The Restore is read
+- name: Read the Restore
   postgres.operator.restore_info:
     name: undo-friday
     namespace: shop

@@ -38,7 +38,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: It is known how the restore ended
+- name: Find out how the restore ended
   postgres.operator.restore_outcome:
     host: app.default.svc
     user: postgres

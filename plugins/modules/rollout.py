@@ -23,7 +23,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The rolling update has gone one step further
+- name: Take the next step of the rolling update
   postgres.operator.rollout:
     resource: "{{ database_info.resource }}"
   register: database_rollout

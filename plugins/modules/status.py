@@ -25,7 +25,7 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: The status says what was observed
+- name: Write the status
   postgres.operator.status:
     resource: "{{ backup_info.resource }}"
     observation: "{{ backup_info.observation }}"
