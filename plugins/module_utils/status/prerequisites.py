@@ -142,7 +142,7 @@ def find_refusal(
             "SelectionNeedsTarget",
             f"Backup {name} is a partial backup and does not replace database"
             f" {database['spec']['databaseName']}; make another Restore with targetDatabase, the"
-            " name of a database beside it",
+            " name of another database",
         )
     return None
 

@@ -222,7 +222,13 @@ DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T1
             "PointInTimeOutOfRange",
             "is a logical backup of one point in time, 2026-01-01T12:00:00Z; leave pointInTime out",
         ),
-        ({"include": {}, "targetDatabase": "app"}, DONE, "", "SelectionNeedsTarget", "beside it"),
+        (
+            {"include": {}, "targetDatabase": "app"},
+            DONE,
+            "",
+            "SelectionNeedsTarget",
+            "another database",
+        ),
         ({}, DONE | {"spec": {"exclude": {}}}, "", "SelectionNeedsTarget", "targetDatabase"),
     ],
 )
