@@ -30,8 +30,8 @@ ACCEPTED = ({PERIOD: "1s", VERBOSITY: "7"}, {PERIOD: "24h"}, {"example.com/own":
 @pytest.mark.parametrize(
     ("annotation", "value"), [(name, value) for name in REFUSED for value in REFUSED[name]]
 )
-def test_what_is_refused(create: Create, kind: str, annotation: str, value: str) -> None:
-    resource = create(kind, SPECS[kind])
+def test_what_is_refused(create: Create, name: str, kind: str, annotation: str, value: str) -> None:
+    resource = create(kind, name, SPECS[kind])
     with pytest.raises(ApiException) as caught:
         annotate(resource, {annotation: value})
     assert caught.value.status == 422
@@ -39,8 +39,8 @@ def test_what_is_refused(create: Create, kind: str, annotation: str, value: str)
 
 
 @pytest.mark.parametrize("kind", SPECS)
-def test_what_is_not(create: Create, kind: str) -> None:
-    resource = create(kind, SPECS[kind])
+def test_what_is_not(create: Create, name: str, kind: str) -> None:
+    resource = create(kind, name, SPECS[kind])
     for wanted in ACCEPTED:
         changed = annotate(resource, wanted)
         assert wanted.items() <= changed["metadata"]["annotations"].items()
