@@ -106,7 +106,11 @@ def _work(
         parameters = _superuser(
             cluster, resource, address, internal if not encrypted else None, Path(folder)
         )
-        with connect(parameters) as connection:
+        # A switchover ends this session like all others: the next reconcile asks the new primary.
+        with (
+            database_errors("preparing the primary", DatabaseNotReady),
+            connect(parameters) as connection,
+        ):
             if not check_mode:
                 password = read_key(_secret(cluster, resource, "credentials"), "password")
                 with _in_time(connection, "preparing the role and the database"):
