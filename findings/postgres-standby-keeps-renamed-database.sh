@@ -4,7 +4,7 @@
 # is dropped do.
 # Seen: a session on the standby goes on, and reads the same database under its new name. Where a primary exchanges two
 # names in a transaction, pooled connections to "app" on a standby read the old database and new ones the new database.
-# Here: a restore ends the sessions on replicas itself (plugins/module_utils/backup/standbys.py).
+# Here: a restore ends the sessions on replicas itself, after they have replayed the new names.
 source "$(dirname "$0")/postgres.bash" "psycopg[binary]==3.3.9"
 
 start primary 5432
