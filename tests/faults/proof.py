@@ -33,10 +33,13 @@ def read_artifacts(namespace: Namespace, database: str) -> dict[str, str]:
 
 
 def _manifest(namespace: Namespace, database: str, pod: str) -> dict[str, object]:
-    password = {"secretKeyRef": {"name": f"{database}-internal", "key": "superuser-password"}}
     environment = {
-        "PGHOST": database,
+        "PGHOST": f"{database}.{namespace.name}.svc",
         "PGUSER": "postgres",
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": "/superuser/ca.crt",
+        "PGSSLCERT": "/superuser/superuser.crt",
+        "PGSSLKEY": "/superuser/superuser.key",
         "NAMESPACE": namespace.name,
         "DATABASE": database,
         "STATE": STATE,
@@ -55,12 +58,10 @@ def _manifest(namespace: Namespace, database: str, pod: str) -> dict[str, object
                     "image": IMAGE,
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["sleep", "3600"],
-                    "env": [
-                        *({"name": name, "value": value} for name, value in environment.items()),
-                        {"name": "PGPASSWORD", "valueFrom": password},
-                    ],
+                    "env": [{"name": name, "value": text} for name, text in environment.items()],
                     "volumeMounts": [
-                        {"name": "backups", "mountPath": "/backups", "readOnly": True}
+                        {"name": "backups", "mountPath": "/backups", "readOnly": True},
+                        {"name": "superuser", "mountPath": "/superuser", "readOnly": True},
                     ],
                 }
             ],
@@ -68,7 +69,11 @@ def _manifest(namespace: Namespace, database: str, pod: str) -> dict[str, object
                 {
                     "name": "backups",
                     "persistentVolumeClaim": {"claimName": f"{database}-backups"},
-                }
+                },
+                {
+                    "name": "superuser",
+                    "secret": {"secretName": f"{database}-certificates", "defaultMode": 0o440},
+                },
             ],
         },
     }
