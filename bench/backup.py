@@ -337,7 +337,7 @@ def fill(parameters: ConnectionParameters, megabytes: int) -> float:
     rows = megabytes * ROWS_PER_MB // TABLES
     with connect(parameters) as connection:
         connection.execute("CREATE DATABASE bench TEMPLATE template0 ENCODING 'UTF8'")
-    with connect(parameters, "bench") as connection:
+    with connect(parameters, "bench", own_search_path=True) as connection:
         for number in range(TABLES):
             first = number * rows + 1
             for statement in FILL.format(number=number, first=first, last=first + rows - 1).split(
