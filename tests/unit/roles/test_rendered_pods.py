@@ -268,6 +268,7 @@ def test_jobs_reach_their_database_and_their_bucket_only(monkeypatch) -> None:
     selector = bucket["spec"]["podSelector"]["matchLabels"]
     assert labels.items() >= selector.items()
     assert not plain.items() >= selector.items()
+    assert bucket["spec"]["policyTypes"] == ["Egress"]
     assert [ports(rule) for rule in bucket["spec"]["egress"]] == [{(9000, "TCP")}]
     assert all(isinstance(value, str) for value in labels.values())
 
