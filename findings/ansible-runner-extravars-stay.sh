@@ -3,14 +3,7 @@
 # Seen: those of the first call that has any are written to env/extravars of the folder and stay there. Later calls
 # without any get them; calls with others get both, and do not change the file.
 # Here: ansible-operator writes that file itself before each run.
-set -euo pipefail
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check ansible-runner==2.4.3 ansible-core==2.19.14
-export PATH="$folder/venv/bin:$PATH"
-cd "$folder"
-mkdir project
+source "$(dirname "$0")/ansible-runner.bash"
 cat > project/site.yml <<'YAML'
 - hosts: localhost
   gather_facts: false

@@ -4,14 +4,7 @@
 # Seen: events, messages and stats are those of both runs. One that ends before there are stats, here since a role is
 # missing, has status "failed" and the stats of the run before it: one task ok, no failures.
 # Here: each run gets an ident of its own from ansible-operator.
-set -euo pipefail
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check ansible-runner==2.4.3 ansible-core==2.19.14
-export PATH="$folder/venv/bin:$PATH"
-cd "$folder"
-mkdir project
+source "$(dirname "$0")/ansible-runner.bash"
 cat > project/good.yml <<'YAML'
 - hosts: localhost
   gather_facts: false
