@@ -36,11 +36,13 @@ def chosen() -> str:
     return name
 
 
-def kubectl(*arguments: str) -> str:
-    """Run kubectl and return what it printed."""
+def kubectl(*arguments: str, text: str = "", timeout: float = 240) -> str:
+    """Run kubectl with a text as its input, for so many seconds; return what it printed."""
     program = CHECKOUT / ".cluster" / "bin" / "kubectl"
     command = [str(program) if program.exists() else "kubectl", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=timeout, check=False
+    )
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
     return done.stdout
 

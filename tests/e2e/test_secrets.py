@@ -19,6 +19,7 @@ from typing import Any
 
 import pyrage
 import pytest
+import runner
 import yaml
 from canaries import MACHINES, Disk, Finder, Processes, read_file, readable_by_others, secret_values
 from runner import CHECKOUT
@@ -45,18 +46,7 @@ pytestmark = pytest.mark.e2e
 
 def kubectl(*arguments: str, text: str = "") -> str:
     """Run kubectl in the namespace and return what it printed."""
-    program = CHECKOUT / ".cluster" / "bin" / "kubectl"
-    command = [str(program) if program.exists() else "kubectl", "-n", NAMESPACE, *arguments]
-    done = subprocess.run(
-        command,
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, f"{' '.join(command[:6])}:\n{done.stderr}"
-    return done.stdout
+    return runner.kubectl("-n", NAMESPACE, *arguments, text=text, timeout=2 * TIMEOUT_SECONDS)
 
 
 def apply(*objects: dict[str, Any]) -> None:
