@@ -45,7 +45,7 @@ FROM ${DEBIAN_IMAGE} AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates postgresql-client python3 tini \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/* \
     && echo 'operator:x:65532:65532:postgres-operator:/opt/ansible:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'operator:x:65532:' >> /etc/group
 

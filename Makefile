@@ -189,6 +189,10 @@ docker-build: ## Build the image IMG with docker, podman or buildah (CONTAINER_T
 sbom: ## Write dist/sbom/: the components of the image IMG and of the agent, as its build listed them (CycloneDX)
 	$(PYTHON) hack/images sbom --tag $(IMG) --output dist/sbom $(if $(CONTAINER_TOOL),--tool $(CONTAINER_TOOL))
 
+.PHONY: reproduce
+reproduce: ## Build the image IMG twice without earlier layers; fails, and names the files, if the two differ
+	$(PYTHON) hack/images reproduce --tag $(IMG) $(if $(CONTAINER_TOOL),--tool $(CONTAINER_TOOL))
+
 .PHONY: deploy
 deploy: manifests ## Deploy the operator with the image IMG
 	$(KUBECTL) apply --server-side --force-conflicts -f $(DIST)/install.yaml

@@ -1,14 +1,18 @@
-"""Build the operator image, save it, list what is in it: `python3 hack/images build|save|sbom`."""
+"""The operator image: build it, save it, list what is in it, build it twice and compare.
+
+`python3 hack/images build|save|sbom|reproduce`
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 
-from imagebuild import bases, engines
-from imagebuild.steps import StepFailed, step
+from imagebuild import archives, bases, engines
+from imagebuild.steps import StepFailed, cache_folder, step
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -41,6 +45,27 @@ def sbom(options: argparse.Namespace) -> None:
         print(path)
 
 
+def reproduce(options: argparse.Namespace) -> None:
+    """Build the image twice without layers of an earlier build; both must be the same."""
+    engine = engines.choose(options.tool)
+    arguments = bases.provide(engine)
+    # In the cache folder: an image is larger than some machines' /tmp.
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        saved = [Path(folder) / f"{number}.tar" for number in (1, 2)]
+        for archive in saved:
+            with step(f"build {options.tag} with {engine.name}, without earlier layers"):
+                engine.build(options.context.resolve(), options.tag, arguments, anew=True)
+            engine.save(options.tag, archive)
+        first, second = (archives.image_id(archive) for archive in saved)
+        if first != second:
+            found = archives.differences(*saved) or ["the configuration only"]
+            shown = "\n".join(found[: archives.NAMES_SHOWN])
+            raise StepFailed(
+                f"two builds differ, {first} and {second}, in {len(found)} places:\n{shown}"
+            )
+    print(f"two builds are the same: sha256:{first}")
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="images", description=__doc__)
@@ -65,6 +90,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     command.add_argument("--output", type=Path, required=True, help="the folder to write them to")
     command.set_defaults(run=sbom)
+    command = commands.add_parser(
+        "reproduce", parents=[common], help="build twice without earlier layers and compare"
+    )
+    command.add_argument(
+        "--context", type=Path, default=REPOSITORY, help="the folder to build (the checkout)"
+    )
+    command.set_defaults(run=reproduce)
     return parser.parse_args(arguments)
 
 

@@ -42,8 +42,10 @@ class Engine(Protocol):
     def import_root(self, root: Path, image: str, environment: Mapping[str, str]) -> None:
         """Make an image of one layer out of a folder."""
 
-    def build(self, context: Path, image: str, arguments: Mapping[str, str]) -> None:
-        """Build the context's Dockerfile."""
+    def build(
+        self, context: Path, image: str, arguments: Mapping[str, str], *, anew: bool = False
+    ) -> None:
+        """Build the context's Dockerfile; `anew`: without layers of an earlier build."""
 
     def save(self, image: str, output: Path) -> None:
         """Write the image as a docker-archive."""
@@ -74,13 +76,17 @@ class Daemon:
         run([self.name, "import", *changes, str(archive), image], log="import")
         archive.unlink()
 
-    def build(self, context: Path, image: str, arguments: Mapping[str, str]) -> None:
-        """Build the context's Dockerfile."""
+    def build(
+        self, context: Path, image: str, arguments: Mapping[str, str], *, anew: bool = False
+    ) -> None:
+        """Build the context's Dockerfile; `anew`: without layers of an earlier build."""
         run(
-            [self.name, "build", *build_arguments(arguments), "--tag", image, str(context)],
+            [
+                self.name, "build", *build_arguments(arguments, anew), "--tag", image, str(context)
+            ],
             log="build",
             environment={"DOCKER_BUILDKIT": "1", "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH},
-        )
+        )  # fmt: skip
 
     def save(self, image: str, output: Path) -> None:
         """Write the image as a docker-archive."""
@@ -132,12 +138,14 @@ class Buildah:
         finally:
             run([*self._command, "rm", container], log="rm")
 
-    def build(self, context: Path, image: str, arguments: Mapping[str, str]) -> None:
-        """Build the context's Dockerfile."""
+    def build(
+        self, context: Path, image: str, arguments: Mapping[str, str], *, anew: bool = False
+    ) -> None:
+        """Build the context's Dockerfile; `anew`: without layers of an earlier build."""
         run(
             [
                 *self._command, "build", "--isolation", "chroot", "--layers", "--pull=false",
-                "--timestamp", SOURCE_DATE_EPOCH, *build_arguments(arguments),
+                "--timestamp", SOURCE_DATE_EPOCH, *build_arguments(arguments, anew),
                 "--tag", image, str(context),
             ],
             log="build",
@@ -168,13 +176,14 @@ class Buildah:
             run([*self._command, "rm", container], log="rm")
 
 
-def build_arguments(arguments: Mapping[str, str]) -> list[str]:
-    """The `--build-arg` options.
+def build_arguments(arguments: Mapping[str, str], anew: bool = False) -> list[str]:
+    """The options that differ from build to build.
 
-    >>> build_arguments({"A": "x"})
-    ['--build-arg=A=x']
+    >>> build_arguments({"A": "x"}, anew=True)
+    ['--build-arg=A=x', '--no-cache']
     """
-    return [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    return [*given, "--no-cache"] if anew else given
 
 
 def mounted_root() -> list[str]:
