@@ -4,10 +4,10 @@
 ARG GO_IMAGE=golang:1.26-bookworm
 ARG DEBIAN_IMAGE=debian:bookworm-slim
 
-# ---- The controller: upstream's ansible-operator, as pinned in build/go.mod and go.sum.
+# ---- The controller: upstream's ansible-operator, as pinned in image/go.mod and go.sum.
 FROM ${GO_IMAGE} AS controller
 WORKDIR /src
-COPY build/go.mod build/go.sum ./
+COPY image/go.mod image/go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     module=github.com/operator-framework/ansible-operator-plugins \
@@ -36,7 +36,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # ---- The agent: Python with its own C library, Patroni and Ansible.
 FROM python AS agent
 COPY requirements/agent.txt /tmp/requirements.txt
-COPY build/agent/ /tmp/agent/
+COPY image/agent/ /tmp/agent/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 /tmp/agent/assemble.py --requirements /tmp/requirements.txt --output /opt/agent
 
@@ -58,7 +58,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY --from=base /var/lib/dpkg/status /tmp/image/dpkg
 COPY --from=controller /ansible-operator.modules /tmp/image/go
 COPY --from=operator-python /opt/operator/lib/python3.11/site-packages /tmp/image/python
-COPY build/sbom/ /tmp/sbom/
+COPY image/sbom/ /tmp/sbom/
 RUN /opt/sbom/bin/python3 /tmp/sbom/sbom.py --dpkg /tmp/image/dpkg --go /tmp/image/go \
     --python /tmp/image/python --agent /opt/agent --output /sbom
 
@@ -80,7 +80,7 @@ COPY --from=controller /ansible-operator /usr/local/bin/ansible-operator
 COPY --from=operator-python /opt/operator /opt/operator
 COPY --from=agent /opt/agent /opt/agent
 COPY --from=sbom /sbom /usr/share/sbom
-COPY build/operator/ /opt/ansible/
+COPY image/operator/ /opt/ansible/
 
 # The project's own files come last: changing one of them rebuilds only these layers.
 COPY galaxy.yml /opt/agent/collections/ansible_collections/postgres/operator/
@@ -95,7 +95,7 @@ COPY roles/ /opt/ansible/collections/ansible_collections/postgres/operator/roles
 COPY watches.yaml /opt/ansible/
 
 # The warm runner stands on PATH before the real ansible-runner (WARM_RUNNER=off switches it off).
-COPY src/warm_runner/ /opt/warm/warm_runner/
+COPY image/warm_runner/ /opt/warm/warm_runner/
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm /opt/agent/collections
 ENV PATH=/opt/warm/warm_runner/bin:$PATH \
     WARM_RUNNER_COLLECTIONS=postgres.operator \

@@ -102,9 +102,9 @@ checks: venv ## Every linter
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
 	MYPYPATH=hack:hack/cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
-		hack/cluster/embedded hack/images/imagebuild hack/*.py bench build/sbom/sbom.py
+		hack/cluster/embedded hack/images/imagebuild hack/*.py bench image/sbom/sbom.py
 	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
-	cd src && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
+	cd image && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
 	cd $(COLLECTION) && PYTHONPATH=$(COLLECTIONS) $(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
 	$(BIN)/python hack/reference.py --check
@@ -164,8 +164,8 @@ bench-soak: venv $(OPERATOR_BIN)/python ## Many runs in a row, and what they lea
 
 .PHONY: build
 build: $(BIN)/ansible-operator ## Build ansible-operator for this machine
-$(BIN)/ansible-operator: build/go.mod build/go.sum | venv
-	cd build && CGO_ENABLED=0 go build -trimpath -o $@ tool
+$(BIN)/ansible-operator: image/go.mod image/go.sum | venv
+	cd image && CGO_ENABLED=0 go build -trimpath -o $@ tool
 
 .PHONY: install
 install: ## Install the CRDs

@@ -45,7 +45,7 @@ import stand_in
 from reconcile import CONFIGURATION, WARM_RUNNER, write_ordinary_collection
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-RUN_OPERATOR = CHECKOUT / "build" / "operator" / "run_operator.py"
+RUN_OPERATOR = CHECKOUT / "image" / "operator" / "run_operator.py"
 TICKS = os.sysconf("SC_CLK_TCK")
 NAMESPACE = "default"
 DATABASES = ("database.example.com", "v1", NAMESPACE, "databases")

@@ -46,8 +46,8 @@ from pathlib import Path
 import stand_in
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-WARM_RUNNER = CHECKOUT / "src" / "warm_runner"
-CONFIGURATION = CHECKOUT / "build" / "operator" / "ansible.cfg"
+WARM_RUNNER = CHECKOUT / "image" / "warm_runner"
+CONFIGURATION = CHECKOUT / "image" / "operator" / "ansible.cfg"
 COLLECTION_PARTS = ("galaxy.yml", "playbooks", "plugins", "roles")
 TASKS = 6
 TICKS = os.sysconf("SC_CLK_TCK")

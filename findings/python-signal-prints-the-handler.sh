@@ -4,7 +4,7 @@
 # Seen: the one before it is looked up among the members of an enum, and as it is none of them, the message of an error is
 # made with its repr() and thrown away. So a method of a dataclass has all fields of its object printed whenever the
 # handler is replaced, as a process that was just forked does.
-# Here: the object whose methods are handlers has no repr or comparison of its own (src/warm_runner/parent.py).
+# Here: the object whose methods are handlers has no repr or comparison of its own (image/warm_runner/parent.py).
 set -euo pipefail
 python3 - <<'PYTHON'
 import platform

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / "docs/README.md"
 PAGES = sorted(
     page
-    for pattern in ("*.md", "docs/**/*.md", "findings/*.md", "hack/**/*.md", "src/**/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "findings/*.md", "hack/**/*.md", "image/**/*.md")
     for page in ROOT.glob(pattern)
 )
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).resolve().parents[3] / "src" / "warm_runner"
+SOURCE = Path(__file__).resolve().parents[3] / "image" / "warm_runner"
 COLLECTION = "demo.things"
 # A module that runs in the worker, as a fast role has them.
 ACTION = """

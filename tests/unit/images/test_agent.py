@@ -16,7 +16,7 @@ from collection_root import CHECKOUT
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, CHECKOUT / f"build/agent/{name}.py")
+    spec = importlib.util.spec_from_file_location(name, CHECKOUT / f"image/agent/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -103,7 +103,7 @@ def test_what_the_agent_writes_is_for_its_own_user_only() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "build/agent")},
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT / "image/agent")},
         check=True,
         capture_output=True,
         text=True,
@@ -113,4 +113,4 @@ def test_what_the_agent_writes_is_for_its_own_user_only() -> None:
 
 @pytest.mark.parametrize("launcher", ["ansible-playbook", "patroni"])
 def test_every_launcher_of_the_agent_begins_so(launcher: str) -> None:
-    assert "private_process.begin()" in (CHECKOUT / "build/agent" / launcher).read_text()
+    assert "private_process.begin()" in (CHECKOUT / "image/agent" / launcher).read_text()

@@ -21,7 +21,7 @@ ASKED = {"host": "10.0.0.7", "port": 5432, "user": "standby", "sslmode": "verify
 
 @pytest.fixture
 def member_names(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(CHECKOUT / "build" / "agent"))
+    monkeypatch.syspath_prepend(str(CHECKOUT / "image" / "agent"))
     return importlib.import_module("member_names")
 
 

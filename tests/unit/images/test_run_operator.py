@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fake_api import JsonHandler, serve
 
-SCRIPT = Path(__file__).resolve().parents[3] / "build" / "operator" / "run_operator.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "image" / "operator" / "run_operator.py"
 OPERATOR = ("--leader-elect", "--leader-election-id=operator")
 
 

@@ -44,7 +44,7 @@ def load(path: str) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def sbom() -> ModuleType:
-    return load("build/sbom/sbom.py")
+    return load("image/sbom/sbom.py")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from fake_api import JsonHandler, serve
 
-SCRIPT = Path(__file__).resolve().parents[3] / "build" / "operator" / "wake_unfinished.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "image" / "operator" / "wake_unfinished.py"
 # The pauses are for a controller, and there is none here.
 RUN = "import sys, wake_unfinished as w; w.PAUSES_SECONDS = (0.0,); sys.exit(w.main('operator'))"
 RESOURCES = "/apis/database.example.com/v1/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-SOURCES = Path(__file__).resolve().parents[3] / "src"
+SOURCES = Path(__file__).resolve().parents[3] / "image"
 # Each of these, or what it imports, takes longer than all that a client does.
 SLOW = {"collections", "contextlib", "dataclasses", "enum", "re", "signal", "socket", "typing"}
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-
 from warm_runner.event_post import Poster
 from warm_runner.program import end_as_program
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from warm_runner import protocol, request
 
 TEXT = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)))

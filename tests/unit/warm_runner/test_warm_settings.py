@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
 from warm_runner import key, real_runner, settings
 from warm_runner.loaded_files import LoadedFiles
 

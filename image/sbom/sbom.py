@@ -24,7 +24,7 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-# Of the agent, what does not name its package by its own name: see build/agent/assemble.py.
+# Of the agent, what does not name its package by its own name: see image/agent/assemble.py.
 AGENT_FILES = (
     "/usr/bin/python3.11", "/usr/bin/tini-static", "/usr/lib/python3.11/json/__init__.py",
     "/usr/lib/python3.11/lib-dynload/_ssl.cpython-*.so", "/usr/lib/locale/C.utf8/LC_CTYPE",
