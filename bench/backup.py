@@ -47,20 +47,20 @@ from collection_root import ensure_collection_root
 sys.path.insert(0, str(ensure_collection_root()))
 
 import pyrage
-from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
     verify_artifact,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.backup.artifact_store import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
     ArtifactStore,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.backup.compression import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.compression import (
     Compression,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.backup.create import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     BackupRequest,
     create_artifact,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.backup.restore import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
     RestoreRequest,
     restore_artifact,
 )

@@ -24,7 +24,7 @@ from urllib3.exceptions import HTTPError
 
 GROUP_VERSION = ("database.example.com", "v1")
 PLURALS = ("backups", "restores")
-# As has_ended in plugins/module_utils/status/job.py says, which needs Ansible's loader.
+# As has_ended in plugins/module_utils/resources/job_state.py says, which needs Ansible's loader.
 ENDED = {"Completed", "Failed"}
 ANNOTATION = "database.example.com/woken"
 POLL_SECONDS = 1.0

@@ -1,6 +1,8 @@
-"""How sizes, durations and counts are written."""
+"""How sizes, durations, times and counts are written."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 
 def format_duration(seconds: float) -> str:
@@ -29,6 +31,16 @@ def format_size(size: int) -> str:
             return f"{value:.0f}{unit}" if not unit else f"{value:.1f}{unit}"
         value /= 1024
     return f"{value:.1f}Ti"
+
+
+def format_time(moment: datetime) -> str:
+    """Return the moment as the API writes it: RFC 3339, UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read a time as the API writes it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 def parse_duration(text: str) -> int:

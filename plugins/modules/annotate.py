@@ -44,7 +44,7 @@ RETURN = r""" # """
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     connect,
 )

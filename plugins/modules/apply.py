@@ -44,13 +44,11 @@ written:
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.applied import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.kube.objects import refuse_foreign
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.applied import (
     content,
     remember,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import (
-    refuse_foreign,
 )
 
 ARGUMENT_SPEC = {

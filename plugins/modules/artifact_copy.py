@@ -44,7 +44,7 @@ location:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
 
 ARGUMENT_SPEC = options.COPY_OPTIONS
 run = actions.copy

@@ -31,7 +31,7 @@ location:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
 
 ARGUMENT_SPEC = options.REMOVE_OPTIONS
 run = actions.remove

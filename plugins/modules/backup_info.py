@@ -106,45 +106,49 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     Cluster,
     Object,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.concurrency import (
+    Limits,
+    find_next,
+    find_queue_block,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
     claim_of,
     find_secret_block,
     place_of,
     s3_port_of,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
+    read_recipients,
+    verifying_secret,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.unfinished import (
+    list_unfinished,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job import (
     LatestJob,
     read_latest_job,
     read_unfinished,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
-    list_unfinished,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.recipients import (
-    read_recipients,
-    verifying_secret,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import plan_of
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
-    waiting_restore,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
-from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
-from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
+from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     find_database_block,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.queue import (
-    Limits,
-    find_next,
-    find_queue_block,
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
+    waiting_restore,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
+    plan_of,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.units import (
+    format_time,
+    parse_duration,
+)
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},

@@ -52,45 +52,44 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     ScheduleInvalid,
     TimeZoneUnknown,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     ApiError,
     Cluster,
     Object,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.finalizer import (
     set_deletion_policy,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.cron import (
+    Schedule,
+    parse_schedule,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.retention import (
+    DEFAULT_COUNT,
+    Retention,
+    Run,
+    choose_prunable,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
     being_restored,
     list_runs,
     run_manifest,
     slot_of,
     start_run,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.schedule.cron import (
-    Schedule,
-    parse_schedule,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.schedule.retention import (
-    DEFAULT_COUNT,
-    Retention,
-    Run,
-    choose_prunable,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.schedule.slots import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.slots import (
     SlotDecision,
     decide_slot,
     find_awaited,
     find_overrun,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
-    format_time,
-    parse_time,
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.status import (
+    Observation,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.job import has_ended
-from ansible_collections.postgres.operator.plugins.module_utils.status.plan import Observation
+from ansible_collections.postgres.operator.plugins.module_utils.units import format_time, parse_time
 
 ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
 # A step that the API server refused is tried again after so many seconds.

@@ -33,16 +33,16 @@ RETURN = r""" # """
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     Object,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.finalizer import (
     FINALIZER,
     release,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.job import has_ended
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},

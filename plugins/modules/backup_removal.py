@@ -61,37 +61,32 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes import events
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube import events
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     ApiError,
     Cluster,
     Object,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.namespaces import (
+    is_terminating,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.deletion import (
+    Event,
+    Observation,
+    next_step,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
     claim_of,
     find_secret_block,
     place_of,
     s3_of,
     s3_port_of,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
-    read_latest_job,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.namespaces import (
-    is_terminating,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
-    format_time,
-    parse_time,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
-from ansible_collections.postgres.operator.plugins.module_utils.status.removal import (
-    Event,
-    Observation,
-    next_step,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job import read_latest_job
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
+from ansible_collections.postgres.operator.plugins.module_utils.units import format_time, parse_time
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},

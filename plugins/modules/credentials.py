@@ -46,11 +46,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.certificates import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.certificates import (
     ensure_certificates,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.secrets import (
     SecretInvalid,
     SecretMissing,
     ensure_credentials,

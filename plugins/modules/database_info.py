@@ -77,34 +77,38 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.applied import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
+    GROUP_VERSION,
+    connect,
+    connect_to_proxy,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.applied import (
     code_digest,
     content,
     digest,
     files_digest,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
-    GROUP_VERSION,
-    connect,
-    connect_to_proxy,
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.image import (
+    refuse_major_change,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
-    read_last_primary,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.watched import is_watched
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.instances import (
     read_instances,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import is_migrating
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.start import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
+    is_migrating,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.secrets import (
+    read_last_primary,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.start import (
     choose_ordinals,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.steady_state import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.steady_state import (
     ReadOnce,
     is_steady,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.image import (
-    refuse_major_change,
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.watches import (
+    is_watched,
 )
 
 ARGUMENT_SPEC = {

@@ -52,11 +52,11 @@ refused:
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.bootstrap import (
     find_origin,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     is_to_be_restored,
 )
 

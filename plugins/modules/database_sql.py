@@ -65,8 +65,8 @@ undropped:
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.primary import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.primary import (
     provision_and_observe,
 )
 

@@ -58,7 +58,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.ansible_module i
     execute,
     validated,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.backup.job import WORKS, run_job
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.job import WORKS, run_job
 
 ARGUMENT_SPEC = {
     "work": {"type": "str", "choices": sorted(WORKS), "required": True},

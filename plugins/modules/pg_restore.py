@@ -49,8 +49,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
-from ansible_collections.postgres.operator.plugins.module_utils.backup.load import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import options
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.load import (
     check_load,
     load_dump,
 )

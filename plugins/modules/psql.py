@@ -63,7 +63,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import options
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import options
 from ansible_collections.postgres.operator.plugins.module_utils.errors import InvalidInput
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.script import (
     check_script,

@@ -35,8 +35,8 @@ written:
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.volumes import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.volumes import (
     enforce_reclaim_policy,
 )
 

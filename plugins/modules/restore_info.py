@@ -91,34 +91,29 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     Cluster,
     Object,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.destinations import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
     claim_of,
     find_secret_block,
     s3_port_of,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.jobs import (
-    read_latest_job,
-    read_unfinished,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.origin import (
-    is_first_restore,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.recipients import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     find_identity_block,
     restoring_secret,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import list_runs
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
-    read_safety_backup,
-    safety_manifest,
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.bootstrap import (
+    is_first_restore,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.prerequisites import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job import (
+    read_latest_job,
+    read_unfinished,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     choose_run,
     find_backup_block,
     find_database_block,
@@ -127,11 +122,18 @@ from ansible_collections.postgres.operator.plugins.module_utils.status.prerequis
     needs_safety_backup,
     restores_part,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.restore import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
+    read_safety_backup,
+    safety_manifest,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.status import (
     BACKUP_ANNOTATION,
     NEWER_ANNOTATION,
     SAFETY_ANNOTATION,
     SafetyBackup,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
+    list_runs,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
 

@@ -56,7 +56,7 @@ restore:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.backup import actions, options
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
 
 ARGUMENT_SPEC = options.OUTCOME_OPTIONS
 run = actions.find_outcome

@@ -52,25 +52,24 @@ instances:
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
-    Cluster,
-    connect,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.secrets import (
-    remember_primary,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.instances import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import Cluster, connect
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.instances import (
     describe,
     newest_revision,
     read_instances,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.members import Member
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.rollout import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
+    Member,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.rollout import (
     Action,
     Step,
     next_step,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.patroni.switchover import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.secrets import (
+    remember_primary,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.switchover import (
     asked_candidate,
     request_switchover,
 )

@@ -18,7 +18,7 @@ options:
   observation:
     description:
       - What was observed, as the deciding function of the kind takes it
-        (plugins/module_utils/status/database.py, backup.py, restore.py).
+        (plugins/module_utils/resources/*/status.py).
     type: dict
     required: true
 author: [postgres-operator maintainers]
@@ -54,19 +54,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes import events
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube import events
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     ApiError,
     Cluster,
     connect,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.deciders import decide
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
     build_status,
     merge_patch,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.status.transitions import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import decide
+from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
     Transition,
     find_transitions,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.backup.progress import Progress
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
 from ansible_collections.postgres.operator.plugins.module_utils.errors import InvalidInput
 from ansible_collections.postgres.operator.plugins.module_utils.printable import printable
 

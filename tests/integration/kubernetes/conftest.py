@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
 from custom_resources import Create, create_resource
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     FIELD_MANAGER,
     ApiError,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import NameTaken
+from ansible_collections.postgres.operator.plugins.module_utils.kube.objects import NameTaken
 from ansible_collections.postgres.operator.plugins.modules import apply
 from custom_resources import run_module
 from kubernetes import client

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.queue import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.unfinished import (
     list_unfinished,
 )
 from custom_resources import Create, patch

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.reach import Address
-from ansible_collections.postgres.operator.plugins.module_utils.patroni import primary
+from ansible_collections.postgres.operator.plugins.module_utils.kube.port_forward import Address
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     Connection,
     ConnectionParameters,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database import primary
 
 DATABASE = {
     "metadata": {"name": "app", "namespace": "shop"},

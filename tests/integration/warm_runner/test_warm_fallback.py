@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from warm_box import SOURCE, WarmBox
-
 from warm_runner import key, protocol
 
 TASKS = "- {requeue_after: }"

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.safety import (
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
     safety_manifest,
 )
 from ansible_collections.postgres.operator.plugins.modules import backup_info

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.finalizers import (
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import ApiError
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.finalizer import (
     FINALIZER,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.runs import run_manifest
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
+    run_manifest,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.units import format_time
 from ansible_collections.postgres.operator.plugins.modules import backup_plan
 
 THIS_MINUTE = datetime.now(UTC).replace(second=0, microsecond=0)

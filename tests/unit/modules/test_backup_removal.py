@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.objects import job_name
-from ansible_collections.postgres.operator.plugins.module_utils.status.decision import format_time
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import ApiError
+from ansible_collections.postgres.operator.plugins.module_utils.kube.objects import job_name
+from ansible_collections.postgres.operator.plugins.module_utils.units import format_time
 from ansible_collections.postgres.operator.plugins.modules import backup_removal
 
 NAMES = {"name": "nightly", "namespace": "shop"}

@@ -6,8 +6,10 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.status import restore
-from ansible_collections.postgres.operator.plugins.module_utils.status.job import JobState
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore import (
+    status as restore,
+)
 from ansible_collections.postgres.operator.plugins.modules import restore_info
 
 NAMES = {"name": "undo", "namespace": "shop"}

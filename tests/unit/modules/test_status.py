@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kubernetes.client import ApiError
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import ApiError
 from ansible_collections.postgres.operator.plugins.modules import status
 
 LOOKED_AT = {"name": "undo", "namespace": "shop", "uid": "u1", "generation": 1}

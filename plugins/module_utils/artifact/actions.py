@@ -1,0 +1,142 @@
+"""What the artifact modules do, each from its options to what it returns."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from ..store.filesystem import FilesystemStore
+from . import options
+from .artifact import copy_artifact, files_tally, verify_artifact, verify_written
+from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
+from .dump import check_versions
+from .outcome import StoppedRestore, find_end
+from .progress import Progress
+from .restore import RestoreRequest, rehearse_restore, restore_artifact
+from .verify import ProofRequest, prove_artifact
+
+# A deletion waits for a removal: a bucket that is gone holds it up for less than a minute.
+_REMOVAL_PATIENCE = {"timeout_seconds": 5.0, "attempts": 3}
+
+
+def create(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Dump; in check mode only find out whether a dump is missing and could be made."""
+    request = backup_request(params)
+    if check_mode and not can_adopt(request):
+        check_versions(request.parameters)
+        return {"changed": True, "steps": []}
+    progress = options.progress(params)
+    outcome = create_artifact(request, progress)
+    return {
+        "changed": not outcome.adopted,
+        "artifact": outcome.artifact.summary(),
+        "steps": options.steps(progress),
+    }
+
+
+def backup_request(params: dict[str, Any]) -> BackupRequest:
+    """The backup that CREATE_OPTIONS ask for."""
+    return BackupRequest(
+        parameters=options.connection_parameters(params, params["database"]),
+        store=options.store(params),
+        location=options.location(params),
+        jobs=params["jobs"],
+        selection=options.selection(params),
+        compression=options.compression(params),
+        others=options.other_backups(params),
+    )
+
+
+def read_back(request: BackupRequest, outcome: BackupOutcome, progress: Progress) -> None:
+    """Read back what a backup has written; see ``verify_artifact`` and ``verify_written``."""
+    artifact, tally = outcome.artifact, files_tally()
+    with progress.step(f"Reading back backup {request.location}", tally.text):
+        if request.store.write_only:
+            verify_written(request.store, artifact, request.jobs, tally)
+        else:
+            verify_artifact(request.store, request.location, artifact.sha256, request.jobs, tally)
+
+
+def verify(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
+    """Verify; it only reads, in check mode too."""
+    progress = options.progress(params)
+    location = options.location(params)
+    tally = files_tally()
+    with progress.step(f"Reading back backup {location}", tally.text):
+        artifact = verify_artifact(
+            options.store(params), location, params["sha256"] or None, params["jobs"], tally
+        )
+    return {"changed": False, "artifact": artifact.summary(), "steps": options.steps(progress)}
+
+
+def prove(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
+    """Prove; nothing of it lasts, so check mode is no different."""
+    request = ProofRequest(
+        store=options.store(params),
+        location=options.location(params),
+        scratch=Path(params["scratch"]),
+        jobs=params["jobs"],
+        expected_sha256=params["sha256"] or None,
+    )
+    progress = options.progress(params)
+    proof = prove_artifact(request, progress)
+    return {"changed": False, "proof": proof, "steps": options.steps(progress)}
+
+
+def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Copy; in check mode only find out whether the artifact is there."""
+    files, location = options.files(params), options.location(params)
+    progress = options.progress(params)
+    if not check_mode:
+        with progress.step(f"Copying backup {location}"):
+            copy_artifact(files, location, FilesystemStore(Path(params["target"])), params["jobs"])
+    return {"changed": files.is_finished(location), "location": str(location)}
+
+
+def remove(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Remove; in check mode only find out whether there is something to remove."""
+    store, location = options.files(params, **_REMOVAL_PATIENCE), options.location(params)
+    changed = store.exists(location) if check_mode else store.remove(location)
+    return {"changed": changed, "location": str(location)}
+
+
+def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Restore; in check mode only find out whether that is needed and could be done."""
+    request = RestoreRequest(
+        parameters=options.connection_parameters(params, params["database"]),
+        store=options.store(params),
+        location=options.location(params),
+        uid=params["restore_uid"],
+        jobs=params["jobs"],
+        keep_previous=timedelta(seconds=params["keep_previous_seconds"]),
+        selection=options.selection(params),
+        partial=params["partial"],
+        dry_run=params["dry_run"],
+        as_superuser=params["as_superuser"],
+        expected_sha256=params["sha256"] or None,
+    )
+    progress = options.progress(params)
+    if check_mode:
+        needed = rehearse_restore(request, progress)
+        return {"changed": needed and not request.dry_run, "steps": options.steps(progress)}
+    outcome = restore_artifact(request, progress)
+    return {
+        "changed": not (outcome.repeated or request.dry_run),
+        "restore": outcome.summary,
+        "steps": options.steps(progress),
+    }
+
+
+def find_outcome(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Find out how a restore ended that was stopped, and clean up; in check mode do nothing."""
+    if check_mode:
+        return {"changed": True}
+    stopped = StoppedRestore(
+        parameters=options.connection_parameters(params, params["database"]),
+        uid=params["restore_uid"],
+        timeout=params["timeout"],
+        keep_previous=timedelta(seconds=params["keep_previous_seconds"]),
+        dry_run=params["dry_run"],
+    )
+    return {"changed": False, "restore": find_end(stopped)}

@@ -1,0 +1,160 @@
+"""The work of a Job, from a file of variables to the result that the operator reads.
+
+The variables come from a resource, so they are data. What Ansible reads by --extra-vars it takes
+for templates; so it has the file's name, and the file is read here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import InvalidInput, OperatorError, StoreUnreachable
+from . import actions, options
+from .create import create_artifact
+from .job_result import write_result
+from .options import Options
+
+RESULT_FILE = "/dev/termination-log"
+"""Where the result is written if the variables do not say."""
+
+Params = dict[str, Any]
+
+Validate = Callable[[Options, Params], Params]
+"""Returns the values with their defaults, or raises InvalidInput."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a playbook does.
+
+    Attributes:
+        options: the variables that it takes.
+        act: does it, or in check mode only finds out whether it could.
+        result: what of that is written.
+        failure: the reason of a failure that has none of its own.
+    """
+
+    options: Options
+    act: Callable[[Params, bool], Params]
+    result: Callable[[Params], Params]
+    failure: str
+
+
+def run_job(name: str, variables_file: Path, validate: Validate, check_mode: bool) -> Params:
+    """Do one of WORKS and, except in check mode, write how it ended.
+
+    Returns:
+        ``changed`` and, if it was done, ``result``: what was written.
+
+    Raises:
+        InvalidInput: the file cannot be read, or the work does not take what is in it.
+        Others: as the modules raise that the work consists of.
+    """
+    work = WORKS[name]
+    result_file = Path(RESULT_FILE)
+
+    def fail(reason: str, message: str) -> None:
+        if not check_mode:
+            # Where that is not possible either, the first failure is the one to be raised.
+            with suppress(StoreUnreachable):
+                write_result(result_file, {"ok": False, "reason": reason, "message": message})
+
+    try:
+        variables = read_variables(variables_file)
+        result_file = Path(str(variables.pop("result_file", RESULT_FILE))).expanduser()
+        done = work.act(validate(work.options, variables), check_mode)
+        if check_mode:
+            return {"changed": done["changed"]}
+        result = {"ok": True, **work.result(done)}
+        write_result(result_file, result)
+    except OperatorError as error:
+        fail(error.reason, error.message)
+        raise
+    except Exception as error:
+        fail(work.failure, f"{type(error).__name__}: {error}")
+        raise
+    return {"changed": done["changed"], "result": result}
+
+
+def read_variables(file: Path) -> Params:
+    """Read a JSON object; what is null or empty in it is as good as not there.
+
+    Raises:
+        InvalidInput: there is none that can be read.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"cannot read the variables in {file}: {error}") from error
+    if not isinstance(content, dict):
+        raise InvalidInput(f"the variables in {file} are not a JSON object")
+    return {name: value for name, value in content.items() if value not in (None, "", {})}
+
+
+def _back_up(params: Params, check_mode: bool) -> Params:
+    """Dump, then read back; what this run has made and cannot be read back is removed.
+
+    The Backup is Failed then and is not tried again, so it is not needed. An artifact that was
+    adopted is another run's, and evidence.
+    """
+    if check_mode:
+        return actions.create(params, check_mode)
+    request, progress = actions.backup_request(params), options.progress(params)
+    outcome = create_artifact(request, progress)
+    try:
+        actions.read_back(request, outcome, progress)
+    except Exception:
+        if not outcome.adopted:
+            _clear(params)
+        raise
+    summary = outcome.artifact.summary()
+    if request.store.key:
+        summary["recipients"] = request.store.key.public_keys
+    return {"changed": not outcome.adopted, "artifact": summary}
+
+
+def _clear(params: Params) -> None:
+    """Remove an artifact; if that fails, the Database's next backup tries again, a day later."""
+    try:
+        actions.remove(params, check_mode=False)
+    except OperatorError as error:
+        options.progress(params).say(f"Backup {params['uid']} is not removed: {error.message}")
+
+
+WORKS = {
+    "backup": Work(
+        options.CREATE_OPTIONS, _back_up, lambda done: dict(done["artifact"]), "BackupFailed"
+    ),
+    "copy": Work(
+        options.COPY_OPTIONS,
+        actions.copy,
+        lambda done: {"location": done["location"]},
+        "VerificationFailed",
+    ),
+    "outcome": Work(
+        options.OUTCOME_OPTIONS,
+        actions.find_outcome,
+        lambda done: dict(done["restore"]),
+        "RestoreFailed",
+    ),
+    "remove": Work(
+        options.REMOVE_OPTIONS,
+        actions.remove,
+        lambda done: {"location": done["location"]},
+        "RemovalFailed",
+    ),
+    "restore": Work(
+        options.RESTORE_OPTIONS,
+        actions.restore,
+        lambda done: dict(done["restore"]),
+        "RestoreFailed",
+    ),
+    "verify": Work(
+        options.PROVE_OPTIONS, actions.prove, lambda done: dict(done["proof"]), "VerificationFailed"
+    ),
+}

@@ -1,0 +1,152 @@
+"""Swaps the scratch database and the live one, in one transaction, and records that.
+
+While RENAME waits for the live database's sessions to end, its lock keeps new ones waiting: so
+there is no moment in which a crash could leave the database without a name or refusing
+connections, and a session sees either the old or the new content.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ..errors import RestoreFailed, Timeout
+from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.databases import Properties, bring_up_to_date, read_properties
+from .history import ensure_history, forget_scratch, remember_outcome
+from .replaced_database import Mark, kept_since, previous_name, put_aside
+
+_ATTEMPTS = 6
+"""Each waits up to 5 s (PostgreSQL's CountOtherDBBackends) for sessions that will not end."""
+
+_LOCK_TIMEOUT_SECONDS = 10
+_TERMINATE_EVERY_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One replacement.
+
+    Attributes:
+        uid: of the restore.
+        live: name of the database to replace; it need not exist.
+        scratch: name of the database to put there.
+        scratch_properties: what ``scratch`` was created with.
+        keep_previous: how long the old one is kept.
+        outcome: remembered, and given back to a run that comes again.
+    """
+
+    uid: str
+    live: str
+    scratch: str
+    scratch_properties: Properties
+    keep_previous: timedelta
+    outcome: dict[str, Any]
+
+    @property
+    def previous(self) -> str:
+        """The name that the old database gets."""
+        return previous_name(self.live, self.uid)
+
+
+def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -> dict[str, Any]:
+    """Replace the live database; with ``keep_previous`` zero the old one has expired at once.
+
+    Args:
+        connection: an autocommit session of a superuser in the maintenance database.
+        parameters: for a second session that ends the sessions of the live database.
+
+    Returns:
+        What is remembered: ``plan.outcome`` with previousDatabase, the name of the old database
+        if it is kept.
+
+    Raises:
+        Timeout: sessions, prepared transactions or locks stayed in the way.
+        RestoreFailed: there is a database with the name meant for the old one.
+    """
+    ensure_history(connection)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with _sessions_terminated(parameters, (plan.live, plan.scratch)):
+                return _swap_once(connection, plan)
+        except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable) as error:
+            if attempt == _ATTEMPTS:
+                detail = " ".join(str(error).split())
+                raise Timeout(f'database "{plan.live}" cannot be replaced: {detail}') from error
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
+    """The transaction."""
+    previous = None
+    with connection.transaction():
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
+        live = read_properties(connection, plan.live)
+        if live is not None:
+            previous = plan.previous
+            _rename(connection, plan.live, previous)
+            # Read again, now that it is locked: another session may have changed it meanwhile.
+            live = read_properties(connection, previous)
+            assert live is not None
+            bring_up_to_date(connection, plan.scratch, plan.scratch_properties, live)
+        _rename(connection, plan.scratch, plan.live)
+        if previous is not None:
+            until = kept_since(connection) + plan.keep_previous
+            put_aside(connection, Mark(previous, plan.live, plan.uid, until))
+        outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
+        remember_outcome(connection, plan.uid, plan.live, outcome)
+        forget_scratch(connection, plan.scratch)
+    return outcome
+
+
+def _rename(connection: Connection, old: str, new: str) -> None:
+    try:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(old), sql.Identifier(new)
+            )
+        )
+    except psycopg.errors.DuplicateDatabase as error:
+        raise RestoreFailed(
+            f'database "{old}" cannot be renamed: there is a database "{new}"; drop or rename it'
+        ) from error
+
+
+@contextmanager
+def _sessions_terminated(
+    parameters: ConnectionParameters, databases: tuple[str, ...]
+) -> Iterator[None]:
+    """End all sessions of databases, again and again, while the block runs."""
+    over = threading.Event()
+    with connect(parameters) as connection:
+        # By OID: the names change meanwhile.
+        row: Any = connection.execute(
+            "SELECT array_agg(oid) FROM pg_catalog.pg_database WHERE datname = ANY(%s)",
+            [list(databases)],
+        ).fetchone()
+
+        def terminate() -> None:
+            # If this session breaks, RENAME says which sessions were in its way.
+            with suppress(psycopg.Error):
+                while not over.is_set():
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+                        " WHERE datid = ANY(%s)",
+                        [row[0]],
+                    )
+                    over.wait(_TERMINATE_EVERY_SECONDS)
+
+        thread = threading.Thread(target=terminate, name="terminate-sessions")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()

@@ -1,1 +1,0 @@
-"""Patroni's state of a cluster in the Kubernetes API, and requests to Patroni there."""

@@ -1,0 +1,1 @@
+"""A Backup: its place, its turn, its status and its deletion."""

@@ -1,0 +1,95 @@
+"""The status of a Backup: a pure function of what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...units import plural
+from ..conditions import Condition, Decision
+from ..job_state import JobState, decide_unfinished, elapsed, result_fields
+
+CONDITION = "BackupReady"
+VERIFIED = "Verified"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All that the status of a Backup depends on.
+
+    Attributes:
+        blocked: (reason, message) of what must come true before the Job can be made.
+        place: what its artifact is below, such as pvc://app-backups.
+        job: the Job's state; None where there is no Job.
+    """
+
+    place: str
+    blocked: tuple[str, str] | None = None
+    job: JobState | None = None
+
+
+def decide(observation: Observation) -> Decision:
+    """Decide phase, condition and the other fields of the status."""
+    if observation.job is None or observation.job.result is None:
+        return decide_unfinished(
+            CONDITION,
+            "BackupInProgress",
+            "the backup",
+            "the files of the backup, which was stopped at its timeout, are being removed",
+            observation.blocked,
+            observation.job,
+        )
+    result = observation.job.result
+    if not result["ok"]:
+        return Decision(
+            phase="Failed",
+            conditions=[Condition(CONDITION, "False", result["reason"], result["message"])],
+            fields=result_fields(observation.job),
+        )
+    fields = result_fields(observation.job)
+    fields["backupTime"] = result["completionTime"]
+    fields["backupLocation"] = f"{observation.place}/{result['location']}"
+    completed = Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
+    fields["recipients"] = result.get("recipients")
+    verified = _judge(result, observation.job.proof)
+    if verified.status != "Unknown":
+        fields["verified"] = verified.status == "True"
+    if observation.job.proof and fields["verified"]:
+        fields["verifyDuration"] = elapsed(observation.job.proof)
+    return Decision(phase="Completed", conditions=[completed, verified], fields=fields)
+
+
+def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condition:
+    """Return the condition that says whether the backup was restored and compared."""
+    if proof is None:
+        # The container that writes an encrypted backup cannot decrypt it.
+        how = (
+            " in encrypted form, neither decrypted nor restored"
+            if result.get("recipients")
+            else ", not restored"
+        )
+        return Condition(
+            VERIFIED,
+            "Unknown",
+            "NotAsked",
+            f"the files were read back{how}; make Backups with verify: restore to have"
+            " them restored and compared",
+        )
+    if not proof["ok"]:
+        return Condition(VERIFIED, "False", proof["reason"], proof["message"])
+    if proof.get("sha256") != result["sha256"]:
+        return Condition(
+            VERIFIED,
+            "False",
+            "ChecksumMismatch",
+            f"the manifest that was written has SHA-256 {result['sha256']}, the one that was"
+            f" restored {proof.get('sha256')}: it was replaced in between; make another Backup",
+        )
+    tables, rows = plural(result["tables"], "table"), plural(result["rows"], "row")
+    return Condition(
+        VERIFIED,
+        "True",
+        "RestoreCompared",
+        f"restored into a scratch server and compared: {tables}, {rows}",
+    )

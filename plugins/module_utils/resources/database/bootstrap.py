@@ -1,0 +1,141 @@
+"""A Database with backupRef: a Restore that the operator creates brings its first contents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...kube.client import GROUP_VERSION, Cluster, Object
+from ...kube.objects import owner_reference
+from ..job_state import has_ended
+from ..prerequisites import RESTORING, choose_run
+from ..restore.status import CONDITION
+from ..schedule.scheduled_backups import list_runs
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How far the first contents of a Database are.
+
+    Attributes:
+        restored_from: the Backup, once they are there.
+        restoring: (reason, message) while they are not.
+        refused: (reason, message) of what a user has to correct.
+        restore: the Restore that is to be made now.
+    """
+
+    restored_from: str = ""
+    restoring: tuple[str, str] | None = None
+    refused: tuple[str, str] | None = None
+    restore: Object | None = None
+
+
+def is_first_restore(restore: Object) -> bool:
+    """Return whether a Restore is one that a Database has made for itself."""
+    owners = restore["metadata"].get("ownerReferences") or []
+    return any(owner["kind"] == "Database" for owner in owners)
+
+
+def list_origins(cluster: Cluster, database: Object) -> tuple[str | None, list[str]]:
+    """Return by what a restore of a Database's first contents is known on its server.
+
+    Volumes that were kept may record restores of other Backups, into a former Database.
+
+    Returns:
+        The UID of the Database's first Restore, None where there is none, and the locations of the
+        Backup that the Database names, or of its runs.
+
+    Raises:
+        ApiError: a resource could not be read.
+    """
+    namespace = database["metadata"]["namespace"]
+    restore = cluster.get(GROUP_VERSION, "Restore", namespace, _restore_name(database))
+    name = database["spec"]["backupRef"]["name"]
+    backup = cluster.get(GROUP_VERSION, "Backup", namespace, name)
+    backups = [backup] if backup else []
+    if backup and "schedule" in backup["spec"]:
+        backups = list_runs(cluster, backup)
+    locations = (backup.get("status", {}).get("backupLocation") for backup in backups)
+    uid = restore["metadata"]["uid"] if restore else None
+    return uid, [location for location in locations if location]
+
+
+def _restore_name(database: Object) -> str:
+    metadata = database["metadata"]
+    return f"{metadata['name']}-first-{metadata['uid'][:8]}"
+
+
+def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
+    """Find out what comes next for a Database that `is_to_be_restored`.
+
+    Args:
+        contents: what is in it: `empty`, `restored` or `other`.
+
+    Raises:
+        ApiError: a resource could not be read.
+    """
+    metadata, backup_name = database["metadata"], database["spec"]["backupRef"]["name"]
+    name = _restore_name(database)
+    restore = cluster.get(GROUP_VERSION, "Restore", metadata["namespace"], name)
+    if contents == "restored":
+        taken = restore.get("status", {}).get("backup") if restore else ""
+        return Origin(restored_from=taken or backup_name)
+    if restore is not None:
+        return _follow(restore)
+    if contents == "other":
+        return Origin(
+            refused=(
+                "DatabaseNotEmpty",
+                f"the volumes hold data that is not from Backup {backup_name}: make the Database"
+                " without backupRef, and a Restore if its contents are to be replaced",
+            )
+        )
+    if _is_of_itself(cluster, database):
+        return Origin(
+            refused=(
+                "BackupOfItself",
+                f"Backup {backup_name} is one of this very Database and waits for it, as it waits"
+                " for the Backup: name one that is Completed",
+            )
+        )
+    return Origin(
+        restoring=(RESTORING, f"Backup {backup_name} is about to be restored"),
+        restore=_manifest(database, name),
+    )
+
+
+def _follow(restore: Object) -> Origin:
+    name, status = restore["metadata"]["name"], restore.get("status", {})
+    messages = [c["message"] for c in status.get("conditions", []) if c["type"] == CONDITION]
+    message = f"Restore {name}: {messages[0] if messages else 'it is new'}"
+    if status.get("phase") == "Failed":
+        again = f"correct the cause and delete Restore {name}; then it is tried again"
+        return Origin(refused=("FirstRestoreFailed", f"{message}; {again}"))
+    return Origin(restoring=(RESTORING, message))
+
+
+def _is_of_itself(cluster: Cluster, database: Object) -> bool:
+    """Return whether the Backup can only be made once the Database that waits for it is there."""
+    metadata, name = database["metadata"], database["spec"]["backupRef"]["name"]
+    backup = cluster.get(GROUP_VERSION, "Backup", metadata["namespace"], name)
+    if backup is None or backup["spec"]["databaseRef"]["name"] != metadata["name"]:
+        return False
+    if "schedule" in backup["spec"]:
+        return choose_run(list_runs(cluster, backup)) is None
+    return not has_ended(backup)
+
+
+def _manifest(database: Object, name: str) -> Object:
+    return {
+        "apiVersion": GROUP_VERSION,
+        "kind": "Restore",
+        "metadata": {
+            "name": name,
+            "namespace": database["metadata"]["namespace"],
+            "ownerReferences": [owner_reference(database)],
+        },
+        "spec": {
+            "databaseRef": {"name": database["metadata"]["name"]},
+            "backupRef": database["spec"]["backupRef"],
+            "safetyBackup": False,
+        },
+    }

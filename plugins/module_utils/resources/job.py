@@ -1,0 +1,300 @@
+"""The state of a Job and its pods: result, progress or problem."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from ..kube.client import GROUP_VERSION, ApiError, Cluster, Object
+from ..kube.objects import is_condition_true, job_name
+from ..kube.pods import describe_end, find_problem, kubelet_message
+from ..units import format_duration, parse_time
+from .job_state import JobState, has_ended
+
+PROOF_CONTAINER = "verify"
+"""It restores and compares what the container before it has made: a backup."""
+
+COPY_CONTAINER = "copy"
+"""It fetches for the proof, which has no credentials, what is in a bucket."""
+
+_PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.\.)?")
+"""A line of ``backup.progress`` in a container's log, among those of Ansible."""
+
+_LOG_LINES = 20
+
+_FOLLOWED_AFTER_TIMEOUT = frozenset({"backup", "restore"})
+_DEADLINE_EXCEEDED = "DeadlineExceeded"
+
+_POD_PATIENCE = timedelta(seconds=60)
+"""A Job without a pod for longer is not just starting: a quota, or its ServiceAccount is gone."""
+
+
+class LatestJob(NamedTuple):
+    """The newest Job of a custom resource.
+
+    Attributes:
+        state: None where there is no Job of that name yet.
+        timed_out: the one before it, where Kubernetes has ended that at its deadline.
+    """
+
+    name: str
+    state: JobState | None
+    timed_out: JobState | None = None
+
+
+def read_latest_job(cluster: Cluster, kind: str, resource: Object, failed_reason: str) -> LatestJob:
+    """Return the newest Job of a custom resource.
+
+    A Job may be done and its result gone: with a node that was drained while no operator looked. A
+    second Job then finds what the first has done, for the work of a resource can be repeated. A
+    backup or a restore that was ended at its deadline is followed by a second Job, too: that one
+    removes what the backup has left, or finds out how the restore ended. There is no third.
+
+    Args:
+        kind: of work, as `job_name` has it.
+    """
+    namespace, name = resource["metadata"]["namespace"], job_name(kind, resource)
+    job = read_job(cluster, namespace, name, failed_reason)
+    follows = job is not None and job.timed_out and kind in _FOLLOWED_AFTER_TIMEOUT
+    if job is None or not (job.lost or follows):
+        return LatestJob(name, job)
+    second = f"{name}-2"
+    state = read_job(cluster, namespace, second, failed_reason)
+    if not follows:
+        return LatestJob(second, state)
+    if state is not None:
+        annotations = {**job.annotations, **state.annotations}
+        state = replace(state, annotations=annotations, after_timeout=True)
+    return LatestJob(second, state, timed_out=job)
+
+
+def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) -> JobState | None:
+    """Return the Job's state, or None where there is no such Job.
+
+    Args:
+        failed_reason: the reason of a Job that ended without a result of its own.
+    """
+    job = cluster.get("batch/v1", "Job", namespace, name)
+    if job is None:
+        return None
+    annotations = job["metadata"].get("annotations") or {}
+    pods = cluster.list("v1", "Pod", namespace, f"batch.kubernetes.io/job-name={name}")
+    state = job_state(job, pods, failed_reason)
+    # A node that is lost would not answer; what its pod said last is no progress.
+    progress = "" if state.result or state.problem else _read_progress(cluster, pods)
+    age = datetime.now(UTC) - parse_time(job["metadata"]["creationTimestamp"])
+    if not pods and not state.result and age >= _POD_PATIENCE:
+        state = replace(
+            state,
+            problem=(
+                "PodNotCreated",
+                f"Kubernetes has made no pod for Job {name}; see why:"
+                f" kubectl describe job {name} --namespace={namespace}",
+            ),
+        )
+    return replace(
+        state, annotations=annotations, progress=progress, age=max(age.total_seconds(), 0.0)
+    )
+
+
+def _read_progress(cluster: Cluster, pods: Sequence[Object]) -> str:
+    """Return the step that a container of the pods last logged; empty if none runs."""
+    for pod in pods:
+        status = pod.get("status", {})
+        for container in (
+            *status.get("containerStatuses", []),
+            *status.get("initContainerStatuses", []),
+        ):
+            if "running" not in container.get("state", {}):
+                continue
+            metadata = pod["metadata"]
+            try:
+                log = cluster.read_log(
+                    metadata["namespace"], metadata["name"], container["name"], _LOG_LINES
+                )
+            except ApiError:
+                # It has just ended. What a person would like to know stops no backup.
+                return ""
+            steps = [found[1] for found in map(_PROGRESS_LINE.fullmatch, log.splitlines()) if found]
+            return steps[-1] if steps else ""
+    return ""
+
+
+def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> Object | None:
+    """Return a Backup or a Restore that still needs work; None where it is done or going away.
+
+    A Backup with a schedule is never done.
+    """
+    resource = cluster.get(GROUP_VERSION, kind, namespace, name)
+    if resource is None or resource["metadata"].get("deletionTimestamp"):
+        return None
+    return None if has_ended(resource) and "schedule" not in resource["spec"] else resource
+
+
+def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobState:
+    """Return the state of a Job with these pods.
+
+    A result counts only once a pod has succeeded, or Kubernetes calls the Job complete or failed: a
+    pod that was killed is replaced, and the replacement's result is the one.
+    """
+    name = job["metadata"]["name"]
+    newest_first = sorted(
+        pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True
+    )
+    failed = is_condition_true(job, "Failed")
+    timed_out = failed and _is_timed_out(job)
+    # Before Kubernetes 1.31 such a Job is called Failed while its pods are still being ended.
+    if timed_out and all(map(_has_ended, pods)):
+        return JobState(name, result=_timeout_result(job), timed_out=True)
+    complete = not failed and (is_condition_true(job, "Complete") or any(map(_has_succeeded, pods)))
+    if complete or (failed and not timed_out):
+        result, proof = (_proven_result if _proves(job) else _final_result)(
+            job, newest_first, complete, failed_reason
+        )
+        # Whatever else a pod says that did not succeed, the one that did is gone.
+        lost = complete and not (result["ok"] and (proof is None or proof["ok"]))
+        return JobState(name, result=result, proof=proof, lost=lost)
+    for pod in newest_first:
+        problem = find_problem(pod)
+        if problem:
+            return JobState(name, (problem.reason, problem.message), problem.needs_user)
+    return JobState(name)
+
+
+def _is_timed_out(job: Object) -> bool:
+    return any(
+        condition["type"] == "Failed" and condition.get("reason") == _DEADLINE_EXCEEDED
+        for condition in job["status"]["conditions"]
+    )
+
+
+def _has_ended(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _timeout_result(job: Object) -> Mapping[str, Any]:
+    seconds = job["spec"].get("activeDeadlineSeconds", 0)
+    return _failure(
+        "Timeout",
+        f"Job {job['metadata']['name']} had not ended after {format_duration(seconds)} and was"
+        " stopped; find out what took so long, or set a longer timeout",
+    )
+
+
+def _has_succeeded(pod: Object) -> bool:
+    """Return whether all of a pod's containers ended well.
+
+    That is final, for none of them starts again. Kubernetes takes seconds more to call the pod
+    Succeeded, and then its Job Complete.
+    """
+    ended = [
+        container.get("state", {}).get("terminated", {}).get("exitCode")
+        for container in pod.get("status", {}).get("containerStatuses", [])
+    ]
+    return ended == [0] * len(pod["spec"]["containers"])
+
+
+def _final_result(
+    job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
+) -> tuple[Mapping[str, Any], None]:
+    for pod in pods:
+        for result in _documents(pod).values():
+            if result["ok"] == complete:
+                return result, None
+    return _lost_result(job, pods, complete, failed_reason), None
+
+
+def _proves(job: Object) -> bool:
+    containers = job["spec"]["template"]["spec"]["containers"]
+    return any(container["name"] == PROOF_CONTAINER for container in containers)
+
+
+def _proven_result(
+    job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
+    """Return the results of a backup and of its proof.
+
+    The Job fails with the proof; the backup was read back before, so it counts all the same.
+    """
+    for pod in pods:
+        documents = _documents(pod)
+        proof: Mapping[str, Any] | None = documents.pop(PROOF_CONTAINER, None)
+        copied = documents.pop(COPY_CONTAINER, None)
+        if copied and not copied["ok"]:
+            proof = copied
+        for result in documents.values():
+            if not result["ok"]:
+                return result, None
+            if proof is None or proof["ok"] != complete:
+                proof = _interrupted_proof(job, pod)
+            return result, proof
+    return _lost_result(job, pods, complete, failed_reason), None
+
+
+def _interrupted_proof(job: Object, pod: Object) -> Mapping[str, Any]:
+    """Return the result of a proof whose container was ended before it could leave one."""
+    ended = describe_end(pod, PROOF_CONTAINER)
+    name, pod_name = job["metadata"]["name"], pod["metadata"]["name"]
+    if _outgrew_disk(ended):
+        return _failure(
+            "NoSpace",
+            f"pod {pod_name} was ended: {ended}; verifying takes the size of the whole database on"
+            " the node's disk: let spec.storage.size of the Database have room for it, or the node",
+        )
+    return _failure(
+        "VerificationFailed",
+        f"pod {pod_name} was ended before it had verified the backup: {ended};"
+        f" see: kubectl logs job/{name}, then make another Backup",
+    )
+
+
+def _outgrew_disk(ended: str) -> bool:
+    """Return whether the kubelet says that a volume exceeded its limit or the disk is full."""
+    return "EmptyDir" in ended or "ephemeral-storage" in ended
+
+
+def _lost_result(
+    job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
+) -> Mapping[str, Any]:
+    """Return a result for a Job that has left none that can be believed."""
+    name = job["metadata"]["name"]
+    if complete:
+        return _failure(
+            failed_reason, f"Job {name} ended without the result that it must leave; make another"
+        )
+    for pod in pods:
+        ended = kubelet_message(pod)
+        if _outgrew_disk(ended):
+            return _failure(
+                "NoSpace",
+                f"pod {pod['metadata']['name']} was ended: {ended};"
+                " the files on their way to or from the store need room on the node's disk: let"
+                " spec.storage.size of the Database have it, or the node",
+            )
+    message = next(
+        (c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"), ""
+    )
+    return _failure(failed_reason, f"{message or 'it failed'}; see: kubectl logs job/{name}")
+
+
+def _failure(reason: str, message: str) -> Mapping[str, Any]:
+    return {"ok": False, "reason": reason, "message": message}
+
+
+def _documents(pod: Object) -> dict[str, dict[str, Any]]:
+    """Return the JSON documents that the pod's containers left, if they are ours, by container."""
+    status = pod.get("status", {})
+    documents = {}
+    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+        terminated = container.get("state", {}).get("terminated") or {}
+        try:
+            document = json.loads(terminated.get("message", ""))
+        except ValueError:
+            continue
+        if isinstance(document, dict) and isinstance(document.get("ok"), bool):
+            documents[container["name"]] = document
+    return documents

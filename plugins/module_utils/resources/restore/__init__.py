@@ -1,0 +1,1 @@
+"""A Restore: its status and its safety backup."""

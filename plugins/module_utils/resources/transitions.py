@@ -1,0 +1,100 @@
+"""Which changes of a status become an Event and a line in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .backup.status import VERIFIED
+from .database.status import SERVER_OUTDATED
+
+# The condition whose reason and message explain the phase.
+_MAIN_CONDITION = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change to report.
+
+    Attributes:
+        log_line: for the operator's log.
+        warning: whether a person has to act.
+        reason: the Event's reason: the new phase, or the new reason of the condition.
+        message: the condition's message.
+    """
+
+    log_line: str
+    warning: bool
+    reason: str
+    message: str
+
+
+def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Transition]:
+    """Return what changed between two statuses."""
+    return [
+        *_phase_transition(kind, old, new),
+        *_verification(kind, old, new),
+        *_outdated(kind, old, new),
+    ]
+
+
+def _phase_transition(
+    kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Transition]:
+    """Yield the change of phase, or of what explains it, if there is one."""
+    before, after = _main_condition(kind, old), _main_condition(kind, new)
+    old_phase, phase = old.get("phase", "Pending"), new["phase"]
+    # Each step of a rolling update is reported; other messages have figures that always change.
+    same_step = after["reason"] != "RollingUpdate" or before.get("message") == after["message"]
+    if old_phase == phase and before.get("reason") == after["reason"] and same_step:
+        return
+    warning = phase == "Failed" or after["reason"].endswith(("Failed", "NotFound"))
+    line = f"STATE TRANSITION: {old_phase} -> {phase}"
+    if old_phase == phase:
+        line = f"{kind} is {phase}: {after['reason']}"
+    yield Transition(
+        log_line=f"{line} ({after['message']})",
+        warning=warning,
+        reason=after["reason"] if warning else phase,
+        message=after["message"],
+    )
+
+
+def _verification(
+    kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Transition]:
+    """Yield that something was verified, or could not be; nothing with verify: checksum."""
+    before, after = _condition(old, VERIFIED), _condition(new, VERIFIED)
+    verdict = after.get("status")
+    if verdict not in {"True", "False"} or verdict == before.get("status"):
+        return
+    verdict_text = f"{kind} is verified" if verdict == "True" else f"{kind} is not verified"
+    yield Transition(
+        log_line=f"{verdict_text}: {after['reason']} ({after['message']})",
+        warning=verdict == "False",
+        reason=after["reason"],
+        message=f"{verdict_text}: {after['message']}",
+    )
+
+
+def _outdated(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Transition]:
+    """Yield that the server's release lacks security fixes, once for what it lacks."""
+    before, after = _condition(old, SERVER_OUTDATED), _condition(new, SERVER_OUTDATED)
+    if not after or before.get("message") == after["message"]:
+        return
+    yield Transition(
+        log_line=f"{kind} is outdated: {after['message']}",
+        warning=True,
+        reason=after["reason"],
+        message=after["message"],
+    )
+
+
+def _main_condition(kind: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _condition(status, _MAIN_CONDITION[kind])
+
+
+def _condition(status: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:
+    conditions = status.get("conditions", [])
+    return next((c for c in conditions if c["type"] == wanted), {})

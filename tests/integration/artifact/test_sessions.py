@@ -1,0 +1,227 @@
+"""Nothing that a user has written is executed in a superuser's session, whatever is done."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.selection import Selection
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
+    ProofRequest,
+    prove_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.errors import RestoreFailed
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import connect
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import inspect
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
+    drop_abandoned_roles,
+    session_roles,
+)
+
+USER_CODE = Path(__file__).with_name("user_code.sql")
+EXECUTED = re.compile(
+    r"executed (?P<place>.*) session_user=(?P<session>[^%\s]+) current_user=(?P<current>[^%\s]+)"
+)
+PLACES = {"check", "domain", "generated", "index expression", "materialized view", "predicate"}
+
+
+@pytest.fixture
+def owner(postgres_server) -> Iterator[str]:
+    """A role that may log in and nothing else, until what it has made is dropped."""
+    name = f"owner_{uuid.uuid4().hex[:8]}"
+    with postgres_server.connect() as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'harmless'")
+    yield name
+
+
+@pytest.fixture
+def hostile(make_bench, owner, postgres_server):
+    """A bench whose database belongs to that role, with its code in every place."""
+    bench = make_bench(options=f"OWNER {owner}")
+    bench.execute(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    with psycopg.connect(
+        host=bench.server.host,
+        port=bench.server.port,
+        dbname=bench.database,
+        user=owner,
+        password="harmless",
+        autocommit=True,
+    ) as connection:
+        connection.execute(USER_CODE.read_text())
+    # On an old server any user may put the same into the maintenance database.
+    with postgres_server.connect() as connection:
+        connection.execute(
+            "CREATE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE EXCEPTION 'executed in the maintenance database'; END$$"
+        )
+        connection.execute(
+            "CREATE FUNCTION public.hashtextextended(text, integer) RETURNS bigint"
+            " LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE EXCEPTION 'executed in the maintenance database'; END$$"
+        )
+    bench.begin = len(bench.server.log)
+    # The server serves all tests: runs that others of them killed may have left roles on it.
+    bench.roles_before = session_role_names(bench)
+    yield bench
+    with postgres_server.connect() as connection:
+        connection.execute("DROP FUNCTION public.pg_is_in_recovery(), public.hashtextextended")
+
+
+def executions(bench) -> list[tuple[str, str, str]]:
+    """(place, session_user, current_user) of all that was executed since the fixture."""
+    return [match.groups() for match in EXECUTED.finditer(bench.server.log[bench.begin :])]
+
+
+def assert_no_superuser(bench) -> set[str]:
+    """Returns where it was executed at all."""
+    found = executions(bench)
+    wrong = [line for line in found if "postgres" in line[1:]]
+    assert wrong == []
+    assert {session for _, session, _ in found} <= {
+        session for _, session, _ in found if session.startswith("postgres_operator_")
+    }
+    return {place for place, _, _ in found}
+
+
+def count(bench, table: str) -> object:
+    """The rows of a table, read by a role for which the function makes an exception."""
+    with bench.connect() as connection:
+        connection.execute("SET canary.allowed = 'yes'; SET log_min_messages = 'fatal'")
+        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+
+def session_role_names(bench) -> set[str]:
+    with bench.connect("postgres") as connection:
+        rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^postgres_op'")
+        return {name for (name,) in rows}
+
+
+def roles_left(bench) -> set[str]:
+    """The roles for sessions that were made since the fixture and are still there."""
+    return session_role_names(bench) - bench.roles_before
+
+
+def test_a_backup(hostile) -> None:
+    hostile.backup()
+    assert "predicate" in assert_no_superuser(hostile)
+    assert roles_left(hostile) == set()
+
+
+def test_a_restore(hostile) -> None:
+    hostile.backup()
+    hostile.execute("DROP TABLE mine.referring")
+    done = hostile.restore().summary
+    assert done["rows"] == 50 + 3 + 3 + 20
+    assert count(hostile, "mine.referring") == 20
+    assert count(hostile, "mine.stored") == 3
+    assert assert_no_superuser(hostile) >= PLACES
+    assert roles_left(hostile) == set()
+
+
+def test_everything_belongs_to_its_owner_after_a_restore(hostile, owner) -> None:
+    query = (
+        "SELECT string_agg(DISTINCT pg_get_userbyid(refobjid), ',') FROM pg_shdepend"
+        " WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        "   AND refclassid = 'pg_authid'::regclass AND deptype IN ('o', 'a')"
+    )
+    before = hostile.scalar(query)
+    hostile.backup()
+    hostile.restore()
+    assert hostile.scalar(query) == before == owner
+
+
+def test_a_dry_run_and_a_table(hostile) -> None:
+    hostile.backup()
+    done = hostile.restore(dry_run=True).summary
+    assert done["difference"]["different"] == 0
+    part = Selection(include_tables=frozenset({("mine", "places")}))
+    hostile.restore(selection=part, partial=True)
+    assert count(hostile, "mine.places") == 50
+    assert assert_no_superuser(hostile) >= PLACES - {"materialized view"}
+
+
+def test_a_proof(hostile, scratch) -> None:
+    """In the scratch server the function refuses a superuser's session, and nothing fails."""
+    hostile.backup()
+    prove_artifact(ProofRequest(hostile.store, hostile.location, scratch, jobs=2))
+    assert_no_superuser(hostile)
+
+
+def test_the_operators_own_queries(hostile) -> None:
+    with connect(hostile.parameters.maintenance) as connection:
+        assert inspect(connection, hostile.database, "postgres").writable
+    with connect(hostile.parameters) as connection:
+        assert inspect(connection, hostile.database, "postgres").writable
+    assert_no_superuser(hostile)
+
+
+def test_a_superuser_executes_it_with_consent_only(hostile) -> None:
+    """The function, which refuses that, shows that the guard is what the tests above see."""
+    hostile.backup()
+    with pytest.raises(RestoreFailed, match="executed in a superuser's session"):
+        hostile.restore(as_superuser=True)
+    with hostile.connect("postgres") as connection:
+        connection.execute("ALTER ROLE postgres SET canary.allowed = 'yes'")
+    try:
+        hostile.restore(as_superuser=True)
+    finally:
+        hostile.execute("ALTER ROLE postgres RESET canary.allowed")
+    assert count(hostile, "mine.places") == 50
+
+
+def test_what_hangs_together_across_owners_needs_consent(hostile, postgres_server) -> None:
+    with postgres_server.connect() as connection:
+        connection.execute("CREATE ROLE second")
+    hostile.execute("CREATE TABLE mine.child () INHERITS (mine.referring)")
+    hostile.execute("ALTER TABLE mine.child OWNER TO second")
+    hostile.backup()
+    with pytest.raises(RestoreFailed, match=r'"mine"."child" of second is a part of a table of'):
+        hostile.restore()
+    assert roles_left(hostile) == set()
+    hostile.execute("ALTER ROLE postgres SET canary.allowed = 'yes'")
+    try:
+        hostile.restore(as_superuser=True)
+    finally:
+        hostile.execute("ALTER ROLE postgres RESET canary.allowed")
+        hostile.execute("DROP TABLE mine.child")
+
+
+def test_owners_have_no_rights_of_each_other(hostile, postgres_server) -> None:
+    """Not even the roles that stand for them: what one owner wrote sees nothing of another's."""
+    with postgres_server.connect() as connection:
+        connection.execute("CREATE ROLE curious")
+    hostile.execute(
+        "CREATE SCHEMA curious AUTHORIZATION curious;"
+        "SET ROLE curious;"
+        "CREATE FUNCTION curious.look(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS"
+        " $$BEGIN PERFORM FROM mine.referring;"
+        " RAISE LOG 'executed curious: saw it session_user=% current_user=%', session_user,"
+        " current_user; RETURN $1;"
+        " EXCEPTION WHEN insufficient_privilege OR undefined_table THEN RETURN $1; END$$;"
+        "CREATE TABLE curious.place (id integer CHECK (curious.look(id) > 0));"
+        "CREATE INDEX ON curious.place (id) WHERE curious.look(1) = 1;"
+        "INSERT INTO curious.place VALUES (1)"
+    )
+    hostile.backup()
+    hostile.restore()
+    assert "curious: saw it" not in assert_no_superuser(hostile)
+    hostile.execute("DROP SCHEMA curious CASCADE")
+
+
+def test_the_roles_of_a_killed_run_are_dropped(hostile) -> None:
+    maintenance = hostile.parameters.maintenance
+    with session_roles(maintenance, "0f8fad5b-d9cb-469f-a165-70867728950e") as roles:
+        made = roles.make(hostile.database).user
+        with connect(maintenance) as connection:
+            assert made not in drop_abandoned_roles(connection)
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN"
+                " (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+            )
+    with connect(maintenance) as connection:
+        assert made in drop_abandoned_roles(connection)
+    assert roles_left(hostile) == set()

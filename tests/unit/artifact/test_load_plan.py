@@ -1,0 +1,139 @@
+"""Who restores what, and in which order: decided without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.load_plan import (
+    SUPERUSER,
+    Step,
+    plan_as_superuser,
+    plan_load,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.table_of_contents import (
+    Entry,
+    Section,
+)
+
+SUPERUSERS = ("postgres",)
+PRE, DATA, POST = Section.PRE_DATA, Section.DATA, Section.POST_DATA
+
+
+class Dump:
+    """Entries, numbered from 1 on as they are added."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._numbers = count(1)
+
+    def add(
+        self, kind: str, owner: str, section: Section = PRE, needs: Iterable[int] = (), **more: str
+    ) -> int:
+        number = next(self._numbers)
+        values = {"schema": "public", "name": f"n{number}", "definition": "", "tablespace": ""}
+        values |= more
+        self.entries.append(
+            Entry(number, kind, owner=owner, section=section, dependencies=tuple(needs), **values)
+        )
+        return number
+
+
+def test_what_one_owner_has_is_one_run() -> None:
+    dump = Dump()
+    extension = dump.add("EXTENSION", "", schema="")
+    comment = dump.add("COMMENT", "", needs=[extension], schema="")
+    table = dump.add("TABLE", "app")
+    privileges = dump.add("ACL", "app", needs=[table])
+    rows = dump.add("TABLE DATA", "app", DATA, needs=[table])
+    index = dump.add("INDEX", "app", POST, needs=[table])
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert plan.steps == (
+        Step(SUPERUSER, (extension, comment)),
+        Step("app", (table, rows, index)),
+    )
+    assert plan.handover == (Step(SUPERUSER, (privileges,)),)
+    assert plan.owners == ("app",)
+    assert plan.creators == (("app", "public"),)
+    assert not plan.refused
+
+
+def test_a_superusers_tables_are_not_restored_in_a_superusers_session() -> None:
+    dump = Dump()
+    dump.add("TABLE", "postgres")
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert [step.owner for step in plan.steps] == ["postgres"] != [SUPERUSER]
+
+
+def test_event_triggers_come_last_and_with_their_comments() -> None:
+    dump = Dump()
+    function = dump.add("FUNCTION", "postgres", definition="\n    LANGUAGE plpgsql\n")
+    trigger = dump.add("EVENT TRIGGER", "postgres", POST, needs=[function], schema="")
+    comment = dump.add("COMMENT", "postgres", POST, needs=[trigger], schema="")
+    view = dump.add("MATERIALIZED VIEW DATA", "app", POST)
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert plan.last == (Step(SUPERUSER, (trigger, comment)),)
+    assert plan.refreshes == (Step("app", (view,)),)
+    assert plan.steps == (Step("postgres", (function,)),)
+
+
+def test_row_security_waits_for_rows_and_foreign_keys() -> None:
+    dump = Dump()
+    security = dump.add("ROW SECURITY", "app", POST)
+    key = dump.add("FK CONSTRAINT", "app", POST)
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert [step.entries for step in plan.steps] == [(key,), (security,)]
+
+
+def test_what_only_a_superuser_can_make() -> None:
+    dump = Dump()
+    c = dump.add("FUNCTION", "app", definition="CREATE FUNCTION f()\n    LANGUAGE c STRICT\n")
+    base = dump.add(
+        "TYPE", "app", definition="CREATE TYPE t (\n    INTERNALLENGTH = 4,\n", name="t"
+    )
+    shell = dump.add("SHELL TYPE", "app", name="t")
+    proof = dump.add("FUNCTION", "app", definition="\n    LANGUAGE sql IMMUTABLE LEAKPROOF\n")
+    plain = dump.add("TYPE", "app", definition="CREATE TYPE u AS (\n    a integer\n)", name="u")
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert plan.steps == (Step(SUPERUSER, (c, base, shell, proof)), Step("app", (plain,)))
+
+
+def test_a_foreign_key_to_another_owners_table_needs_a_privilege() -> None:
+    dump = Dump()
+    one = dump.add("TABLE", "one", name="one")
+    two = dump.add("TABLE", "two")
+    dump.add("FK CONSTRAINT", "two", POST, needs=[two, one])
+    steps = plan_load(dump.entries, SUPERUSERS).steps
+    assert steps[-1].references == (("public", "one"),)
+    assert len(steps) == 3
+
+
+def test_parts_of_another_owners_table_are_refused() -> None:
+    dump = Dump()
+    parent = dump.add("TABLE", "one", name="parent")
+    child = dump.add("TABLE", "two", name="child")
+    dump.add("TABLE ATTACH", "two", needs=[child, parent], name="child")
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert plan.refused == ('table "public"."child" of two is a part of a table of one',)
+    together = plan_load(dump.entries, SUPERUSERS, together=True)
+    assert not together.refused
+    assert together.owners == ("one",)
+
+
+def test_a_superusers_part_of_a_users_table_is_not_refused() -> None:
+    dump = Dump()
+    parent = dump.add("TABLE", "app")
+    child = dump.add("TABLE", "postgres")
+    dump.add("TABLE ATTACH", "postgres", needs=[child, parent])
+    assert not plan_load(dump.entries, SUPERUSERS).refused
+
+
+def test_with_consent_a_superuser_restores_everything() -> None:
+    dump = Dump()
+    table = dump.add("TABLE", "app")
+    privileges = dump.add("ACL", "app", needs=[table])
+    rows = dump.add("TABLE DATA", "app", DATA, needs=[table])
+    trigger = dump.add("EVENT TRIGGER", "postgres", POST)
+    plan = plan_as_superuser(dump.entries)
+    assert plan.steps == (Step(SUPERUSER, (table, privileges, rows, trigger)),)
+    assert plan.owners == ()

@@ -1,0 +1,200 @@
+"""Manifests are hostile input: exactly what was written comes back, anything else is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import (
+    manifest as manifests,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifest import (
+    FileEntry,
+    LargeObjects,
+    Locale,
+    Manifest,
+    SequenceEntry,
+    SequenceState,
+    Source,
+    TableEntry,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.errors import (
+    ChecksumMismatch,
+    IncompatibleVersion,
+    OperatorError,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+MANIFEST = Manifest(
+    format_version=2,
+    namespace="default",
+    database="app",
+    uid="0f8fad5b",
+    start_time="2026-01-31T02:00:00Z",
+    completion_time="2026-01-31T02:00:09Z",
+    source=Source(
+        database="app",
+        owner="app",
+        system_identifier="7000000000000000000",
+        server_version="15.20",
+        server_version_num=150020,
+        dump_program_version="15.20",
+        locale=Locale("UTF8", "c", "C.UTF-8", "C.UTF-8", None, None),
+        roles=("app",),
+        extensions=("plpgsql",),
+    ),
+    files=(FileEntry("dump/toc.dat", 3, "0" * 64), FileEntry("dump/3001.dat.gz", 0, "a" * 64)),
+    tables=(TableEntry("public", "t", "table", True, 2, "0123456789abcdef"),),
+    sequences=(SequenceEntry("public", "s", SequenceState(1, False), SequenceState(2, True)),),
+    large_objects=LargeObjects(0, 0, "0" * 16),
+)
+
+names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@given(names, names, st.integers(min_value=0))
+def test_what_is_written_is_read(schema: str, name: str, rows: int) -> None:
+    entry = TableEntry(schema, name, "table", True, rows, "f" * 16)
+    manifest = replace(MANIFEST, tables=(entry,))
+    assert manifests.from_json(manifests.to_json(manifest)) == manifest
+
+
+def document() -> dict:
+    return json.loads(manifests.to_json(MANIFEST))
+
+
+def parse(value: object) -> Manifest:
+    return manifests.from_json(json.dumps(value).encode())
+
+
+@given(st.binary())
+def test_noise_is_refused(content: bytes) -> None:
+    with pytest.raises(OperatorError):
+        manifests.from_json(content)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_any_other_json_is_refused(value: object) -> None:
+    with pytest.raises(OperatorError):
+        parse(value)
+
+
+def places(value: object, path: tuple = ()) -> list[tuple]:
+    """The path of everything inside a document."""
+    found = [path] if path else []
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value if isinstance(value, list) else [])
+    )
+    for key, inner in items:
+        found += places(inner, (*path, key))
+    return found
+
+
+@pytest.mark.parametrize("path", places(document()), ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize("wrong", [{}, 1.5, True, None, "\0", "\ud800"], ids=repr)
+def test_a_value_of_another_type_is_refused_anywhere(path: tuple, wrong: object) -> None:
+    changed = document()
+    target = changed
+    for key in path[:-1]:
+        target = target[key]
+    same = type(target[path[-1]]) is type(wrong) and not isinstance(wrong, str)
+    optional = path[-1] in ("locale", "icuRules") and wrong is None and len(path) == 3
+    if same or optional:
+        return
+    target[path[-1]] = wrong
+    with pytest.raises(ChecksumMismatch):
+        parse(changed)
+
+
+@pytest.mark.parametrize("path", [path for path in places(document()) if isinstance(path[-1], str)])
+def test_missing_and_unknown_keys_are_refused(path: tuple) -> None:
+    for edit in ("remove", "add"):
+        changed = document()
+        target = changed
+        for key in path[:-1]:
+            target = target[key]
+        if edit == "remove":
+            del target[path[-1]]
+        else:
+            target["unknown"] = 1
+        with pytest.raises(ChecksumMismatch):
+            parse(changed)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "toc.dat",
+        "manifest.json",
+        "/etc/passwd",
+        "dump/../../x",
+        "dump/..",
+        "dump/.",
+        "dump/.hidden",
+        "dump//x",
+        "dump/a/b",
+        "dump/x\n",
+        "dump/x y",
+        "dump\\x",
+        "dump/ü",
+        "./dump/x",
+        "dump/x.",
+    ],
+)
+def test_file_names_that_lead_elsewhere(name: str) -> None:
+    changed = document()
+    changed["files"][0]["name"] = name
+    with pytest.raises(ChecksumMismatch):
+        parse(changed)
+
+
+@pytest.mark.parametrize("list_name", ["files", "tables", "sequences"])
+def test_a_name_given_twice(list_name: str) -> None:
+    changed = document()
+    changed[list_name] = [changed[list_name][0]] * 2
+    with pytest.raises(ChecksumMismatch, match="twice"):
+        parse(changed)
+
+
+def test_a_key_given_twice() -> None:
+    content = manifests.to_json(MANIFEST).replace(b'"uid":', b'"uid": "x", "uid":', 1)
+    with pytest.raises(ChecksumMismatch, match="twice"):
+        manifests.from_json(content)
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, -1, 10**30])
+def test_other_format_versions(version: int) -> None:
+    with pytest.raises(IncompatibleVersion, match=str(version)):
+        parse({"formatVersion": version, "whatever": "it is"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("startTime", "yesterday"), ("startTime", "2026-13-01T00:00:00Z"), ("completionTime", "")],
+)
+def test_times(key: str, value: str) -> None:
+    with pytest.raises(ChecksumMismatch):
+        parse(document() | {key: value})
+
+
+def test_negative_numbers() -> None:
+    for list_name, key in (("files", "sizeBytes"), ("tables", "rows")):
+        changed = document()
+        changed[list_name][0][key] = -1
+        with pytest.raises(ChecksumMismatch):
+            parse(changed)
+
+
+def test_deep_nesting() -> None:
+    with pytest.raises(ChecksumMismatch):
+        manifests.from_json(b"[" * 100_000)

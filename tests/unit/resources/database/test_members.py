@@ -1,0 +1,113 @@
+"""Members as the Kubernetes API shows them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.instances import (
+    read_instances,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
+    parse_leader,
+    parse_member,
+)
+
+
+def pod(report: str = "{}", **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "name": "my-app-2",
+            "uid": "u",
+            "labels": {"controller-revision-hash": "my-app-7d4"},
+            "annotations": {"status": report},
+            **metadata,
+        },
+        "status": {"podIP": "10.0.0.9", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def test_a_reporting_replica() -> None:
+    report = {
+        "state": "running",
+        "replication_state": "streaming",
+        "role": "replica",
+        "timeline": 3,
+        "xlog_location": 77,
+    }
+    member = parse_member(pod(json.dumps(report)))
+    assert (member.ordinal, member.role, member.timeline, member.lsn) == (2, "replica", 3, 77)
+    assert member.serving
+
+
+def test_a_replica_that_runs_and_receives_nothing_takes_no_part() -> None:
+    report = {"state": "running", "role": "replica", "timeline": 3, "xlog_location": 77}
+    assert not parse_member(pod(json.dumps(report))).serving
+
+
+def test_a_pod_without_a_report_takes_no_part() -> None:
+    fresh = pod()
+    del fresh["metadata"]["annotations"]
+    assert not parse_member(fresh).serving
+
+
+def test_a_report_that_is_no_json_is_no_report() -> None:
+    assert parse_member(pod("nonsense")).state == ""
+    assert parse_member(pod("[1]")).state == ""
+
+
+def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
+    assert not parse_member(pod(deletionTimestamp="2026-01-01T00:00:00Z")).ready
+
+
+def test_the_leader_is_an_annotation_of_the_endpoints() -> None:
+    assert parse_leader({"metadata": {"annotations": {"leader": "app-1"}}}) == "app-1"
+    assert parse_leader({"metadata": {}}) == ""
+    assert parse_leader(None) == ""
+
+
+def test_a_server_that_patroni_cannot_start_is_a_problem() -> None:
+    problem = parse_member(pod('{"state": "start failed", "role": "replica"}')).problem
+    assert problem is not None
+    assert problem.reason == "PostgreSQLNotStarted"
+    assert "kubectl logs my-app-2 -c postgres" in problem.message
+    assert parse_member(pod('{"state": "starting", "role": "replica"}')).problem is None
+
+
+def running(minutes: int, report: str = "{}") -> dict[str, Any]:
+    started = datetime.now(UTC) - timedelta(minutes=minutes)
+    state = {"running": {"startedAt": started.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    found = pod(report)
+    found["status"] |= {
+        "conditions": [],
+        "containerStatuses": [{"name": "postgres", "state": state}],
+    }
+    return found
+
+
+def test_a_patroni_that_never_reports_is_a_problem_after_a_while() -> None:
+    problem = parse_member(running(5)).problem
+    assert problem is not None
+    assert problem.reason == "PatroniNotReporting"
+    assert parse_member(running(1)).problem is None
+    assert parse_member(running(600, json.dumps({"state": "creating replica"}))).problem is None
+
+
+class Pods:
+    """A cluster with these pods."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def list(self, *_: str) -> list[dict[str, Any]]:
+        return [pod(name=name) for name in self._names]
+
+    def get(self, *_: str) -> None:
+        return None
+
+
+def test_a_pod_that_only_has_the_labels_is_no_instance() -> None:
+    cluster: Any = Pods("my-app-10", "my-app-2", "debug", "my-app-tool", "other-0")
+    members, _ = read_instances(cluster, "shop", "my-app")
+    assert [member.name for member in members] == ["my-app-2", "my-app-10"]

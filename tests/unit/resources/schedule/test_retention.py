@@ -1,0 +1,141 @@
+"""Which runs go and which stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.retention import (
+    FAILED_KEPT,
+    Retention,
+    Run,
+    choose_prunable,
+    find_kept,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+BERLIN = ZoneInfo("Europe/Berlin")
+START = datetime(2026, 1, 1, 2, tzinfo=UTC)
+
+
+def nightly(days: int, phase: str = "Completed", first: int = 0) -> list[Run]:
+    slots = [START + timedelta(days=day) for day in range(first, first + days)]
+    return [Run(f"{slot:%m%d}", slot, phase) for slot in slots]
+
+
+runs_strategy = st.lists(
+    st.builds(
+        lambda hours, phase, verified: Run(
+            f"r-{hours}", START + timedelta(hours=hours), phase, verified
+        ),
+        st.integers(0, 24 * 400),
+        st.sampled_from(["Completed", "Completed", "Failed", "InProgress", "Pending"]),
+        st.sampled_from([None, True, False]),
+    ),
+    max_size=40,
+    unique_by=lambda run: run.name,
+)
+retentions = st.builds(
+    Retention, st.integers(1, 10), st.integers(0, 10), st.integers(0, 10), st.integers(0, 10)
+)
+
+
+def left(runs: list[Run], retention: Retention) -> list[Run]:
+    gone = set(choose_prunable(runs, retention, BERLIN))
+    return [run for run in runs if run.name not in gone]
+
+
+def test_the_newest_are_kept() -> None:
+    assert choose_prunable(nightly(7), Retention(5), BERLIN) == ["0101", "0102"]
+
+
+def test_nothing_goes_after_a_failure() -> None:
+    runs = nightly(7) + nightly(1, "Failed", first=7)
+    assert choose_prunable(runs, Retention(2), BERLIN) == []
+
+
+def test_a_failure_never_counts() -> None:
+    runs = nightly(2) + nightly(3, "Failed", first=2) + nightly(1, first=5)
+    assert choose_prunable(runs, Retention(3), BERLIN) == []
+
+
+def test_the_newest_failures_stay_for_reading_even_without_a_success() -> None:
+    runs = nightly(1) + nightly(10, "Failed", first=1)
+    gone = choose_prunable(runs, Retention(5), BERLIN)
+    assert len(gone) == 10 - FAILED_KEPT
+    assert "0101" not in gone
+
+
+def test_a_run_that_could_not_be_verified_comes_last() -> None:
+    runs = [replace(run, verified=run.name not in {"0102", "0104"}) for run in nightly(5)]
+    # The newest one, and the best ones.
+    assert choose_prunable(runs, Retention(1), BERLIN) == ["0101", "0102", "0103", "0104"]
+    assert choose_prunable(runs, Retention(3), BERLIN) == ["0102", "0104"]
+    assert choose_prunable(runs[:4], Retention(1), BERLIN) == ["0101", "0102"]
+
+
+def test_a_plan_that_asks_for_no_proof_any_more_keeps_its_new_runs_and_the_last_proof() -> None:
+    proven = [replace(run, verified=True) for run in nightly(5)]
+    runs = proven + nightly(4, first=5)
+    assert choose_prunable(runs, Retention(3), BERLIN) == ["0101", "0102", "0103", "0104", "0106"]
+
+
+def test_the_newest_of_each_day_week_and_month_in_the_plans_zone() -> None:
+    hourly = [
+        Run(f"{slot:%m%d%H}", slot, "Completed")
+        for slot in (START + timedelta(hours=n) for n in range(24 * 70))
+    ]
+    kept = find_kept(hourly, Retention(1, daily=3, weekly=2, monthly=2), BERLIN)
+    # The last of the 1680 hours is 12 March, 02:00 in Berlin. 22:00 UTC is the last hour of a day
+    # there; the Sundays are 8 and 1 March; the month before ends on 28 February.
+    assert kept == {"031201", "031122", "031022", "030822", "022822"}
+
+
+@given(runs_strategy, retentions)
+def test_the_last_good_run_is_never_removed(runs: list[Run], retention: Retention) -> None:
+    good = [run for run in runs if run.phase == "Completed"]
+    remaining = left(runs, retention)
+    if good:
+        assert max(good, key=lambda run: run.slot) in remaining
+    verified = [run for run in good if run.verified]
+    if verified:
+        assert max(verified, key=lambda run: run.slot) in remaining
+    assert all(run in remaining for run in runs if run.phase in {"InProgress", "Pending"})
+
+
+@given(runs_strategy, retentions)
+def test_a_second_reconcile_removes_nothing_more(runs: list[Run], retention: Retention) -> None:
+    assert choose_prunable(left(runs, retention), retention, BERLIN) == []
+
+
+@given(runs_strategy, retentions, retentions)
+def test_who_asks_to_keep_more_keeps_at_least_as_much(
+    runs: list[Run], one: Retention, other: Retention
+) -> None:
+    more = Retention(
+        max(one.count, other.count),
+        max(one.daily, other.daily),
+        max(one.weekly, other.weekly),
+        max(one.monthly, other.monthly),
+    )
+    assert set(choose_prunable(runs, more, BERLIN)) <= set(choose_prunable(runs, one, BERLIN))
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["Completed", "Completed", "Failed"]), max_size=60), retentions)
+def test_over_time_a_success_leaves_the_count_and_no_more_than_the_tiers(
+    outcomes: list[str], retention: Retention
+) -> None:
+    """Pruned after every run, as a plan does."""
+    runs: list[Run] = []
+    for number, outcome in enumerate(outcomes):
+        slot = START + timedelta(hours=7 * number)
+        runs = left([*runs, Run(f"r-{number}", slot, outcome)], retention)
+        good = [run for run in runs if run.phase == "Completed"]
+        assert len(good) >= min(retention.count, outcomes[: number + 1].count("Completed"))
+        assert len(runs) - len(good) <= FAILED_KEPT
+        if outcome == "Completed":
+            tiers = retention.daily + retention.weekly + retention.monthly
+            assert len(good) <= retention.count + tiers
