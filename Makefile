@@ -54,7 +54,7 @@ demo: ## From nothing: a cluster, the operator, a database, a backup, a disaster
 
 .PHONY: test
 test: ## All tests, from nothing: checks, unit, integration, and the scenarios on a cluster
-	@$(PYTHON) hack/test --provider $(CLUSTER_PROVIDER)
+	@$(PYTHON) hack/harness --provider $(CLUSTER_PROVIDER)
 
 ##@ Development
 
@@ -101,9 +101,9 @@ checks: venv ## Every linter
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
 		-p ansible_collections.postgres.operator.plugins.module_utils
-	MYPYPATH=hack:hack/cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
-		hack/cluster/embedded hack/images/imagebuild hack/*.py bench image/sbom/sbom.py
-	cd hack/test && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
+	MYPYPATH=hack:cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
+		cluster/cluster hack/images/images hack/*.py bench image/sbom/sbom.py
+	cd hack/harness && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd image && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
 	cd $(COLLECTION) && PYTHONPATH=$(COLLECTIONS) $(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
@@ -212,25 +212,25 @@ undeploy: manifests uninstall ## Remove the operator, the CRDs and with them eve
 
 .PHONY: cluster-up
 cluster-up: ## Start a real Kubernetes on this machine (CLUSTER=demo NODES= CLUSTER_PROVIDER=embedded)
-	$(PYTHON) hack/cluster up --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) \
+	$(PYTHON) cluster up --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) \
 		$(if $(NODES),--nodes $(NODES))
 
 .PHONY: cluster-packages
 cluster-packages: ## Install the Debian packages that a cluster and a build of the image need
-	$(PYTHON) hack/cluster packages --provider $(CLUSTER_PROVIDER)
+	$(PYTHON) cluster packages --provider $(CLUSTER_PROVIDER)
 
 .PHONY: cluster-down
 cluster-down: ## Remove the cluster and everything in it
-	$(PYTHON) hack/cluster down --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
+	$(PYTHON) cluster down --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
 
 .PHONY: cluster-status
 cluster-status: ## Show the state of the cluster
-	$(PYTHON) hack/cluster status --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
+	$(PYTHON) cluster status --name $(CLUSTER) --provider $(CLUSTER_PROVIDER)
 
 .PHONY: cluster-load
 cluster-load: ## Load an image that was built here into the cluster (IMAGE=)
-	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) $(IMAGE)
+	$(PYTHON) cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) $(IMAGE)
 
 .PHONY: cluster-load-s3
 cluster-load-s3: ## Build the S3 server of the scenarios and load its image into the cluster
-	$(PYTHON) hack/cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) cluster.local/versitygw:1
+	$(PYTHON) cluster load --name $(CLUSTER) --provider $(CLUSTER_PROVIDER) cluster.local/versitygw:1

@@ -12,8 +12,8 @@ would be all that is measured.
   leader election, watches and probes are in it.
 
 CloudNativePG reads from its caches and asks the instance by HTTP. Ours asks the API server and
-PostgreSQL anew every time. Needs a cluster of hack/cluster with the operator deployed, and nothing
-else running.
+PostgreSQL anew every time. Needs a cluster of `make cluster-up` with the operator deployed, and
+nothing else running.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ from lifecycle import KUBECTL, Namespace, database, kubectl
 from stand_in import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(CHECKOUT / "hack" / "cluster"))
-from embedded import archive, builds, images  # noqa: E402
-from embedded.progress import Progress  # noqa: E402
+sys.path.insert(0, str(CHECKOUT / "cluster"))
+from cluster.progress import Progress  # noqa: E402
+
+from cluster import archive, builds, images  # noqa: E402
 
 MODULE = "github.com/cloudnative-pg/cloudnative-pg"
 CLOUDNATIVE_PG = builds.Program(
@@ -140,7 +141,7 @@ def cloudnative_pg(cluster_name: str) -> Iterator[Operator]:
         name = f"/operator/manager_{archive.architecture()}"
         archive.pack_layer(layer, {name: program}, {"/manager": name.removeprefix("/")})
         archive.write(image, layer, [archive.Image([IMAGE], {"Entrypoint": ["/manager"]})])
-        load = ["hack/cluster", "load", "--name", cluster_name, str(image)]
+        load = ["cluster", "load", "--name", cluster_name, str(image)]
         subprocess.run([sys.executable, *load], cwd=CHECKOUT, check=True)
     manifest = yaml.safe_dump_all(_manifest())
     try:
@@ -263,7 +264,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cluster", default="demo", help="name of the hack/cluster cluster")
+    parser.add_argument("--cluster", default="demo", help="name of the cluster (make cluster-up)")
     parser.add_argument("--image", default="postgres:17", help="PostgreSQL's image, of both")
     parser.add_argument("--seconds", type=float, default=120)
     options = parser.parse_args()

@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(CHECKOUT / "hack" / "cluster"))
-from embedded.builds import KUBERNETES, build  # noqa: E402
-from embedded.progress import Progress  # noqa: E402
+sys.path.insert(0, str(CHECKOUT / "cluster"))
+from cluster.builds import KUBERNETES, build  # noqa: E402
+from cluster.progress import Progress  # noqa: E402
 
 POD_ADDRESS = "127.77.0.1"
 POSTGRES_PORT = 5432

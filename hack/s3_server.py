@@ -90,7 +90,7 @@ class S3Server:
 def build() -> Path:
     """The server's program, built once for each state of its sources."""
     done = subprocess.run(
-        [sys.executable, ROOT / "hack" / "cluster", "build", "versitygw"],
+        [sys.executable, ROOT / "cluster", "build", "versitygw"],
         stdout=subprocess.PIPE,
         text=True,
         check=True,

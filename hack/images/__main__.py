@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from imagebuild import archives, bases, engines
-from imagebuild.steps import StepFailed, cache_folder, step
+from images import archives, bases, engines
+from images.steps import StepFailed, cache_folder, step
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

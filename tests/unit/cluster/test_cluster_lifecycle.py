@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from embedded import cgroups, leftovers, lifecycle, state
-from embedded.progress import Progress
+from cluster.progress import Progress
+
+from cluster import cgroups, leftovers, lifecycle, state
 
 NAME = "lifecycle"
 

@@ -9,7 +9,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from embedded import (
+from cluster.errors import ClusterError
+
+from cluster import (
     addons,
     api,
     archive,
@@ -22,8 +24,7 @@ from embedded import (
     shell,
     state,
 )
-from embedded import kind as kind_provider
-from embedded.errors import ClusterError
+from cluster import kind as kind_provider
 
 
 def test_free_block_avoids_clusters_and_routes() -> None:

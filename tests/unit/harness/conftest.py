@@ -1,8 +1,8 @@
-"""Makes hack/test importable as `harness`."""
+"""Makes hack/harness importable as `harness`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "hack" / "test"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "hack" / "harness"))

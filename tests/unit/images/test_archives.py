@@ -7,7 +7,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from imagebuild.archives import differences, image_id
+from images.archives import differences, image_id
 
 
 def packed(files: dict[str, bytes], mtime: int = 0) -> bytes:

@@ -1,6 +1,6 @@
 """Reading the machine's apt sources, and turning them into those of the base image's release."""
 
-from imagebuild.debian import Source, parse_sources, sources_for
+from images.debian import Source, parse_sources, sources_for
 
 
 def test_only_the_main_component_counts_and_once() -> None:

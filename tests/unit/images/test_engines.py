@@ -1,8 +1,8 @@
 """What the command decides about the machine before it builds."""
 
 import pytest
-from imagebuild import engines
-from imagebuild.steps import StepFailed
+from images import engines
+from images.steps import StepFailed
 
 
 def test_a_bare_chroot_has_no_root_mount() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from imagebuild import steps
+from images import steps
 
 
 def test_tail_keeps_the_last_lines() -> None:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from embedded import archive
-from embedded.builds import KUBERNETES, binary
-from embedded.errors import ClusterError
-from embedded.images import PAUSE_IMAGE
-from embedded.machine import Machine
-from embedded.pki import Pki
-from embedded.shell import run
-from embedded.state import DNS_ADDRESS
+from cluster import archive
+from cluster.builds import KUBERNETES, binary
+from cluster.errors import ClusterError
+from cluster.images import PAUSE_IMAGE
+from cluster.machine import Machine
+from cluster.pki import Pki
+from cluster.shell import run
+from cluster.state import DNS_ADDRESS
 
 DAEMONS = ("containerd", "kubelet", "kube-proxy")
 RUNTIME_SECONDS = 20.0

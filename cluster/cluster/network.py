@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embedded.errors import ClusterError
-from embedded.shell import run
-from embedded.state import Cluster
+from cluster.errors import ClusterError
+from cluster.shell import run
+from cluster.state import Cluster
 
 DEVICES = Path("/sys/class/net")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from embedded import images
-from embedded.builds import KUBERNETES, binary
-from embedded.paths import TOOL
-from embedded.pki import Pki
-from embedded.shell import run
-from embedded.state import DNS_ADDRESS
+from cluster import images
+from cluster.builds import KUBERNETES, binary
+from cluster.paths import TOOL
+from cluster.pki import Pki
+from cluster.shell import run
+from cluster.state import DNS_ADDRESS
 
 DEPLOYMENTS = (("kube-system", "coredns"), ("local-path-storage", "local-path-provisioner"))
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from embedded.errors import ClusterError
-from embedded.shell import Argument, run
+from cluster.errors import ClusterError
+from cluster.shell import Argument, run
 
 SLIM = """\
 path-exclude /usr/share/doc/*

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from embedded.errors import ClusterError
+from cluster.errors import ClusterError
 
 TAIL_LINES = 25
 

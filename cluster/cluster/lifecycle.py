@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from embedded import (
+from cluster import (
     addons,
     cgroups,
     control_plane,
@@ -26,15 +26,15 @@ from embedded import (
     postgres_images,
     state,
 )
-from embedded.api import Api, wait_for
-from embedded.builds import KUBERNETES, PAUSE, binary, build, version
-from embedded.errors import ClusterError
-from embedded.machine import Machine, machines
-from embedded.paths import STATE_ROOT, cache_root, kubeconfig_path, kubectl_link, link, local_root
-from embedded.pki import Pki
-from embedded.progress import Progress
-from embedded.shell import run, succeeds
-from embedded.state import DNS_ADDRESS, Cluster
+from cluster.api import Api, wait_for
+from cluster.builds import KUBERNETES, PAUSE, binary, build, version
+from cluster.errors import ClusterError
+from cluster.machine import Machine, machines
+from cluster.paths import STATE_ROOT, cache_root, kubeconfig_path, kubectl_link, link, local_root
+from cluster.pki import Pki
+from cluster.progress import Progress
+from cluster.shell import run, succeeds
+from cluster.state import DNS_ADDRESS, Cluster
 
 API_SECONDS = 60.0
 NODE_SECONDS = 60.0

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from embedded.errors import ClusterError
-from embedded.paths import STATE_ROOT
-from embedded.shell import run
+from cluster.errors import ClusterError
+from cluster.paths import STATE_ROOT
+from cluster.shell import run
 
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?")
 MAX_NODES = 9

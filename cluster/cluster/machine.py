@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import cgroups, network
-from embedded.errors import ClusterError
-from embedded.shell import Argument, run
-from embedded.state import Cluster
+from cluster import cgroups, network
+from cluster.errors import ClusterError
+from cluster.shell import Argument, run
+from cluster.state import Cluster
 
 START_SECONDS = 10.0
 

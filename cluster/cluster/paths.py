@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 TOOL = Path(__file__).resolve().parent.parent
-CHECKOUT = TOOL.parent.parent
+CHECKOUT = TOOL.parent
 GO_SOURCES = TOOL / "go"
 
 STATE_ROOT = Path("/var/lib/postgres-operator-cluster")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from embedded.errors import ClusterError
+from cluster.errors import ClusterError
 
 Argument = str | Path
 SHOWN_CHARACTERS = 300

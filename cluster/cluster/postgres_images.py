@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embedded import archive, builds, debian, state
-from embedded.archive import Image
-from embedded.errors import ClusterError
-from embedded.images import image_folder, scratch
-from embedded.paths import TOOL, cache_root
-from embedded.progress import Progress
-from embedded.shell import run
+from cluster import archive, builds, debian, state
+from cluster.archive import Image
+from cluster.errors import ClusterError
+from cluster.images import image_folder, scratch
+from cluster.paths import TOOL, cache_root
+from cluster.progress import Progress
+from cluster.shell import run
 
 SETUP = TOOL / "images" / "postgres-setup.sh"
 ENTRYPOINT = TOOL / "images" / "docker-entrypoint.sh"

@@ -6,9 +6,9 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from embedded import builds, kind, lifecycle, paths, state
-from embedded.errors import ClusterError
-from embedded.progress import Progress
+from cluster import builds, kind, lifecycle, paths, state
+from cluster.errors import ClusterError
+from cluster.progress import Progress
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
         default="embedded",
         help="run the cluster on this machine itself, or with kind in Docker",
     )
-    root = argparse.ArgumentParser(prog="python3 hack/cluster", description=__doc__)
+    root = argparse.ArgumentParser(prog="python3 cluster", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", parents=[common], help="make, heal or resume a cluster")
     up.add_argument("--nodes", type=int, help="nodes that run pods (default: 1, or as it is)")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from embedded import cgroups, network
-from embedded.paths import STATE_ROOT
+from cluster import cgroups, network
+from cluster.paths import STATE_ROOT
 
 
 def find(name: str) -> list[str]:

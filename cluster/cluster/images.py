@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from embedded import archive, builds, state
-from embedded.archive import Image
-from embedded.errors import ClusterError
-from embedded.paths import cache_root
-from embedded.progress import Progress
-from embedded.shell import output_of, run, succeeds
+from cluster import archive, builds, state
+from cluster.archive import Image
+from cluster.errors import ClusterError
+from cluster.paths import cache_root
+from cluster.progress import Progress
+from cluster.shell import output_of, run, succeeds
 
 PAUSE_IMAGE = "cluster.local/pause:1"
 HELPER_IMAGE = "cluster.local/busybox:1"

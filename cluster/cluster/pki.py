@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from embedded.shell import run
-from embedded.state import API_SERVICE_ADDRESS, Cluster
+from cluster.shell import run
+from cluster.state import API_SERVICE_ADDRESS, Cluster
 
 # Nothing from the machine's own openssl.cnf may leak into a certificate.
 OPENSSL_CONFIG = "[req]\ndistinguished_name = names\nprompt = no\n[names]\nCN = unused\n"

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import state
-from embedded.errors import ClusterError
-from embedded.paths import GO_SOURCES, cache_root
-from embedded.progress import Progress
-from embedded.shell import run
+from cluster import state
+from cluster.errors import ClusterError
+from cluster.paths import GO_SOURCES, cache_root
+from cluster.progress import Progress
+from cluster.shell import run
 
 COMPONENTS = (
     "etcd",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from embedded.builds import KUBERNETES, binary
-from embedded.machine import Machine
-from embedded.pki import Pki
-from embedded.shell import Argument
-from embedded.state import SERVICE_SUBNET
+from cluster.builds import KUBERNETES, binary
+from cluster.machine import Machine
+from cluster.pki import Pki
+from cluster.shell import Argument
+from cluster.state import SERVICE_SUBNET
 
 ETCD_URL = "http://127.0.0.1:2379"
 """Reachable only inside the control plane's own network namespace."""

@@ -12,8 +12,8 @@ import signal
 import time
 from pathlib import Path
 
-from embedded.errors import ClusterError
-from embedded.shell import run
+from cluster.errors import ClusterError
+from cluster.shell import run
 
 MOUNT = Path("/sys/fs/cgroup")
 ROOT_GROUP = "postgres-operator"

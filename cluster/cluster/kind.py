@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from embedded import images, packages, postgres_images
-from embedded.builds import KUBERNETES, binary, build
-from embedded.errors import ClusterError
-from embedded.paths import cache_root, kubeconfig_path, kubectl_link, link
-from embedded.progress import Progress
-from embedded.shell import run, succeeds
+from cluster import images, packages, postgres_images
+from cluster.builds import KUBERNETES, binary, build
+from cluster.errors import ClusterError
+from cluster.paths import cache_root, kubeconfig_path, kubectl_link, link
+from cluster.progress import Progress
+from cluster.shell import run, succeeds
 
 READY_SECONDS = "180s"
 

@@ -74,7 +74,7 @@ def write(path: Path, layer: Path, images: Sequence[Image]) -> None:
                     "created": REPRODUCIBLE,
                     "config": image.config,
                     "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-                    "history": [{"created": REPRODUCIBLE, "created_by": "hack/cluster"}],
+                    "history": [{"created": REPRODUCIBLE, "created_by": "cluster"}],
                 }
             ).encode()
             config_name = f"{hashlib.sha256(config).hexdigest()}.json"

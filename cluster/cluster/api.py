@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from embedded.errors import ClusterError
-from embedded.pki import Pki
+from cluster.errors import ClusterError
+from cluster.pki import Pki
 
 ANSWER_SECONDS = 5.0
 

@@ -59,7 +59,7 @@ def build_plan(target: Target) -> list[Step]:
     packages is not run side by side.
     """
     return [
-        Step("packages", ("bash", "hack/test/packages.sh")),
+        Step("packages", ("bash", "hack/harness/packages.sh")),
         _make(target, "cluster-packages", "cluster-packages", after="packages"),
         _make(target, "environment", "venv", after="cluster-packages"),
         _make(target, "checks", "checks", after="environment"),

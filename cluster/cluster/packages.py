@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from embedded.errors import ClusterError
-from embedded.progress import Progress
-from embedded.shell import run
+from cluster.errors import ClusterError
+from cluster.progress import Progress
+from cluster.shell import run
 
 PROGRAMS = {
     "containerd": "containerd",
