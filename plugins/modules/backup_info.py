@@ -29,6 +29,10 @@ options:
     description: How many are written to the same place at the same time; V(0) is no limit.
     type: int
     default: 0
+  agent_image:
+    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
+    type: str
+    default: ''
 author: [postgres-operator maintainers]
 """
 
@@ -49,10 +53,6 @@ database:
   description: Its Database; empty where it does not exist.
   type: dict
   returned: where the Backup has no schedule
-job_name:
-  description: The name of the Backup's Job.
-  type: str
-  returned: where the Backup has no schedule
 claim:
   description: The PersistentVolumeClaim that the backup goes to; empty for S3.
   type: str
@@ -61,30 +61,15 @@ claim_missing:
   description: Whether that is to be made now.
   type: bool
   returned: where the Backup has no schedule
-variables:
-  description: The playbook's variables that come from the Backup and from those beside it.
-  type: dict
-  returned: where the Backup has no schedule
-timeout_seconds:
-  description: How long the Job may take.
-  type: int
-  returned: where the Backup has no schedule
-identity_secret:
-  description: The Secret with the identity that the container needs which verifies; empty where none is needed.
-  type: str
-  returned: where the Backup has no schedule
-s3_port:
-  description: The port at which the object store is reached; 0 where there is none.
-  type: int
-  returned: where the Backup has no schedule
-start:
-  description: Whether the Job is to be made now.
-  type: bool
-  returned: success
-removal:
+definitions:
   description:
-    - What the Job needs that is to be made now to remove what a Job has left that was ended at its deadline, as
-      M(postgres.operator.backup_removal) returns it; empty where none is to be made.
+    - The Job that is to be made now, after its NetworkPolicies; empty where none is. It makes the backup, or removes what
+      a Job has left that was ended at its deadline.
+  type: list
+  elements: dict
+  returned: where the Backup has no schedule
+job_made:
+  description: What the observation says of that Job once it is made.
   type: dict
   returned: where the Backup has no schedule
 waiting:
@@ -112,6 +97,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     Object,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.concurrency import (
     Limits,
     find_next,
@@ -121,11 +107,13 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     claim_of,
     find_secret_block,
     place_of,
-    s3_port_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     read_recipients,
     verifying_secret,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
+    removal_definitions,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.unfinished import (
     list_unfinished,
@@ -145,6 +133,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
     plan_of,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
+    Work,
+    work_definitions,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.units import (
     format_time,
     parse_duration,
@@ -156,6 +148,7 @@ ARGUMENT_SPEC = {
     "max_active": {"type": "int", "default": 0},
     "max_active_per_namespace": {"type": "int", "default": 0},
     "max_active_per_destination": {"type": "int", "default": 0},
+    "agent_image": {"type": "str", "default": ""},
 }
 
 
@@ -167,12 +160,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if resource is None:
         return {"changed": False, "resource": {}}
     if "schedule" in resource["spec"]:
-        return {"changed": False, "resource": resource, "start": False}
+        return {"changed": False, "resource": resource}
     database_name = resource["spec"]["databaseRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
+    image = agent_image(params["agent_image"])
     latest = read_latest_job(cluster, "backup", resource, "BackupFailed")
-    removal, job = _after_timeout(cluster, resource, latest) if latest.timed_out else ({}, None)
-    job = job or latest.state
+    removal: list[Object] = []
+    job = latest.state
+    if latest.timed_out:
+        removal, ended = _after_timeout(cluster, resource, latest, image)
+        job = ended or job
     blocked = None
     limits = Limits(
         params["max_active"],
@@ -193,20 +190,20 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if lines_up:
         blocked = find_queue_block(resource, unfinished, limits)
     claim = claim_of(resource)
-    start = lines_up and blocked is None
+    definitions = removal
+    if lines_up and blocked is None:
+        assert database is not None
+        variables = _variables(resource, unfinished, listed, recipients)
+        definitions = work_definitions(_work(resource, database, latest.name, variables, image))
+    start = bool(definitions) and not removal
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
-        "job_name": latest.name,
         "claim": claim,
         "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
-        "variables": _variables(resource, unfinished, listed, recipients) if start else {},
-        "identity_secret": verifying_secret(resource),
-        "timeout_seconds": parse_duration(resource["spec"]["timeout"]),
-        "s3_port": s3_port_of(resource),
-        "start": start,
-        "removal": removal,
+        "definitions": definitions,
+        "job_made": {"name": latest.name, "after_timeout": bool(removal)},
         "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
         "observation": {
             "place": place_of(resource),
@@ -216,10 +213,28 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
+def _work(
+    resource: Object, database: Object, job_name: str, variables: dict[str, Any], image: str
+) -> Work:
+    """Return what the Job is to do that makes the backup."""
+    return Work(
+        name=job_name,
+        owner=resource,
+        database=database,
+        playbook="backup",
+        backup=resource,
+        variables=variables,
+        timeout_seconds=parse_duration(resource["spec"]["timeout"]),
+        agent_image=image,
+        verify=resource["spec"]["verify"] == "restore",
+        identity_secret=verifying_secret(resource),
+    )
+
+
 def _after_timeout(
-    cluster: Cluster, resource: Object, latest: LatestJob
-) -> tuple[dict[str, Any], JobState | None]:
-    """Return what the Job needs that removes what is left, or how the backup ended."""
+    cluster: Cluster, resource: Object, latest: LatestJob, image: str
+) -> tuple[list[Object], JobState | None]:
+    """Return the Job that removes what is left, or how the backup ended."""
     assert latest.timed_out is not None
     if latest.state is None:
         name = claim_of(resource)
@@ -227,19 +242,13 @@ def _after_timeout(
         claim = cluster.get("v1", "PersistentVolumeClaim", namespace, name) if name else {}
         blocked = find_secret_block(cluster, resource)
         if claim is not None and not blocked:
-            port = s3_port_of(resource)
-            return {
-                "resource": resource,
-                "claim": claim,
-                "job_name": latest.name,
-                "s3_port": port,
-            }, None
+            return removal_definitions(latest.name, resource, claim, image), None
         why = f"{blocked[0]}: {blocked[1]}" if blocked else f"there is no claim {name}"
-        return {}, _timed_out(resource, latest, why)
+        return [], _timed_out(resource, latest, why)
     result = latest.state.result
     if result is None:
-        return {}, None
-    return {}, _timed_out(
+        return [], None
+    return [], _timed_out(
         resource, latest, "" if result["ok"] else f"{result['reason']}: {result['message']}"
     )
 

@@ -35,21 +35,10 @@ action:
   description: C(start) where the Job is to be made, C(wait) where it is waited for, C(done) where the Backup may go.
   type: str
   returned: success
-resource:
-  description: The Backup.
-  type: dict
-  returned: where the Backup exists
-claim:
-  description: The PersistentVolumeClaim with the files; empty where it does not exist, or for S3.
-  type: dict
-  returned: where the Backup exists
-job_name:
-  description: The name of the Job that removes the files.
-  type: str
-  returned: where the Backup exists
-s3_port:
-  description: The port at which the object store is reached; 0 where there is none.
-  type: int
+definitions:
+  description: The Job that is to be made now and its NetworkPolicy; empty where none is.
+  type: list
+  elements: dict
   returned: where the Backup exists
 unreported:
   description: What no Event can report, because the namespace is being deleted; empty if there is nothing.
@@ -72,6 +61,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
 from ansible_collections.postgres.operator.plugins.module_utils.kube.namespaces import (
     is_terminating,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.deletion import (
     Event,
     Observation,
@@ -82,7 +72,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     find_secret_block,
     place_of,
     s3_of,
-    s3_port_of,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
+    removal_definitions,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job import read_latest_job
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
@@ -136,10 +128,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {
         "changed": step.action == "cancel",
         "action": "wait" if step.action == "cancel" else step.action,
-        "resource": backup,
-        "claim": claim or {},
-        "job_name": removal_job,
-        "s3_port": s3_port_of(backup),
+        "definitions": (
+            removal_definitions(removal_job, backup, claim or {}, agent_image())
+            if step.action == "start"
+            else []
+        ),
         "unreported": unreported,
     }
 

@@ -82,6 +82,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     connect,
     connect_to_proxy,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.applied import (
     code_digest,
     content,
@@ -169,8 +170,8 @@ def _inputs(info: dict[str, Any], params: dict[str, Any]) -> str:
     code = [files_digest(role, "*.yml"), code_digest(role.parents[1] / "plugins")]
     # Of the volumes only what follows from them decides: which instances there are to be.
     known = {**info, "resource": content(info["resource"]), "claims": []}
-    agent_image = params["agent_image"] or os.environ.get("OPERATOR_IMAGE", "")
-    return digest([known, agent_image, os.environ.get("OPERATOR_NAMESPACE", ""), code])
+    image = agent_image(params["agent_image"])
+    return digest([known, image, os.environ.get("OPERATOR_NAMESPACE", ""), code])
 
 
 def main() -> None:

@@ -17,6 +17,10 @@ options:
     description: Its namespace.
     type: str
     required: true
+  agent_image:
+    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
+    type: str
+    default: ''
 author: [postgres-operator maintainers]
 """
 
@@ -33,49 +37,16 @@ resource:
   description: The Restore; empty where there is nothing left to do for it.
   type: dict
   returned: success
-database:
-  description: The Database to restore into; empty where it does not exist.
+definitions:
+  description:
+    - The Job that is to be made now, after its NetworkPolicies; empty where none is. It restores the Backup, or finds out
+      how a restore ended whose Job was ended at its deadline.
+  type: list
+  elements: dict
+  returned: success
+job_made:
+  description: What the observation says of that Job once it is made.
   type: dict
-  returned: success
-backup:
-  description: The Backup to restore, of a schedule the run that is used; empty if it does not exist.
-  type: dict
-  returned: success
-claim:
-  description: The PersistentVolumeClaim that the Backup is in; empty where there is no Backup.
-  type: str
-  returned: success
-job_name:
-  description: The name of the Restore's Job.
-  type: str
-  returned: success
-job_annotations:
-  description: What the Job is to remember of what it is made with.
-  type: dict
-  returned: success
-timeout_seconds:
-  description: How long the Job may take.
-  type: int
-  returned: success
-work:
-  description: What the Job does, C(restore), or C(outcome) after a Job that was ended at its deadline.
-  type: str
-  returned: success
-variables:
-  description: The playbook's variables that come from the Restore and its Backup.
-  type: dict
-  returned: success
-identity_secret:
-  description: The Secret with the identity that opens the Backup; empty where none is needed.
-  type: str
-  returned: success
-s3_port:
-  description: The port at which the object store is reached; 0 where there is none.
-  type: int
-  returned: success
-start:
-  description: Whether the Job is to be made now.
-  type: bool
   returned: success
 safety_backup:
   description: The Backup that is to be made now of what will be replaced; empty where none is.
@@ -87,7 +58,7 @@ observation:
   returned: success
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
@@ -97,10 +68,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     Object,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
-    claim_of,
     find_secret_block,
-    s3_port_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     find_identity_block,
@@ -135,11 +105,16 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
     list_runs,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
+    Work,
+    work_definitions,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
     "namespace": {"type": "str", "required": True},
+    "agent_image": {"type": "str", "default": ""},
 }
 
 
@@ -158,22 +133,17 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         found = _look_after_timeout(cluster, resource)
     else:
         found = _find(cluster, resource)
+    annotations = dict(timed_out.annotations) if timed_out else _annotations(found)
+    work = _work(resource, found, name, annotations, agent_image(params["agent_image"]))
     return {
         "changed": False,
         "resource": resource,
-        "database": found.database or {},
-        "backup": found.backup or (_NO_ARTIFACT if timed_out else {}),
-        "claim": claim_of(found.backup) if found.backup else "",
-        "job_name": name,
-        "job_annotations": dict(timed_out.annotations) if timed_out else _annotations(found),
-        "timeout_seconds": (
-            _OUTCOME_SECONDS if timed_out else parse_duration(resource["spec"]["timeout"])
-        ),
-        "work": "outcome" if timed_out else "restore",
-        "variables": _variables(resource, found.backup) if found.start else {},
-        "identity_secret": restoring_secret(resource, found.backup) if found.backup else "",
-        "s3_port": s3_port_of(found.backup) if found.backup else 0,
-        "start": found.start,
+        "definitions": work_definitions(work) if work else [],
+        "job_made": {
+            "name": name,
+            "annotations": annotations,
+            "after_timeout": timed_out is not None,
+        },
         "safety_backup": found.safety_backup or {},
         "observation": {
             "blocked": found.blocked,
@@ -184,11 +154,37 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
+def _work(
+    resource: Object, found: _Found, job_name: str, annotations: dict[str, str], image: str
+) -> Work | None:
+    """Return what the Job is to do; None where none is to be made now."""
+    if not found.start:
+        return None
+    assert found.database is not None
+    work = Work(
+        name=job_name,
+        owner=resource,
+        database=found.database,
+        playbook="outcome",
+        backup={},
+        variables=_variables(resource, found.backup),
+        timeout_seconds=_OUTCOME_SECONDS,
+        agent_image=image,
+        annotations=annotations,
+    )
+    if found.backup is None:
+        return work
+    return replace(
+        work,
+        playbook="restore",
+        backup=found.backup,
+        timeout_seconds=parse_duration(resource["spec"]["timeout"]),
+        identity_secret=restoring_secret(resource, found.backup),
+    )
+
+
 _OUTCOME_SECONDS = 1200
 """What finding out how a restore ended may take; most of it is patience with a server."""
-
-# A Job that reads no artifact has none of its mounts.
-_NO_ARTIFACT: Object = {"spec": {}}
 
 
 @dataclass(frozen=True)

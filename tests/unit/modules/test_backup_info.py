@@ -11,8 +11,17 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
 )
 from ansible_collections.postgres.operator.plugins.modules import backup_info
 
-LIMITS = {"max_active": 1, "max_active_per_namespace": 1, "max_active_per_destination": 1}
-DATABASE = {"spec": {}, "status": {"phase": "Ready", "writable": True, "encrypted": True}}
+LIMITS = {
+    "max_active": 1,
+    "max_active_per_namespace": 1,
+    "max_active_per_destination": 1,
+    "agent_image": "operator:1",
+}
+DATABASE = {
+    "metadata": {"name": "app", "namespace": "shop", "uid": "db-uid"},
+    "spec": {"databaseName": "app", "image": "postgres:17", "storage": {"size": "1Gi"}},
+    "status": {"phase": "Ready", "writable": True, "encrypted": True},
+}
 TIMES = {"creationTimestamp": "2026-01-01T00:00:00Z"}
 
 
@@ -27,6 +36,7 @@ class FakeCluster:
     def add(self, manifest: dict[str, Any], phase: str, reason: str) -> None:
         name = manifest["metadata"]["name"]
         condition = {"type": "BackupReady", "reason": reason}
+        manifest["kind"] = "Backup"
         manifest["metadata"] |= {"namespace": "shop", "uid": f"{name}-uid-0000", **TIMES}
         self.backups[name] = manifest | {"status": {"phase": phase, "conditions": [condition]}}
 
@@ -55,10 +65,22 @@ class FakeCluster:
         return ""
 
 
+def variables_of(job: dict[str, Any]) -> dict[str, Any]:
+    """What the playbook of a Job reads."""
+    annotations = job["spec"]["template"]["metadata"]["annotations"]
+    variables: dict[str, Any] = json.loads(annotations["database.example.com/variables"])
+    return variables
+
+
 def backup(name: str, **metadata: Any) -> dict[str, Any]:
     return {
         "metadata": {"name": name, **metadata},
-        "spec": {"databaseRef": {"name": "app"}, "timeout": "2h"},
+        "spec": {
+            "databaseRef": {"name": "app"},
+            "timeout": "2h",
+            "parallelism": 2,
+            "verify": "checksum",
+        },
     }
 
 
@@ -98,21 +120,24 @@ def test_nothing_is_notified_or_listed_while_it_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found, cluster = look(monkeypatch, backup("alone"), "running")
-    assert (found["waiting"], found["start"], found["variables"]) == ([], False, {})
+    assert (found["waiting"], found["definitions"]) == ([], [])
     assert cluster.lists == ["Pod"]
 
 
 def test_it_starts_with_what_is_known_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = look(monkeypatch, backup("alone"), "")
-    assert (found["start"], found["waiting"]) == (True, [])
-    assert found["variables"]["unfinished"] == ["alone-uid-0000", "zz-queued-uid-0000"]
+    (job,) = found["definitions"]
+    assert found["waiting"] == []
+    assert found["job_made"] == {"name": job["metadata"]["name"], "after_timeout": False}
+    variables = variables_of(job)
+    assert variables["unfinished"] == ["alone-uid-0000", "zz-queued-uid-0000"]
 
 
 class StoppedCluster(FakeCluster):
     """Its first Job was ended at its deadline; the second one is as it is said."""
 
     second: dict[str, Any] | None = None
-    claim: dict[str, Any] | None = {"metadata": {"name": "app-backups"}}  # noqa: RUF012
+    claim: dict[str, Any] | None = {"metadata": {"name": "app-backups", "uid": "c"}}  # noqa: RUF012
 
     def get(self, version: str, kind: str, namespace: str, name: str) -> Any:
         if kind == "PersistentVolumeClaim":
@@ -142,9 +167,11 @@ def test_what_a_stopped_backup_left_is_removed_before_it_is_failed(
 ) -> None:
     cluster = StoppedCluster("running")
     found = stopped(monkeypatch, cluster)
-    assert found["start"] is False
-    assert found["removal"]["job_name"] == "slow-backup-slow-uid-2"
-    assert found["removal"]["claim"] == cluster.claim
+    policy, job = found["definitions"]
+    assert {policy["metadata"]["name"], job["metadata"]["name"]} == {"slow-backup-slow-uid-2"}
+    assert job["metadata"]["ownerReferences"][0]["name"] == "app-backups"
+    assert found["job_made"] == {"name": "slow-backup-slow-uid-2", "after_timeout": True}
+    assert found["claim_missing"] is False
     assert (found["observation"]["job"], found["observation"]["blocked"]) == (None, None)
 
     cluster.second = {
@@ -152,7 +179,7 @@ def test_what_a_stopped_backup_left_is_removed_before_it_is_failed(
         "spec": {"template": {"spec": {"containers": []}}},
     }
     found = stopped(monkeypatch, cluster)
-    assert (found["start"], found["removal"]) == (False, {})
+    assert found["definitions"] == []
     assert found["observation"]["job"]["after_timeout"]
     assert found["observation"]["job"]["result"] is None
 
@@ -170,6 +197,6 @@ def test_a_stopped_backup_whose_files_cannot_be_removed_says_so(
     cluster = StoppedCluster("running")
     cluster.claim = None
     found = stopped(monkeypatch, cluster)
-    assert found["removal"] == {}
+    assert found["definitions"] == []
     message = found["observation"]["job"]["result"]["message"]
     assert "may be left (there is no claim app-backups)" in message

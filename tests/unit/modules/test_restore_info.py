@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
 )
 from ansible_collections.postgres.operator.plugins.modules import restore_info
 
-NAMES = {"name": "undo", "namespace": "shop"}
+NAMES = {"name": "undo", "namespace": "shop", "agent_image": "operator:1"}
 
 
 class FakeCluster:
@@ -35,6 +36,34 @@ class FakeCluster:
         return [copy.deepcopy(o) for (k, _), o in self.objects.items() if k == kind]
 
 
+# Of the server and of the artifact, as tests/unit/roles has them.
+COMMON = [
+    "host",
+    "port",
+    "user",
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "namespace",
+    "resource",
+    "uid",
+    "jobs",
+    "progress_file",
+    "result_file",
+    "root",
+    "s3",
+    "spool",
+]
+
+
+def own_variables(found: dict[str, Any]) -> dict[str, Any]:
+    """What the playbook reads that comes from the Restore and its Backup."""
+    annotations = found["definitions"][-1]["spec"]["template"]["metadata"]["annotations"]
+    variables = json.loads(annotations["database.example.com/variables"])
+    return {name: value for name, value in variables.items() if name not in COMMON}
+
+
 def completed(**status: Any) -> dict[str, Any]:
     location = {"backupLocation": "pvc://app-backups/x", "sha256": "ab"}
     return {"phase": "Completed", **location, **status}
@@ -46,7 +75,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake.add(
         "Database",
         "app",
-        spec={"databaseName": "shop"},
+        spec={"databaseName": "app", "image": "postgres:17", "storage": {"size": "1Gi"}},
         status={"phase": "Ready", "writable": True, "encrypted": True},
     )
     fake.add("PersistentVolumeClaim", "app-backups")
@@ -60,6 +89,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         },
         spec={
             "databaseRef": {"name": "app"},
+            "parallelism": 2,
             "verify": "restore",
             "deletionPolicy": "Retain",
             "destination": {"s3": {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}},
@@ -85,11 +115,12 @@ def look(cluster: FakeCluster, **spec: Any) -> dict[str, Any]:
 def test_first_there_is_the_safety_backup_and_then_the_job(cluster: FakeCluster) -> None:
     found = look(cluster)
     safety = found["safety_backup"]
-    assert not found["start"]
+    assert found["definitions"] == []
     assert safety["metadata"]["name"] == "undo-safety-undo-000"
     assert "ownerReferences" not in safety["metadata"]
     assert safety["spec"] == {
         "databaseRef": {"name": "app"},
+        "parallelism": 2,
         "deletionPolicy": "Delete",
         "destination": {"s3": {"bucket": "safe", "credentialsSecretRef": {"name": "login"}}},
     }
@@ -99,11 +130,10 @@ def test_first_there_is_the_safety_backup_and_then_the_job(cluster: FakeCluster)
     for phase in ("Pending", "InProgress"):
         made["status"] = {"phase": phase}
         found = look(cluster)
-        assert (found["start"], found["safety_backup"]) == (False, {})
+        assert (found["definitions"], found["safety_backup"]) == ([], {})
     made["status"] = completed()
     found = look(cluster)
-    assert found["start"]
-    assert found["job_annotations"] == {
+    assert found["definitions"][-1]["metadata"]["annotations"] == {
         "database.example.com/backup": "nightly-20260101030000",
         "database.example.com/safety-backup": "undo-safety-undo-000",
     }
@@ -121,15 +151,14 @@ def test_a_failed_one_ends_the_restore(cluster: FakeCluster) -> None:
     status = {"phase": "Failed", "conditions": [condition]}
     cluster.add("Backup", "undo-safety-undo-000", spec={}, status=status)
     found = look(cluster)
-    assert not found["start"]
+    assert found["definitions"] == []
     assert found["observation"]["safety"]["reason"] == "NoSpace"
 
 
 def test_the_variables_of_the_job(cluster: FakeCluster) -> None:
     include = {"tables": ["public.song"]}
     found = look(cluster, targetDatabase="other", include=include, dryRun=True)
-    assert found["start"]
-    assert found["variables"] == {
+    assert own_variables(found) == {
         "sha256": "ab",
         "restore_uid": "undo-0000-uid",
         "keep_previous_seconds": 86400,
@@ -140,14 +169,14 @@ def test_the_variables_of_the_job(cluster: FakeCluster) -> None:
         "database": "other",
     }
     found = look(cluster, safetyBackup=False)
-    assert found["variables"]["partial"] is False
-    assert "database" not in found["variables"]
+    assert own_variables(found)["partial"] is False
+    assert own_variables(found)["database"] == "app"
 
 
 def test_a_claim_that_is_gone_is_reported(cluster: FakeCluster) -> None:
     del cluster.objects["PersistentVolumeClaim", "app-backups"]
     found = look(cluster)
-    assert not found["start"]
+    assert found["definitions"] == []
     assert found["observation"]["refused"][0] == "BackupLocationMissing"
     assert "app-backups" in found["observation"]["refused"][1]
 
@@ -164,10 +193,10 @@ def test_once_there_is_a_job_nothing_else_is_read(cluster: FakeCluster) -> None:
         metadata={"annotations": {"database.example.com/backup": "nightly-1"}},
         spec={"template": {"spec": {"containers": []}}},
     )
-    assert job["metadata"]["name"] == look(cluster)["job_name"]
+    assert job["metadata"]["name"] == look(cluster)["job_made"]["name"]
     cluster.objects.pop(("Backup", "nightly"))
     found = look(cluster)
-    assert not found["start"]
+    assert found["definitions"] == []
     assert found["observation"]["job"]["annotations"]["database.example.com/backup"] == "nightly-1"
     assert found["observation"]["blocked"] is None
 
@@ -175,7 +204,7 @@ def test_once_there_is_a_job_nothing_else_is_read(cluster: FakeCluster) -> None:
 def test_a_secret_that_is_gone_is_reported(cluster: FakeCluster) -> None:
     del cluster.objects["Secret", "login"]
     found = look(cluster)
-    assert not found["start"]
+    assert found["definitions"] == []
     assert found["safety_backup"] == {}
     assert found["observation"]["blocked"][0] == "SecretMissing"
 
@@ -188,7 +217,7 @@ def test_a_newer_run_than_the_verified_one_is_reported(cluster: FakeCluster) -> 
     newer["status"]["verified"] = False
     cluster.objects["Backup", "nightly-20260102030000"] = newer
     found = look(cluster, safetyBackup=False)
-    annotations = found["job_annotations"]
+    annotations = found["definitions"][-1]["metadata"]["annotations"]
     assert annotations["database.example.com/backup"] == "nightly-20260101030000"
     assert annotations["database.example.com/newer-backup"] == "nightly-20260102030000"
     result = {"ok": True, "completionTime": "2026-01-03T00:00:00Z"}
@@ -211,11 +240,18 @@ def test_how_a_stopped_restore_ended_is_asked_without_its_backup(cluster: FakeCl
     )
     cluster.objects.pop(("Backup", "nightly"))
     found = look(cluster, targetDatabase="other", dryRun=True)
-    assert (found["start"], found["work"]) == (True, "outcome")
-    assert found["job_name"] == "undo-restore-undo-000-2"
-    assert found["job_annotations"] == {"database.example.com/backup": "nightly-1"}
-    assert (found["claim"], found["backup"]) == ("", {"spec": {}})
-    assert found["variables"] == {
+    (job,) = found["definitions"]
+    container = job["spec"]["template"]["spec"]["containers"][1]
+    assert container["command"][-1].endswith("/outcome.yml")
+    assert job["metadata"]["name"] == "undo-restore-undo-000-2"
+    assert job["metadata"]["annotations"] == {"database.example.com/backup": "nightly-1"}
+    assert found["job_made"] == {
+        "name": "undo-restore-undo-000-2",
+        "annotations": {"database.example.com/backup": "nightly-1"},
+        "after_timeout": True,
+    }
+    assert "/backups" not in [mount["mountPath"] for mount in container["volumeMounts"]]
+    assert own_variables(found) == {
         "restore_uid": "undo-0000-uid",
         "keep_previous_seconds": 86400,
         "dry_run": True,

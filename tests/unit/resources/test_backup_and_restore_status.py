@@ -148,8 +148,6 @@ def test_the_backups_crd_verifies_checksums_by_default() -> None:
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     verify = schema["properties"]["spec"]["properties"]["verify"]
     assert (verify["default"], verify["enum"]) == ("checksum", ["checksum", "restore"])
-    role = yaml.safe_load((CHECKOUT / "roles/job/defaults/main.yml").read_text())
-    assert role["job_verify"] is False
 
 
 def test_a_failed_job_fails_the_backup_with_its_own_reason() -> None:

@@ -1,4 +1,4 @@
-"""What the pods of Jobs and Databases are made with, as the roles' own variables render it."""
+"""What the pods of Jobs and Databases are made with."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
+    removal_definitions,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
+    Work,
+    work_definitions,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
+AGENT_IMAGE = "registry.example:5000/operator@sha256:" + "1" * 64
 DATABASE = {
     "metadata": {"name": "app", "namespace": "shop", "uid": "db-uid"},
     "spec": {
@@ -60,27 +68,28 @@ def render(role: str, name: str, **variables: Any) -> Any:
     return templar.template(trust_as_template("{{ " + name + " }}"))
 
 
-def job(monkeypatch: pytest.MonkeyPatch, work: str = "backup", **changes: Any) -> dict[str, Any]:
-    monkeypatch.setenv("OPERATOR_IMAGE", "registry.example:5000/operator@sha256:" + "1" * 64)
+def work(playbook: str = "backup", **changes: Any) -> Work:
     spec = {"databaseRef": {"name": "app"}, "parallelism": 2} | changes.pop("spec", {})
     resource = {
-        "kind": "Restore" if work != "backup" else "Backup",
+        "kind": "Restore" if playbook != "backup" else "Backup",
         "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
         "spec": spec,
     }
-    variables = {
-        "job_name": "b-backup-1",
-        "job_owner": resource,
-        "job_database": DATABASE,
-        "job_backup": resource,
-        "job_work": work,
-        "job_claim": "" if "destination" in spec else "app-backups",
-        "job_variables": {},
-        "job_timeout_seconds": 7200,
-        "job_s3_port": 9000 if "destination" in spec else 0,
+    given: dict[str, Any] = {
+        "name": "b-backup-1",
+        "owner": resource,
+        "database": DATABASE,
+        "backup": resource,
+        "playbook": playbook,
+        "variables": {},
+        "timeout_seconds": 7200,
+        "agent_image": AGENT_IMAGE,
     }
-    rendered: dict[str, Any] = render("job", "job_manifest", **variables | changes)
-    return rendered
+    return Work(**given | changes)
+
+
+def job(playbook: str = "backup", **changes: Any) -> dict[str, Any]:
+    return work_definitions(work(playbook, **changes))[-1]
 
 
 def mounts(manifest: dict[str, Any]) -> dict[str, list[str]]:
@@ -110,13 +119,12 @@ def variables(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
         {"recipients": ["age1a"], "secretRef": {"name": "key"}},
     ],
 )
-def test_what_writes_has_no_identity(monkeypatch, place, verify, encryption) -> None:
+def test_what_writes_has_no_identity(place, verify, encryption) -> None:
     manifest = job(
-        monkeypatch,
         spec={"encryption": encryption, **place},
-        job_verify=verify,
-        job_identity_secret="key" if verify else "",
-        job_variables={"recipients": ["age1a"]},
+        verify=verify,
+        identity_secret="key" if verify else "",
+        variables={"recipients": ["age1a"]},
     )
     found, rendered = mounts(manifest), variables(manifest)
     assert "/etc/encryption" not in found["backup"]
@@ -136,13 +144,9 @@ def test_what_writes_has_no_identity(monkeypatch, place, verify, encryption) -> 
         assert "/etc/encryption" not in found.get("copy", [])
 
 
-def test_a_restore_has_the_identity_and_reads_only(monkeypatch) -> None:
+def test_a_restore_has_the_identity_and_reads_only() -> None:
     manifest = job(
-        monkeypatch,
-        "restore",
-        spec={"encryption": {"recipients": ["age1a"]}},
-        job_identity_secret="mine",
-        job_read_only=True,
+        "restore", spec={"encryption": {"recipients": ["age1a"]}}, identity_secret="mine"
     )
     assert "/etc/encryption" in mounts(manifest)["restore"]
     assert variables(manifest)["variables"]["identity_file"] == "/etc/encryption/identity"
@@ -151,33 +155,24 @@ def test_a_restore_has_the_identity_and_reads_only(monkeypatch) -> None:
     )
 
 
-def test_the_end_of_a_restore_is_found_out_without_store_and_identity(monkeypatch) -> None:
-    manifest = job(
-        monkeypatch,
-        "outcome",
-        job_backup={"spec": {}},
-        job_claim="",
-        job_variables={"restore_uid": "u", "timeout": "2h"},
-    )
+def test_the_end_of_a_restore_is_found_out_without_store_and_identity() -> None:
+    variables_given = {"restore_uid": "u", "timeout": "2h"}
+    manifest = job("outcome", backup={}, variables=variables_given)
     assert not {"/backups", "/etc/encryption", "/etc/s3"} & set(mounts(manifest)["restore"])
     rendered = variables(manifest)["variables"]
     assert {"host", "port", "user", "database"} <= set(rendered)
     assert not {"root", "s3", "spool", "uid"} & set(rendered)
 
 
-def removal(monkeypatch: pytest.MonkeyPatch, name: str, **place: Any) -> Any:
-    monkeypatch.setenv("OPERATOR_IMAGE", "operator:1")
-    step = {
-        "resource": {
-            "metadata": {"name": "b", "uid": "b-uid"},
-            "spec": {"databaseRef": {"name": "app"}, **place},
-        },
-        "claim": {"metadata": {"name": "app-backups", "uid": "c-uid"}},
-        "job_name": "b-remove-1",
-        "s3_port": 9000 if place else 0,
+def removal(**place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The NetworkPolicy and the Job of a Backup's removal."""
+    backup = {
+        "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
+        "spec": {"databaseRef": {"name": "app"}, **place},
     }
-    meta = {"name": "b", "namespace": "shop"}
-    return render("backup_removal", name, backup_removal_step=step, ansible_operator_meta=meta)
+    claim = {"metadata": {"name": "app-backups", "uid": "c-uid"}}
+    policy, manifest = removal_definitions("b-remove-1", backup, claim, "operator:1")
+    return policy, manifest
 
 
 def database(name: str) -> Any:
@@ -186,7 +181,7 @@ def database(name: str) -> Any:
     return render("database", name, database_info=info, ansible_operator_meta=meta)
 
 
-def pod_specs(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+def pod_specs() -> dict[str, dict[str, Any]]:
     deployment = next(
         document
         for document in yaml.safe_load_all((ROOT / "config/manager/deployment.yaml").read_text())
@@ -195,19 +190,17 @@ def pod_specs(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     manifests = {
         "operator": deployment,
         "instance": database("database_stateful_set"),
-        "backup": job(monkeypatch),
-        "verifying backup": job(
-            monkeypatch, spec=encrypted, job_verify=True, job_identity_secret="key"
-        ),
-        "restore": job(monkeypatch, "restore", spec=encrypted, job_identity_secret="key"),
-        "removal": removal(monkeypatch, "backup_removal_job"),
+        "backup": job(),
+        "verifying backup": job(spec=encrypted, verify=True, identity_secret="key"),
+        "restore": job("restore", spec=encrypted, identity_secret="key"),
+        "removal": removal()[1],
     }
     return {name: found["spec"]["template"]["spec"] for name, found in manifests.items()}
 
 
-def test_every_pod_is_a_restricted_one(monkeypatch) -> None:
+def test_every_pod_is_a_restricted_one() -> None:
     """As the Pod Security Standard `restricted` has it."""
-    for name, spec in pod_specs(monkeypatch).items():
+    for name, spec in pod_specs().items():
         of_pod = spec["securityContext"]
         assert of_pod["runAsNonRoot"] is True, name
         assert of_pod["runAsUser"] > 0, name
@@ -223,21 +216,21 @@ def test_every_pod_is_a_restricted_one(monkeypatch) -> None:
             assert not any("hostPort" in port for port in container.get("ports", []))
 
 
-def test_only_operator_and_instances_have_a_token(monkeypatch) -> None:
-    specs = pod_specs(monkeypatch)
+def test_only_operator_and_instances_have_a_token() -> None:
+    specs = pod_specs()
     assert specs["instance"]["automountServiceAccountToken"] is True
     for name in specs.keys() - {"instance", "operator"}:
         assert specs[name]["automountServiceAccountToken"] is False, name
 
 
-def test_every_job_has_a_deadline(monkeypatch) -> None:
-    assert job(monkeypatch)["spec"]["activeDeadlineSeconds"] == 7200
-    assert removal(monkeypatch, "backup_removal_job")["spec"]["activeDeadlineSeconds"] == 3600
+def test_every_job_has_a_deadline() -> None:
+    assert job()["spec"]["activeDeadlineSeconds"] == 7200
+    assert removal()[1]["spec"]["activeDeadlineSeconds"] == 3600
 
 
-def test_images_by_digest_are_taken_as_they_are(monkeypatch) -> None:
-    agent, main = job(monkeypatch)["spec"]["template"]["spec"]["containers"]
-    assert agent["image"] == "registry.example:5000/operator@sha256:" + "1" * 64
+def test_images_by_digest_are_taken_as_they_are() -> None:
+    agent, main = job()["spec"]["template"]["spec"]["containers"]
+    assert agent["image"] == AGENT_IMAGE
     assert main["image"] == DATABASE["spec"]["image"]
 
 
@@ -249,22 +242,20 @@ DNS = {(53, "UDP"), (53, "TCP")}
 INSTANCES = {"matchLabels": {"app": "database", "database": "app"}}
 
 
-def test_jobs_reach_their_database_and_their_bucket_only(monkeypatch) -> None:
+def test_jobs_reach_their_database_and_their_bucket_only() -> None:
     policy = database("database_job_network_policy")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert "ingress" not in policy
     dns, server = policy["egress"]
     assert (ports(dns), "to" in dns) == (DNS, False)
     assert (ports(server), server["to"]) == ({(5432, "TCP")}, [{"podSelector": INSTANCES}])
-    plain = job(monkeypatch)["spec"]["template"]["metadata"]["labels"]
+    plain = job()["spec"]["template"]["metadata"]["labels"]
     assert plain.items() >= policy["podSelector"]["matchLabels"].items()
 
     spec = {"destination": {"s3": S3}}
-    labels = job(monkeypatch, spec=spec)["spec"]["template"]["metadata"]["labels"]
+    labels = job(spec=spec)["spec"]["template"]["metadata"]["labels"]
     assert labels.items() >= policy["podSelector"]["matchLabels"].items()
-    (bucket,) = render(
-        "job", "job_network_policies", job_database=DATABASE, job_s3_port=9000, job_work="backup"
-    )
+    bucket, _ = work_definitions(work(spec=spec))
     selector = bucket["spec"]["podSelector"]["matchLabels"]
     assert labels.items() >= selector.items()
     assert not plain.items() >= selector.items()
@@ -273,10 +264,10 @@ def test_jobs_reach_their_database_and_their_bucket_only(monkeypatch) -> None:
     assert all(isinstance(value, str) for value in labels.values())
 
 
-def test_a_removal_reaches_its_bucket_or_nothing(monkeypatch) -> None:
-    policy = removal(monkeypatch, "backup_removal_network_policy")["spec"]
+def test_a_removal_reaches_its_bucket_or_nothing() -> None:
+    policy = removal()[0]["spec"]
     assert (policy["policyTypes"], policy["egress"]) == (["Ingress", "Egress"], [])
-    policy = removal(monkeypatch, "backup_removal_network_policy", destination={"s3": S3})["spec"]
+    policy = removal(destination={"s3": S3})[0]["spec"]
     assert [ports(rule) for rule in policy["egress"]] == [{*DNS, (9000, "TCP")}]
     selector = {"batch.kubernetes.io/job-name": "b-remove-1"}
     assert policy["podSelector"] == {"matchLabels": selector}

@@ -1,0 +1,324 @@
+"""The Job of one Backup or Restore, in the Database's own image, and its NetworkPolicy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..kube.client import Object
+from ..kube.objects import owner_reference
+from .backup.destination import claim_of, s3_of, s3_port_of
+from .job_pod import (
+    AGENT,
+    ENVIRONMENT,
+    MANAGED_BY,
+    Container,
+    Mount,
+    Pod,
+    bucket_mounts,
+    bucket_options,
+    claim_mount,
+    job,
+    network_policy,
+    run_playbook,
+    secret_mount,
+    tcp,
+    tmp_mount,
+    variables_mount,
+)
+
+_RESOURCES = {
+    "requests": {"cpu": "100m", "memory": "128Mi"},
+    "limits": {"memory": "1Gi"},
+}
+_COPYING = {
+    "requests": {"cpu": "10m", "memory": "16Mi"},
+    "limits": {"memory": "256Mi"},
+}
+# The agent is copied while the container that waits for it, beside it, is being made: one that
+# comes after another starts seconds later.
+_COPY_AGENT = ("sh", "-c", "cp -a /opt/agent/* /volume/ && touch /volume/.complete")
+_WAIT_FOR_AGENT = (
+    "trap 'exit 143' TERM; tries=0; until [ -e /opt/agent/.complete ]; do tries=$((tries + 1));"
+    ' if [ "$tries" -gt 6000 ]; then echo \'the agent is not there; see the log of the container'
+    ' agent\' >&2; exit 1; fi; sleep 0.1 || sleep 1; done; exec "$@"'
+)
+_KEPT_SECONDS = 86400
+_OWN_VARIABLES = ("copy", "verify")
+"""The playbooks that stand beside another one in a Job and read variables of their own."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a Job is to do.
+
+    Attributes:
+        name: the Job's.
+        owner: the Backup or the Restore.
+        database: the Database whose server it works with.
+        playbook: `backup`, `restore`, or `outcome`, which finds out without an artifact how a
+            restore ended.
+        backup: the Backup whose files are written or read.
+        variables: the playbook's, beyond those of the server and the artifact.
+        timeout_seconds: how long it may take.
+        verify: whether what was made is then restored and compared, in a container of its own.
+        identity_secret: the Secret with the identity that decrypts the backup; empty where none is
+            needed. What writes a backup never has it.
+        annotations: what the Job is to remember of what it was made with.
+        agent_image: the image that the agent is copied from.
+    """
+
+    name: str
+    owner: Object
+    database: Object
+    playbook: str
+    backup: Object
+    variables: Mapping[str, Any]
+    timeout_seconds: int
+    agent_image: str
+    verify: bool = False
+    identity_secret: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it makes a backup."""
+        return self.playbook == "backup"
+
+    @property
+    def has_artifact(self) -> bool:
+        """Whether it reaches the backup's files."""
+        return self.playbook != "outcome"
+
+    @property
+    def claim(self) -> str:
+        """The PersistentVolumeClaim with the backups; empty where they are in a bucket."""
+        return claim_of(self.backup) if self.has_artifact else ""
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether the backup's files are in a bucket."""
+        return self.has_artifact and bool(s3_of(self.backup))
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the backup's files are encrypted."""
+        return self.has_artifact and bool(self.backup["spec"].get("encryption"))
+
+
+def work_definitions(work: Work) -> list[Object]:
+    """Return the Job, and before it the NetworkPolicy that its pod needs."""
+    policies = [_bucket_policy(work)] if work.in_bucket else []
+    return [*policies, _job(work)]
+
+
+def _job(work: Work) -> Object:
+    metadata = {
+        "name": work.name,
+        "namespace": work.owner["metadata"]["namespace"],
+        "labels": _labels(work),
+        "annotations": dict(work.annotations),
+        "ownerReferences": [owner_reference(work.owner)],
+    }
+    pod = Pod(
+        labels=_pod_labels(work),
+        annotations={
+            "kubectl.kubernetes.io/default-container": "verify" if work.verify else _kind(work)
+        },
+        service_account=f"{work.database['metadata']['name']}-job",
+        containers=[_agent(work), _main(work)],
+        variables={"variables": _main_variables(work)},
+    )
+    if work.verify:
+        pod = _verified(work, pod)
+    return job(metadata, pod, timeout_seconds=work.timeout_seconds, kept_seconds=_KEPT_SECONDS)
+
+
+def _verified(work: Work, pod: Pod) -> Pod:
+    """Return the pod that also verifies the backup.
+
+    An init container ends before the next begins: so the backup is there when it is verified.
+    """
+    first = list(pod.containers)
+    variables = {**pod.variables, "verify": _verify_variables(work)}
+    if work.in_bucket:
+        first.append(_copy(work))
+        variables["copy"] = _copy_variables(work)
+    return replace(pod, first=first, containers=[_verify(work)], variables=variables)
+
+
+def _agent(work: Work) -> Container:
+    return Container(
+        name="agent",
+        image=work.agent_image,
+        command=_COPY_AGENT,
+        mounts=[replace(_agent_mount(), path="/volume", read_only=False)],
+        resources=_COPYING,
+    )
+
+
+def _main(work: Work) -> Container:
+    mounts = [*_bucket(work), *_spool(work)]
+    if not work.writes:
+        mounts += _identity(work)
+    if work.claim:
+        mounts.append(claim_mount(work.claim, read_only=not work.writes))
+    return _container(work, _kind(work), work.playbook, [*mounts, _superuser(work)])
+
+
+def _copy(work: Work) -> Container:
+    """Return what fetches the files for the verification, which has no credentials."""
+    copy = Mount("copy", _scratch_space(work), "/copy")
+    return _container(work, "copy", "copy", [*_bucket(work), copy])
+
+
+def _verify(work: Work) -> Container:
+    """Return what verifies.
+
+    A restore executes functions of the owners of tables, as a superuser of the scratch server: so
+    here they find no password, no credentials of a bucket, and can alter no backup.
+    """
+    backups = (
+        Mount("copy", _scratch_space(work), "/backups", read_only=True)
+        if work.in_bucket
+        else claim_mount(work.claim, read_only=True)
+    )
+    # A database that fits its own volume fits this one; it goes with the pod, however that ends.
+    scratch = Mount("scratch", _scratch_space(work), "/scratch")
+    spool = _spool(work) if work.encrypted else []
+    return _container(work, "verify", "verify", [*_identity(work), *spool, scratch, backups])
+
+
+def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Container:
+    """Return a container in the Database's image that runs a playbook once the agent is there."""
+    variables = playbook if playbook in _OWN_VARIABLES else "variables"
+    return Container(
+        name=name,
+        image=work.database["spec"]["image"],
+        command=["sh", "-c", _WAIT_FOR_AGENT, "sh", *run_playbook(playbook, variables)],
+        environment=ENVIRONMENT,
+        resources=_RESOURCES,
+        mounts=[
+            _agent_mount(),
+            variables_mount("variables", *_OWN_VARIABLES),
+            *_users(work),
+            tmp_mount(),
+            *mounts,
+        ],
+    )
+
+
+def _agent_mount() -> Mount:
+    return Mount("agent", {"emptyDir": {}}, AGENT, read_only=True)
+
+
+def _users(work: Work) -> list[Mount]:
+    """Return the files by which the user of the Job has a name in every image."""
+    names = ("passwd", "group")
+    items = [{"key": name, "path": name} for name in names]
+    source = {"configMap": {"name": f"{work.database['metadata']['name']}-patroni", "items": items}}
+    return [Mount("users", source, f"/etc/{name}", read_only=True, sub_path=name) for name in names]
+
+
+def _superuser(work: Work) -> Mount:
+    """Return the certificate by which the superuser logs in."""
+    secret = f"{work.database['metadata']['name']}-certificates"
+    files = {"ca.crt": "ca.crt", "tls.crt": "superuser.crt", "tls.key": "superuser.key"}
+    mount = secret_mount("superuser", "/etc/superuser", secret, files)
+    source = {key: value for key, value in mount.source["secret"].items() if key != "optional"}
+    return replace(mount, source={"secret": source})
+
+
+def _bucket(work: Work) -> list[Mount]:
+    return bucket_mounts(work.backup) if work.has_artifact else []
+
+
+def _identity(work: Work) -> list[Mount]:
+    if not work.identity_secret:
+        return []
+    files = {"identity": "identity"}
+    return [secret_mount("encryption", "/etc/encryption", work.identity_secret, files)]
+
+
+def _spool(work: Work) -> list[Mount]:
+    if not (work.in_bucket or work.encrypted):
+        return []
+    return [Mount("spool", _scratch_space(work), "/spool")]
+
+
+def _scratch_space(work: Work) -> Object:
+    return {"emptyDir": {"sizeLimit": work.database["spec"]["storage"]["size"]}}
+
+
+def _main_variables(work: Work) -> Object:
+    database = work.database["metadata"]
+    server = {
+        "host": f"{database['name']}.{database['namespace']}.svc",
+        "port": 5432,
+        "user": "postgres",
+        "sslmode": "verify-full",
+        "sslrootcert": "/etc/superuser/ca.crt",
+        "sslcert": "/etc/superuser/tls.crt",
+        "sslkey": "/etc/superuser/tls.key",
+        "database": work.database["spec"]["databaseName"],
+    }
+    if not work.has_artifact:
+        return {**server, **work.variables}
+    store = {
+        "root": "/backups" if work.claim else "",
+        "s3": bucket_options(work.backup),
+        "spool": "/spool",
+    }
+    key = {} if work.writes else _identity_file(work)
+    return {**server, **_artifact(work), **store, **key, **work.variables}
+
+
+def _verify_variables(work: Work) -> Object:
+    places = {"root": "/backups", "scratch": "/scratch", "spool": "/spool"}
+    return {**_artifact(work), **places, **_identity_file(work)}
+
+
+def _copy_variables(work: Work) -> Object:
+    return {**_artifact(work), "s3": bucket_options(work.backup), "target": "/copy"}
+
+
+def _artifact(work: Work) -> Object:
+    spec = work.backup["spec"]
+    return {
+        "namespace": work.database["metadata"]["namespace"],
+        "resource": spec["databaseRef"]["name"],
+        "uid": work.backup["metadata"]["uid"],
+        "jobs": spec["parallelism"],
+        "progress_file": "/proc/1/fd/1",
+        "result_file": "/dev/termination-log",
+    }
+
+
+def _identity_file(work: Work) -> Object:
+    return {"identity_file": "/etc/encryption/identity"} if work.identity_secret else {}
+
+
+def _kind(work: Work) -> str:
+    return str(work.owner["kind"]).lower()
+
+
+def _labels(work: Work) -> dict[str, str]:
+    return {"app": "database-job", "database": work.database["metadata"]["name"], **MANAGED_BY}
+
+
+def _pod_labels(work: Work) -> dict[str, str]:
+    port = {"database.example.com/s3-port": str(s3_port_of(work.backup))} if work.in_bucket else {}
+    return {**_labels(work), **port}
+
+
+def _bucket_policy(work: Work) -> Object:
+    """Return what lets pods of this Database's Jobs connect to any host at the bucket's port."""
+    database, port = work.database["metadata"], s3_port_of(work.backup)
+    metadata = {
+        "name": f"{database['name']}-job-s3-{port}",
+        "namespace": database["namespace"],
+        "labels": {"app": "database", "database": database["name"], **MANAGED_BY},
+        "ownerReferences": [owner_reference({**work.database, "kind": "Database"})],
+    }
+    return network_policy(metadata, _pod_labels(work), [{"ports": [tcp(port)]}], ["Egress"])
