@@ -1,0 +1,42 @@
+"""From the lists and dicts that go through a role back to the dataclasses that they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def from_plain(kind: type[T], plain: Mapping[str, Any]) -> T:
+    """Return the dataclass of which `plain` has the fields; what else is in it is left out.
+
+    Where a field may be None, an empty list or dict, which templates write more easily, is None.
+
+    Raises:
+        TypeError: a field without a default is missing.
+    """
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
+    return kind(
+        **{name: _value(hints[name], value) for name, value in plain.items() if name in hints}
+    )
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if isinstance(hint, UnionType) and NoneType in get_args(hint):
+        if value is None or (isinstance(value, list | dict | tuple) and not value):
+            return None
+        hint = next(option for option in get_args(hint) if option is not NoneType)
+    if is_dataclass(hint):
+        return from_plain(hint, value)  # type: ignore[arg-type]
+    if get_origin(hint) is tuple:
+        return tuple(_value(get_args(hint)[0], each) for each in value)
+    return value
