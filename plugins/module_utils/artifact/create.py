@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from .artifact import Artifact, check_table_of_contents, load_artifact
 from .artifact_store import ArtifactStore, Sender, describe_file
 from .compression import Compression
 from .dump import check_versions, dump_bytes, run_pg_dump
-from .fingerprint import fingerprint_tables, list_sequences, read_large_objects, read_sequences
+from .fingerprint import fingerprint_tables, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
     DUMP_FOLDER,
@@ -177,13 +178,12 @@ def _dump(
         locked_snapshot(request.parameters, roles) as snapshot,
     ):
         source = _read_source(snapshot.connection, database, versions)
-        sequences = list_sequences(snapshot.connection)
-        before = read_sequences(snapshot.session, sequences)
+        before = read_sequences(snapshot.session, snapshot.sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
         tables, large_objects, files = _dump_and_fingerprint(
             request, folder, snapshot, content, versions[1], progress
         )
-        after = read_sequences(snapshot.session, sequences)
+        after = read_sequences(snapshot.session, snapshot.sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
     return _Content(source, tables, entries, large_objects, files)
 
@@ -222,7 +222,18 @@ def _dump_and_fingerprint(
         with cancellation.calls(snapshot.connection.cancel_safe):
             large_objects.append(read_large_objects(snapshot.connection))
 
+    ended = threading.Event()
+
+    def watch() -> None:
+        snapshot.end_endless_waits(ended, cancellation)
+
     def write() -> None:
+        try:
+            dump()
+        finally:
+            ended.set()
+
+    def dump() -> None:
         run_pg_dump(
             # The snapshot is of this server, whatever the name stands for by now.
             request.parameters.at(snapshot.connection.info.hostaddr),
@@ -240,9 +251,9 @@ def _dump_and_fingerprint(
             check_table_of_contents(request.location, folder)
 
     sender = Sender(request.store, request.location, folder, request.jobs)
-    dump: list[Callable[[], None]] = [write]
+    writing: list[Callable[[], None]] = [write]
     if not request.store.direct:
-        dump = [lambda: sender.dump(write), lambda: sender.send(cancellation)]
+        writing = [lambda: sender.dump(write), lambda: sender.send(cancellation)]
 
     def figures() -> str:
         sent = sum(entry.size_bytes for entry in sender.entries)
@@ -252,7 +263,7 @@ def _dump_and_fingerprint(
         )
 
     with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables", figures):
-        run_together(cancellation, [*dump, read_tables, read_large])
+        run_together(cancellation, [*writing, read_tables, read_large, watch])
     return tables, large_objects[0], sender.entries
 
 

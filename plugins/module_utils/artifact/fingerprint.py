@@ -109,8 +109,14 @@ _CANONICAL_SETTINGS = {
     "default_transaction_read_only": "on",
 }
 
+# What a function that was executed in the session has set is set back, by what looks no name up.
+_MAKE_CANONICAL = sql.SQL("; ").join(
+    sql.SQL("SET {} TO {}").format(sql.Identifier(name), sql.Literal(value))
+    for name, value in _CANONICAL_SETTINGS.items()
+)
+
 # Members of extensions are not dumped: CREATE EXTENSION makes them. An owner who may not use the
-# schema cannot read the table, and cannot make an index on it either.
+# schema cannot read the table. It cannot make an index on it either, until it gets the right back.
 _RELATIONS = """
 WITH RECURSIVE exact (oid, name) AS (
     SELECT oid, typname::text FROM pg_catalog.pg_type
@@ -125,7 +131,7 @@ SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
                                   WHERE indrelid = c.oid AND num_nulls(indexprs, indpred) < 2)
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext
                                   WHERE stxrelid = c.oid AND stxexprs IS NOT NULL)
-            THEN '' ELSE o.rolname END, c.relforcerowsecurity,
+            THEN '' ELSE o.rolname END, c.relforcerowsecurity, o.rolsuper,
        ARRAY(SELECT ARRAY[attname::text, exact.name]
                FROM pg_catalog.pg_attribute LEFT JOIN exact ON exact.oid = atttypid
               WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
@@ -202,6 +208,8 @@ class Relation:
 
     Attributes:
         reader: with whose rights it is read.
+        without_code: whether it is read with more rights than its owner has, so that no index and
+            no statistics object with an expression may come to it meanwhile.
     """
 
     schema: str
@@ -209,6 +217,7 @@ class Relation:
     kind: str
     populated: bool
     reader: Reader
+    without_code: bool
     columns: tuple[Column, ...]
 
     @property
@@ -225,15 +234,13 @@ class Relation:
 def make_canonical(connection: Connection) -> None:
     """Make the session print values in the one way that fingerprints rely on, and write nothing.
 
+    Also look up names in pg_catalog only: else the functions that hash could be the owner's.
+
     Args:
         connection: no superuser's: planning alone may execute functions of a table's owner. See
             ``SessionRoles.make_reader``.
     """
-    connection.execute(
-        "SELECT pg_catalog.set_config(name, value, false)"
-        "  FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)",
-        [list(_CANONICAL_SETTINGS), list(_CANONICAL_SETTINGS.values())],
-    )
+    connection.execute(_MAKE_CANONICAL)
 
 
 def list_tables(connection: Connection) -> list[Relation]:
@@ -250,17 +257,30 @@ def _list_relations(connection: Connection, kinds: list[str]) -> list[Relation]:
     rows: Any = connection.execute(
         _RELATIONS, {"kinds": kinds, "exact": [*_HASHES, *_STORED_FORMS]}
     )
-    return [
-        Relation(
-            schema,
-            name,
-            _kind(relkind, is_partition),
-            populated,
-            Reader(owner, forced),
-            tuple(Column(*column) for column in columns),
-        )
-        for schema, name, relkind, is_partition, populated, owner, forced, columns in rows
-    ]
+    return [_relation(*row) for row in rows]
+
+
+def _relation(
+    schema: str,
+    name: str,
+    relkind: str,
+    is_partition: bool,
+    populated: bool,
+    owner: str,
+    forced: bool,
+    of_superuser: bool,
+    columns: list[tuple[str, str | None]],
+) -> Relation:
+    """From a row of _RELATIONS."""
+    return Relation(
+        schema,
+        name,
+        _kind(relkind, is_partition),
+        populated,
+        Reader(owner, forced),
+        not (owner or of_superuser),
+        tuple(Column(*column) for column in columns),
+    )
 
 
 def _kind(relkind: str, is_partition: bool) -> str:
@@ -338,6 +358,8 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
             table=table.identifier,
         )
         try:
+            # Planning the table before may have executed a function that has changed settings.
+            make_canonical(connection)
             rows, total = _single_row(connection, statement)
         except psycopg.errors.InsufficientPrivilege as error:
             raise _unreadable(table, error) from error

@@ -66,6 +66,8 @@ class LoadRequest:
         selection: whose rows; None for all that the backup has.
         options: further ones for pg_restore.
         as_superuser: whether the superuser executes what users have written.
+        database_owner: who gets the database once a superuser makes nothing more in it that could
+            be executed; empty where it has its owner already.
         disposable: whether the server is thrown away, so that owners need not be kept apart where
             what they own hangs together.
     """
@@ -79,6 +81,7 @@ class LoadRequest:
     selection: Selection | None = None
     options: tuple[str, ...] = ()
     as_superuser: bool = False
+    database_owner: str = ""
     disposable: bool = False
 
 
@@ -107,11 +110,23 @@ class Loaded:
         """
         self.sessions.give_to_users()
         self.sessions.run(self.plan.handover)
+        self._give_database()
         self.sessions.run(self.plan.refreshes)
         for analyze in self._analyses(["m"], Cancellation()):
             analyze()
         self.sessions.give_the_rest()
         self.sessions.run(self.plan.last)
+
+    def _give_database(self) -> None:
+        """Give it to its owner, whose rights materialized views may need to be filled."""
+        owner = self.request.database_owner
+        if owner:
+            with connect(self.request.parameters) as connection:
+                connection.execute(
+                    sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                        sql.Identifier(self.request.parameters.dbname), sql.Identifier(owner)
+                    )
+                )
 
     def _analyses(self, kinds: Sequence[str], cancellation: Cancellation) -> list[Work]:
         """As many pieces of work for each owner as there are jobs, each in one session."""

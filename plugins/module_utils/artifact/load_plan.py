@@ -48,9 +48,18 @@ _SUPERUSER_KINDS = (
     "TRANSFORM",
     "USER MAPPING",
 )
-# Base types and functions in C: the first lines that pg_dump writes for them.
-_SUPERUSER_TYPE = re.compile(r"\A(--[^\n]*\n|\s)*CREATE TYPE [^\n]* \(\n    INTERNALLENGTH ")
-_SUPERUSER_FUNCTION = re.compile(r"^    LANGUAGE (c\b|internal\b|.*\bLEAKPROOF\b)", re.MULTILINE)
+# Base types and functions in C, by what pg_dump writes for them. What looks like it in a name, in a
+# default or in the body of a function is a user's own: nothing of it is made by a superuser, who
+# would own it for a moment.
+_NAME = r'"(?:[^"]|"")*+"'
+_TEXT = r"'(?:[^']|'')*+'"
+_SUPERUSER_TYPE = re.compile(
+    rf"\A(--[^\n]*\n|\s)*CREATE TYPE (?:[^\n\"]|{_NAME})*? \(\n    INTERNALLENGTH "
+)
+_LANGUAGE = re.compile(
+    rf"\A(?:[^\"']|{_NAME}|{_TEXT})*?\n    LANGUAGE (?P<words>(?:[^\n\"']|{_NAME})*)"
+)
+_SUPERUSER_LANGUAGES = ("c", "internal")
 _FUNCTION_KINDS = ("FUNCTION", "PROCEDURE")
 
 # They come once the tables have their owners and rows.
@@ -218,7 +227,7 @@ class _Planner:
         if not entry.owner or entry.kind in (*_SUPERUSER_KINDS, *_COMMENT_KINDS):
             return True
         if entry.kind in _FUNCTION_KINDS:
-            return _SUPERUSER_FUNCTION.search(entry.definition) is not None
+            return _is_superusers_function(entry.definition)
         if entry.kind == "SHELL TYPE":
             return any(
                 other.kind == "TYPE"
@@ -290,6 +299,19 @@ class _Planner:
             return None
         name = f'"{entry.schema}"."{entry.name}"'
         return f"table {name} of {entry.owner} is a part of a table of {', '.join(sorted(others))}"
+
+
+def _is_superusers_function(definition: str) -> bool:
+    """Whether only a superuser can make a function.
+
+    >>> _is_superusers_function("CREATE FUNCTION f() RETURNS int\\n    LANGUAGE c AS 'a', 'b';")
+    True
+    >>> _is_superusers_function('CREATE FUNCTION "\\n    LANGUAGE c"()\\n    LANGUAGE sql')
+    False
+    """
+    found = _LANGUAGE.match(definition)
+    words = re.sub(_NAME, "", found["words"]).split() if found else []
+    return "LEAKPROOF" in words or (bool(words) and words[0] in _SUPERUSER_LANGUAGES)
 
 
 def _merge(steps: Sequence[Step]) -> tuple[Step, ...]:

@@ -257,10 +257,13 @@ def _restore(
     progress: Progress,
 ) -> dict[str, Any]:
     properties = _properties_for(request, connection, artifact)
+    # Its owner, too, connects to it only once it is whole: until then a superuser makes things in
+    # it, and who could make others beside them would have theirs executed.
+    closed = replace(properties, owner=request.parameters.user, grants=())
     with progress.step(f'Creating scratch database "{request.scratch}"'):
         ensure_history(connection)
         announce_scratch(connection, request.scratch, request.locked_database)
-        create_database(connection, request.scratch, artifact.manifest.source.locale, properties)
+        create_database(connection, request.scratch, artifact.manifest.source.locale, closed)
     load = LoadRequest(
         parameters=replace(request.parameters, dbname=request.scratch),
         dump=dump,
@@ -270,6 +273,7 @@ def _restore(
         failure=RestoreFailed,
         selection=request.selection,
         as_superuser=request.as_superuser,
+        database_owner=properties.owner,
     )
     artifact = load_and_compare(load, progress, with_statistics=True)
     if request.dry_run:
@@ -280,7 +284,8 @@ def _restore(
             uid=request.uid,
             live=request.database,
             scratch=request.scratch,
-            scratch_properties=properties,
+            scratch_properties=closed,
+            properties=properties,
             keep_previous=request.keep_previous,
             outcome=artifact.summary() | times,
         )

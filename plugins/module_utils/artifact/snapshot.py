@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
-from ..errors import BackupFailed
+from ..errors import BackupFailed, Timeout
+from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.session_roles import SessionRoles
-from .fingerprint import Reader, Relation, list_tables
+from .fingerprint import Reader, Relation, list_sequences, list_tables
 from .manifest import MATERIALIZED_VIEW
 from .readers import Readers
 
@@ -22,6 +24,35 @@ LOCK_WAIT_SECONDS = 60
 SHARED_LOCK_WAIT_SECONDS = 5
 _ATTEMPTS = 5
 _TABLES_PER_STATEMENT = 500
+_WATCH_SECONDS = 1
+
+# A row lock: to rename or drop a schema takes one that conflicts with it, to grant or to make
+# something in it does not.
+_LOCK_SCHEMAS = """
+SELECT nspname FROM pg_catalog.pg_namespace
+ WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' FOR KEY SHARE
+"""
+
+# Names as they are now, not as the snapshot has them.
+_RENAMED = """
+SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace
+ WHERE c.relkind IN ('r', 'S') AND c.relpersistence <> 't'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   AND pg_catalog.to_regclass(pg_catalog.format('%I.%I', nspname, relname)) IS DISTINCT FROM c.oid
+ LIMIT 1
+"""
+
+# pg_dump's own wait for tables ends by itself; for the sequences that it reads it has no limit.
+_WAITING = """
+SELECT l.relation::regclass::text
+  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+  JOIN pg_catalog.pg_stat_activity me ON me.pid = pg_catalog.pg_backend_pid()
+ WHERE NOT l.granted AND l.relation IS NOT NULL AND l.database = me.datid
+   AND a.usesysid = me.usesysid AND a.application_name = me.application_name
+   AND a.client_addr IS NOT DISTINCT FROM me.client_addr
+   AND l.waitstart < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => %s)
+ LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -31,14 +62,33 @@ class Snapshot:
     Attributes:
         readers: who reads tables and sequences, and is no superuser.
         connection: a superuser's, for the catalogs and large objects only.
+        keeper: another one of a superuser, which holds the locks that a read-only transaction
+            cannot have.
         name: what ``pg_dump --snapshot`` takes.
         tables: all tables that can be seen; ordinary ones are locked in ACCESS SHARE mode.
+        sequences: all sequences that can be seen, locked in the same mode.
     """
 
     readers: Readers
     connection: Connection
+    keeper: Connection
     name: str
     tables: list[Relation]
+    sequences: list[Relation]
+
+    def end_endless_waits(self, ended: threading.Event, cancellation: Cancellation) -> None:
+        """Watch, until ``ended``, that pg_dump does not wait for who waits for this snapshot.
+
+        Raises:
+            Timeout: it waited longer than it waits for tables.
+        """
+        while not (cancellation.requested or ended.wait(_WATCH_SECONDS)):
+            row = self.keeper.execute(_WAITING, [SHARED_LOCK_WAIT_SECONDS + 1]).fetchone()
+            if row is not None:
+                raise Timeout(
+                    f"pg_dump waited for a lock on {row[0]}, for which another session waits that"
+                    " wants to change it: take the backup when no migration runs"
+                )
 
     @contextmanager
     def session(self, reader: Reader) -> Iterator[Connection]:
@@ -57,23 +107,30 @@ class Snapshot:
 
 @contextmanager
 def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> Iterator[Snapshot]:
-    """Lock all tables, then take and export a snapshot, in a read-only transaction.
+    """Lock what is read by name, then take and export a snapshot, in a read-only transaction.
 
     Args:
         parameters: the database, and a superuser.
         roles: of the run.
 
-    The locks come first because TRUNCATE and rewriting ALTER TABLEs do not obey snapshots: a
-    table changed by one after the snapshot but before pg_dump's own lock looks empty to it.
+    The locks on tables come first because TRUNCATE and rewriting ALTER TABLEs do not obey
+    snapshots: a table changed by one after the snapshot but before pg_dump's own lock looks empty
+    to it.
+
+    No name may come to stand for something else while it is read. PostgreSQL looks names up as
+    they are now, whatever the snapshot is; and pg_dump, a superuser, reads a sequence by a SELECT
+    (before PostgreSQL 18), which would execute functions in an index of the table that its owner
+    has put in its place. So sequences are locked too, and schemas are kept from being renamed.
+    A table that is read with more rights than its owner has is locked against indexes.
 
     Raises:
-        Timeout: a table stayed locked by another session for LOCK_WAIT_SECONDS.
+        Timeout: something stayed locked by another session for LOCK_WAIT_SECONDS.
         BackupFailed: tables were created and dropped all the time.
     """
     readers = Readers(roles, parameters.dbname)
-    with connect(parameters) as connection:
+    with connect(parameters) as connection, connect(parameters) as keeper:
         for _ in range(_ATTEMPTS):
-            snapshot = _try_snapshot(readers, connection)
+            snapshot = _try_snapshot(readers, connection, keeper)
             if snapshot is not None:
                 yield snapshot
                 return
@@ -83,26 +140,44 @@ def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> It
     )
 
 
-def _try_snapshot(readers: Readers, connection: Connection) -> Snapshot | None:
+def _try_snapshot(readers: Readers, connection: Connection, keeper: Connection) -> Snapshot | None:
     """A snapshot whose tables were all locked before it was taken, None if that failed."""
+    schemas = _lock_schemas(keeper)
     wanted = list_tables(connection)
     _begin(connection)
     try:
         _lock(connection, wanted)
+        _lock_indexes(keeper, wanted)
+        row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
+        assert row is not None
+        tables, sequences = list_tables(connection), list_sequences(connection)
+        _lock_sequences(connection, sequences)
+        renamed = connection.execute(_RENAMED).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         connection.execute("ROLLBACK")
         return None
-    row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
-    assert row is not None
-    seen = list_tables(connection)
-    if {table.key for table in seen} - {table.key for table in wanted}:
+    unlocked = _locks(tables) - _locks(wanted)
+    unlocked |= {one.key for one in (*tables, *sequences) if one.schema not in schemas}
+    if unlocked or renamed:
         connection.execute("ROLLBACK")
         return None
-    return Snapshot(readers, connection, str(row[0]), seen)
+    return Snapshot(readers, connection, keeper, str(row[0]), tables, sequences)
 
 
 def _begin(connection: Connection) -> None:
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+def _lock_schemas(keeper: Connection) -> set[str]:
+    """Keep schemas from being renamed or dropped, in a transaction of its own, which writes.
+
+    Returns:
+        Their names.
+    """
+    keeper.execute("ROLLBACK")
+    keeper.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+    keeper.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+    return {str(name) for (name,) in keeper.execute(_LOCK_SCHEMAS)}
 
 
 def _lock(connection: Connection, tables: list[Relation]) -> None:
@@ -113,6 +188,37 @@ def _lock(connection: Connection, tables: list[Relation]) -> None:
         for table in tables
         if table.kind != MATERIALIZED_VIEW
     ]
-    for start in range(0, len(names), _TABLES_PER_STATEMENT):
-        chunk = sql.SQL(", ").join(names[start : start + _TABLES_PER_STATEMENT])
+    for chunk in _chunks(names):
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(chunk))
+
+
+def _lock_indexes(keeper: Connection, tables: list[Relation]) -> None:
+    """Keep indexes and statistics objects from being made, where they would be executed."""
+    names = [sql.SQL("ONLY {}").format(each.identifier) for each in tables if each.without_code]
+    for chunk in _chunks(names):
+        keeper.execute(sql.SQL("LOCK TABLE {} IN SHARE UPDATE EXCLUSIVE MODE").format(chunk))
+
+
+def _locks(tables: list[Relation]) -> set[tuple[object, ...]]:
+    """What has to be locked of tables."""
+    return {(*table.key, table.without_code) for table in tables}
+
+
+def _lock_sequences(connection: Connection, sequences: list[Relation]) -> None:
+    """Lock them in ACCESS SHARE mode, until the transaction ends.
+
+    LOCK refuses sequences. To prepare a statement locks what it names, and executes nothing.
+    """
+    names = [
+        sql.SQL("{} AS {}").format(sequence.identifier, sql.Identifier(f"s{number}"))
+        for number, sequence in enumerate(sequences)
+    ]
+    for chunk in _chunks(names):
+        connection.execute(sql.SQL("PREPARE lock_sequences AS SELECT FROM {}").format(chunk))
+        connection.execute("DEALLOCATE lock_sequences")
+
+
+def _chunks(names: Sequence[sql.Composable]) -> Iterator[sql.Composed]:
+    """The names as lists of SQL, of a length that a statement can have."""
+    for start in range(0, len(names), _TABLES_PER_STATEMENT):
+        yield sql.SQL(", ").join(names[start : start + _TABLES_PER_STATEMENT])

@@ -39,6 +39,7 @@ class Swap:
         live: name of the database to replace; it need not exist.
         scratch: name of the database to put there.
         scratch_properties: what ``scratch`` was created with.
+        properties: what it gets where there is no live database, whose properties it gets else.
         keep_previous: how long the old one is kept.
         outcome: remembered, and given back to a run that comes again.
     """
@@ -47,6 +48,7 @@ class Swap:
     live: str
     scratch: str
     scratch_properties: Properties
+    properties: Properties
     keep_previous: timedelta
     outcome: dict[str, Any]
 
@@ -95,7 +97,8 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             # Read again, now that it is locked: another session may have changed it meanwhile.
             live = read_properties(connection, previous)
             assert live is not None
-            bring_up_to_date(connection, plan.scratch, plan.scratch_properties, live)
+        wanted = live or plan.properties
+        bring_up_to_date(connection, plan.scratch, plan.scratch_properties, wanted)
         _rename(connection, plan.scratch, plan.live)
         if previous is not None:
             until = kept_since(connection) + plan.keep_previous

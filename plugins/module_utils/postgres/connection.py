@@ -45,8 +45,9 @@ _CLIENT_KEEPALIVE: dict[str, Any] = {
 }
 
 # A role's or a database's own limits are for its applications, not for hours of copying.
-# These two could fail a session's very first statement, so they come with its start.
-_STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off"
+# These could fail a session's very first statement, so they come with its start: a database's owner
+# may even set the role that sessions in it have.
+_STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off -c role=none"
 
 # No schema of a user comes before PostgreSQL's own: else what a user has created, such as an
 # operator public.!~ (name, name), would be executed in this session.

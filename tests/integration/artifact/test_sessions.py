@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import snapshot
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.selection import Selection
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     ProofRequest,
     prove_artifact,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.errors import RestoreFailed
+from ansible_collections.postgres.operator.plugins.module_utils.errors import (
+    RestoreFailed,
+    Timeout,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.cancellation import (
+    Cancellation,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import connect
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import inspect
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
@@ -225,3 +237,160 @@ def test_the_roles_of_a_killed_run_are_dropped(hostile) -> None:
     with connect(maintenance) as connection:
         assert made in drop_abandoned_roles(connection)
     assert roles_left(hostile) == set()
+
+
+@contextmanager
+def connected_as(bench, owner: str, database: str = "") -> Iterator[psycopg.Connection]:
+    """A session of the owner, which waits for no lock for long."""
+    with psycopg.connect(
+        host=bench.server.host,
+        port=bench.server.port,
+        dbname=database or bench.database,
+        user=owner,
+        password="harmless",
+        options="-c lock_timeout=1s",
+        autocommit=True,
+    ) as connection:
+        yield connection
+
+
+@pytest.fixture
+def own(make_bench, owner):
+    """A bench whose database belongs to that role, and nothing is in it."""
+    return make_bench(options=f"OWNER {owner}")
+
+
+@contextmanager
+def snapshot_of(bench) -> Iterator[snapshot.Snapshot]:
+    with (
+        session_roles(bench.parameters.maintenance, str(uuid.uuid4())) as roles,
+        snapshot.locked_snapshot(bench.parameters, roles) as taken,
+    ):
+        yield taken
+
+
+def test_a_name_means_the_same_as_long_as_it_is_read(own, owner) -> None:
+    """pg_dump reads a sequence by a SELECT, which executes what is in an index of a table."""
+    with connected_as(own, owner) as connection:
+        connection.execute("CREATE SCHEMA mine; CREATE SEQUENCE mine.numbers")
+        with snapshot_of(own):
+            for statement in (
+                "ALTER SEQUENCE mine.numbers RENAME TO other",
+                "ALTER SEQUENCE mine.numbers SET SCHEMA public",
+                "DROP SEQUENCE mine.numbers",
+                "ALTER SCHEMA mine RENAME TO other",
+            ):
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    connection.execute(statement)
+            connection.execute("SELECT nextval('mine.numbers')")
+            connection.execute("ALTER SEQUENCE mine.numbers RESTART WITH 7")
+            connection.execute("CREATE TABLE mine.made (id integer)")
+            connection.execute("GRANT USAGE ON SCHEMA mine TO PUBLIC")
+            connection.execute("CREATE SCHEMA another")
+
+
+def test_pg_dump_does_not_wait_for_who_waits_for_it(own, owner, monkeypatch) -> None:
+    """An ALTER SEQUENCE queues behind the snapshot's lock, and pg_dump would behind that."""
+    monkeypatch.setattr(snapshot, "SHARED_LOCK_WAIT_SECONDS", 0)
+    own.execute(f"CREATE SEQUENCE numbers; ALTER SEQUENCE numbers OWNER TO {owner}")
+
+    def execute(application: str, statement: str) -> None:
+        settings = f"-c statement_timeout=20s -c application_name={application}"
+        with own.server.connect(own.database, options=settings) as connection:
+            connection.execute(statement)
+
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    with ThreadPoolExecutor(2) as pool, snapshot_of(own) as taken:
+        altering = pool.submit(execute, "migration", "ALTER SEQUENCE numbers RENAME TO other")
+        while own.scalar(waiting, "postgres") == 0:
+            time.sleep(0.05)
+        reading = pool.submit(execute, "postgres-operator", "SELECT FROM numbers")
+        with pytest.raises(Timeout, match="waited for a lock on public"):
+            taken.end_endless_waits(threading.Event(), Cancellation())
+        taken.connection.execute("ROLLBACK")
+        altering.result()
+        with suppress(psycopg.errors.UndefinedTable):
+            reading.result()
+
+
+def test_no_code_comes_to_a_table_that_is_read_with_more_rights(own, owner) -> None:
+    """Its owner, who has no right to read it now, would give it back to itself meanwhile."""
+    with connected_as(own, owner) as connection:
+        connection.execute("CREATE SCHEMA hidden; CREATE TABLE hidden.places (id integer)")
+        connection.execute(f"REVOKE USAGE ON SCHEMA hidden FROM {owner}")
+        with snapshot_of(own) as taken:
+            assert [table.reader.owner for table in taken.tables] == [""]
+            connection.execute(f"GRANT USAGE ON SCHEMA hidden TO {owner}")
+            for statement in (
+                "CREATE INDEX ON hidden.places (id) WHERE id > 1",
+                "CREATE STATISTICS hidden.some ON (id + 1), id FROM hidden.places",
+            ):
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    connection.execute(statement)
+            connection.execute("INSERT INTO hidden.places VALUES (1)")
+
+
+def test_what_is_executed_in_a_reading_session_changes_no_fingerprint(own, owner) -> None:
+    """Planning the first table executes what points the second one's functions elsewhere."""
+    fill = "CREATE TABLE mine.second AS SELECT n AS id FROM generate_series(1, 5) n"
+    with connected_as(own, owner) as connection:
+        connection.execute("CREATE SCHEMA mine")
+        connection.execute(fill)
+        before = {table.name: table.fingerprint for table in own.backup().manifest.tables}
+        connection.execute(
+            "CREATE FUNCTION mine.hashint4extended(integer, bigint) RETURNS bigint LANGUAGE sql"
+            " AS 'SELECT 0::bigint';"
+            "CREATE FUNCTION mine.point_elsewhere(integer) RETURNS integer LANGUAGE plpgsql"
+            " IMMUTABLE AS $$BEGIN"
+            " PERFORM set_config('search_path', 'mine, pg_catalog', false);"
+            " RETURN $1; END$$;"
+            "CREATE TABLE mine.first AS SELECT n AS id FROM generate_series(1, 5000) n;"
+            "CREATE INDEX ON mine.first (id) WHERE mine.point_elsewhere(1) = 2"
+        )
+        connection.execute("VACUUM ANALYZE mine.first, mine.second")
+    own.location = replace(own.location, uid=str(uuid.uuid4()))
+    after = {table.name: table.fingerprint for table in own.backup().manifest.tables}
+    assert after["second"] == before["second"]
+
+
+def test_nobody_connects_to_what_is_being_restored(own, owner) -> None:
+    """Who could make things in it would have them executed by the superuser who restores."""
+    own.execute("CREATE TABLE many AS SELECT n AS id FROM generate_series(1, 20000) n")
+    own.backup()
+    done = threading.Event()
+    refused, let_in = [], []
+
+    def knock() -> None:
+        while not done.is_set():
+            for name in own.databases():
+                if name.startswith("restore_"):
+                    try:
+                        with connected_as(own, owner, name):
+                            let_in.append(name)
+                    except psycopg.OperationalError as error:
+                        refused.append(str(error))
+
+    with ThreadPoolExecutor(1) as pool:
+        knocking = pool.submit(knock)
+        try:
+            own.restore()
+        finally:
+            done.set()
+        knocking.result()
+    assert any("does not have CONNECT privilege" in text for text in refused)
+    assert let_in == []
+    with connected_as(own, owner) as connection:
+        assert connection.execute(
+            "SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()"
+        ).fetchone() == (owner,)
+
+
+def test_a_database_that_sets_a_role_for_its_sessions(own, owner) -> None:
+    with connected_as(own, owner) as connection:
+        connection.execute("CREATE SCHEMA mine; CREATE TABLE mine.some AS SELECT 1 AS id")
+        connection.execute(f"ALTER DATABASE {own.database} SET role = {owner}")
+    own.execute("RESET ROLE; CREATE TABLE public.others AS SELECT 2 AS id")
+    own.backup()
+    own.restore()
+    with own.server.connect(own.database, options="-c role=none") as connection:
+        assert connection.execute("SELECT id FROM public.others").fetchone() == (2,)

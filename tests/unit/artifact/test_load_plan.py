@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
+import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.load_plan import (
     SUPERUSER,
     Step,
@@ -96,6 +97,26 @@ def test_what_only_a_superuser_can_make() -> None:
     plain = dump.add("TYPE", "app", definition="CREATE TYPE u AS (\n    a integer\n)", name="u")
     plan = plan_load(dump.entries, SUPERUSERS)
     assert plan.steps == (Step(SUPERUSER, (c, base, shell, proof)), Step("app", (plain,)))
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE FUNCTION f()\n    LANGUAGE sql\n    AS $$\n    LANGUAGE c\n$$",
+        "CREATE FUNCTION f()\n    LANGUAGE sql\n    AS $$\n    LANGUAGE sql LEAKPROOF\n$$",
+        'CREATE FUNCTION "f""\n    LANGUAGE c"()\n    LANGUAGE sql\n',
+        "CREATE FUNCTION f(a text DEFAULT 'b''\n    LANGUAGE c'::text)\n    LANGUAGE sql\n",
+        'CREATE FUNCTION f()\n    LANGUAGE sql TRANSFORM FOR TYPE " LEAKPROOF "\n',
+    ],
+)
+def test_text_of_a_user_has_nothing_made_by_the_superuser(definition: str) -> None:
+    """It would belong to the superuser until it is given to its owner."""
+    dump = Dump()
+    function = dump.add("FUNCTION", "app", definition=definition)
+    kind = dump.add(
+        "TYPE", "app", definition='CREATE TYPE "t (\n    INTERNALLENGTH " AS (\n    a integer\n)'
+    )
+    assert plan_load(dump.entries, SUPERUSERS).steps == (Step("app", (function, kind)),)
 
 
 def test_a_foreign_key_to_another_owners_table_needs_a_privilege() -> None:
