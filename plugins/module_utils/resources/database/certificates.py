@@ -145,6 +145,14 @@ def _read_given(cluster: Cluster, database: Object) -> dict[str, str] | None:
             f"Secret {reference['name']}, which spec.tls.secretRef names, is one that the operator"
             " makes; name one of your own, or leave spec.tls.secretRef out"
         )
+    lacking = [
+        key for key in (*SERVER, SERVER_AUTHORITIES) if not (secret.get("data") or {}).get(key)
+    ]
+    if lacking:
+        raise SecretInvalid(
+            f"Secret {reference['name']} has no key {lacking[0]!r}; spec.tls.secretRef needs"
+            " tls.crt, tls.key and ca.crt, the certificate of the authority that signed tls.crt"
+        )
     return {key: read_key(secret, key) for key in (*SERVER, SERVER_AUTHORITIES)}
 
 

@@ -22,6 +22,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 )
 from ansible_collections.postgres.operator.plugins.module_utils.tls import issue
 from ansible_collections.postgres.operator.plugins.module_utils.tls.handshake import try_out
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from fake_secrets import FakeCluster, database, encode, value
 
 NOW = datetime.now(UTC) - timedelta(days=9)
@@ -175,6 +180,52 @@ def test_one_that_clients_would_refuse_never_reaches_a_server(
     with pytest.raises(SecretInvalid, match=words):
         ensure_certificates(cluster, GIVEN, NOW)
     assert read_certificates(cluster, database()) == before
+
+
+def test_one_of_an_authority_between_is_served_with_it(cluster: Any) -> None:
+    """As cert-manager writes it: the chain in tls.crt, its root in ca.crt."""
+    root, between, server = chained(NEEDED)
+    parts = {"tls.crt": server.certificate, "tls.key": server.key, "ca.crt": root}
+    secret = {"metadata": {"name": "mine"}, "type": "kubernetes.io/tls"}
+    cluster.secrets["mine"] = secret | {
+        "data": {
+            k: encode(v) for k, v in (parts | {"tls.crt": server.certificate + between}).items()
+        }
+    }
+    assert ensure_certificates(cluster, GIVEN, NOW)
+    assert read(cluster, "tls.crt") == server.certificate + between
+    accepted(cluster, read_certificates(cluster, GIVEN))
+    for lacking, words in (
+        ({"tls.crt": server.certificate}, "unable to get local issuer certificate"),
+        ({"ca.crt": between, "tls.crt": server.certificate + between}, "unable to get issuer"),
+        ({"ca.crt": ""}, "has no key 'ca.crt'; spec.tls.secretRef needs tls.crt, tls.key and"),
+    ):
+        data = {k: encode(v) for k, v in (parts | lacking).items()}
+        cluster.secrets["mine"] = secret | {"data": data}
+        with pytest.raises(SecretInvalid, match=words):
+            ensure_certificates(cluster, GIVEN, NOW)
+
+
+def chained(names: list[str]) -> tuple[str, str, issue.Pair]:
+    """Certificates of a root and of an authority that it has signed, and a server of that one."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    titles = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n)]) for n in ("root", "between")]
+    root, between = (
+        x509.CertificateBuilder()
+        .subject_name(title)
+        .issuer_name(titles[0])
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + 90 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(keys[0], hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+        .decode()
+        for title, key in zip(titles, keys, strict=True)
+    )
+    private = keys[1].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return root, between, issue.issue_server(issue.Pair(between, private), "app", names, NOW)
 
 
 def test_one_that_is_not_there_is_reported(cluster: Any) -> None:
