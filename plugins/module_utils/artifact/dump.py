@@ -68,10 +68,13 @@ def run_pg_dump(
     Raises:
         OperatorError: BackupFailed unless the reason is recognised.
     """
+    with connect(parameters) as connection:
+        encoding = connection.info.parameter_status("server_encoding")
     with program_environment(parameters) as environment:
         run_program(
             [
                 "pg_dump",
+                f"--encoding={encoding}",
                 "--format=directory",
                 f"--jobs={jobs}",
                 f"--file={folder}",

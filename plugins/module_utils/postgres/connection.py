@@ -47,7 +47,11 @@ _CLIENT_KEEPALIVE: dict[str, Any] = {
 # A role's or a database's own limits are for its applications, not for hours of copying.
 # These could fail a session's very first statement, so they come with its start: a database's owner
 # may even set the role that sessions in it have.
-_STARTUP_OPTIONS = "-c statement_timeout=0 -c default_transaction_read_only=off -c role=none"
+# The last two decide how values are read, in statements and by COPY.
+_STARTUP_OPTIONS = (
+    "-c statement_timeout=0 -c default_transaction_read_only=off -c role=none"
+    " -c standard_conforming_strings=on -c array_nulls=on"
+)
 
 # No schema of a user comes before PostgreSQL's own: else what a user has created, such as an
 # operator public.!~ (name, name), would be executed in this session.
@@ -240,11 +244,16 @@ def _connect_when_named(
 
 
 def _apply_session_settings(connection: Connection) -> None:
-    """Set those settings that this version of the server has."""
+    """Set those settings that this version of the server has.
+
+    The client's encoding is the database's own, or names may have no equivalent in it.
+    """
     connection.execute(
         "SELECT pg_catalog.set_config(name, wanted.value, false)"
         " FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
-        " JOIN pg_catalog.pg_settings USING (name)",
+        " JOIN pg_catalog.pg_settings USING (name)"
+        " UNION ALL SELECT pg_catalog.set_config('client_encoding',"
+        " pg_catalog.current_setting('server_encoding'), false)",
         [list(_SESSION_SETTINGS), list(_SESSION_SETTINGS.values())],
     )
 

@@ -394,3 +394,22 @@ def test_a_database_that_sets_a_role_for_its_sessions(own, owner) -> None:
     own.restore()
     with own.server.connect(own.database, options="-c role=none") as connection:
         assert connection.execute("SELECT id FROM public.others").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["client_encoding = 'LATIN1'", "standard_conforming_strings = off", "array_nulls = off"],
+)
+def test_settings_of_a_database_that_change_how_values_are_read(own, owner, setting) -> None:
+    with connected_as(own, owner) as connection:
+        connection.execute(
+            'CREATE SCHEMA "mäin"; CREATE TABLE "mäin"."tä" AS'
+            " SELECT 'ä\\€'::text AS name, ARRAY[1, NULL] AS numbers;"
+            "SELECT lo_from_bytea(0, '\\x0100')"
+        )
+        connection.execute(f"ALTER DATABASE {own.database} SET {setting}")
+    own.backup()
+    own.restore()
+    with own.server.connect(own.database, client_encoding="UTF8") as connection:
+        row = connection.execute('SELECT * FROM "mäin"."tä"').fetchone()
+    assert row == ("ä\\€", [1, None])
