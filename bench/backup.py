@@ -48,7 +48,7 @@ sys.path.insert(0, str(ensure_collection_root()))
 
 import pyrage
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    verify_artifact,
+    check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
     ArtifactStore,
@@ -178,7 +178,7 @@ def restore(place: Place, database: ConnectionParameters, jobs: int, uid: str) -
 
 def read_back(place: Place, _database: ConnectionParameters, jobs: int, uid: str) -> None:
     """Read what `dump` made from where it is."""
-    verify_artifact(place.store, Location("bench", "app", uid), jobs=jobs)
+    check_artifact(place.store, Location("bench", "app", uid), jobs=jobs)
 
 
 def analyze(_place: Place, database: ConnectionParameters, jobs: int, _uid: str) -> None:

@@ -9,8 +9,8 @@ short_description: Copy an artifact's stored files into a folder
 description:
   - Copies the files of an artifact as they are stored, encrypted or not, into a folder that the other modules then take
     as O(root).
-  - Needs no key and checks nothing; M(postgres.operator.artifact_verify) and M(postgres.operator.artifact_prove) do.
-  - So an artifact can be proven where the credentials of its store are not at hand.
+  - Needs no key and checks nothing; M(postgres.operator.artifact_check) and M(postgres.operator.artifact_verify) do.
+  - So an artifact can be verified where the credentials of its store are not at hand.
 extends_documentation_fragment:
   - postgres.operator.backup.artifact
   - postgres.operator.backup.run

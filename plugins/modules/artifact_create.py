@@ -14,7 +14,7 @@ description:
     snapshot that was dumped.
   - What a failed run with the same O(uid) left is replaced. A finished artifact with the same O(uid) is used as it is.
   - With O(include) or O(exclude) it is a partial backup. The manifest says of each table whether its rows are there.
-  - Does not read the files back, see M(postgres.operator.artifact_verify).
+  - Does not read the files back, see M(postgres.operator.artifact_check).
 requirements:
   - psycopg
   - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes

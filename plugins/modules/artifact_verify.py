@@ -1,21 +1,33 @@
-"""Read an artifact back and compare it with its manifest."""
+"""Verify an artifact by restoring it into a scratch server."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: artifact_verify
-short_description: Read an artifact back and compare it with its manifest
+short_description: Verify an artifact by restoring it into a scratch server
 description:
-  - Reads every file of an artifact from the disk (not from the page cache), or from S3, and compares its size and
-    SHA-256 with the manifest. Missing and extra files are refused, and C(pg_restore) must be able to list the dump.
-  - Changes nothing.
+  - Checks every file as M(postgres.operator.artifact_check) does, starts a PostgreSQL server of its own, restores the
+    artifact into it, and compares row count and fingerprint of every table, sequences and large objects with the
+    manifest.
+  - The server has the encoding, the locale and the locale provider of the source, listens on a Unix socket in a private
+    folder only, and is removed with all its data in the end. No other server is needed or touched.
+  - Roles are made by name, to own things; their attributes and memberships are in no backup.
+  - Changes nothing that lasts, so it does the same in check mode.
+  - As root it runs the server as the user C(postgres), since PostgreSQL refuses to be root.
 requirements:
-  - pg_restore on PATH
+  - psycopg
+  - initdb, postgres and pg_restore on PATH, not older than the server that was backed up; 14.19, 15.14, 16.10, 17.6, 18 or
+    newer, which have security fixes
+  - about the size of the database on the disk of O(scratch)
 extends_documentation_fragment:
   - postgres.operator.backup.artifact
   - postgres.operator.backup.run
 options:
+  scratch:
+    description: Folder that the server's data is put below while it runs; it must exist.
+    type: path
+    required: true
   sha256:
     description: SHA-256 that the manifest must have, as the Backup's status recorded it.
     type: str
@@ -23,17 +35,19 @@ author: [postgres-operator maintainers]
 """
 
 EXAMPLES = r"""
-- name: Check the files of the backup
+- name: Verify that the backup restores
   postgres.operator.artifact_verify:
     root: /backups
     namespace: default
     resource: app
     uid: 0f8fad5b-d9cb-469f-a165-70867728950e
+    scratch: /var/tmp
+    jobs: 2
 """
 
 RETURN = r"""
-artifact:
-  description: What was found, as M(postgres.operator.artifact_create) returns it.
+verification:
+  description: What was verified, as M(postgres.operator.artifact_create) returns it, with the times of the verification.
   type: dict
   returned: success
 steps:

@@ -131,7 +131,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
     waiting_restore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
-    plan_of,
+    schedule_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
     Work,
@@ -301,7 +301,7 @@ def _variables(
 def _waiting(ended: Object, following: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return who waits for the end of a Backup."""
     metadata = ended["metadata"]
-    beside = {"Backup": plan_of(ended).get("name"), "Restore": waiting_restore(ended)}
+    beside = {"Backup": schedule_of(ended).get("name"), "Restore": waiting_restore(ended)}
     names = [(kind, name, metadata["namespace"]) for kind, name in beside.items() if name]
     names += [
         ("Backup", other["metadata"]["name"], other["metadata"]["namespace"]) for other in following

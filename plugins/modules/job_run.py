@@ -17,13 +17,13 @@ description:
 options:
   work:
     description:
-      - V(backup) is M(postgres.operator.artifact_create), then M(postgres.operator.artifact_verify); what was made and
+      - V(backup) is M(postgres.operator.artifact_create), then M(postgres.operator.artifact_check); what was made and
         cannot be read back is removed.
       - V(copy) is M(postgres.operator.artifact_copy).
       - V(outcome) is M(postgres.operator.restore_outcome).
       - V(remove) is M(postgres.operator.artifact_remove).
       - V(restore) is M(postgres.operator.artifact_restore).
-      - V(verify) is M(postgres.operator.artifact_prove).
+      - V(verify) is M(postgres.operator.artifact_verify).
     type: str
     choices: [backup, copy, outcome, remove, restore, verify]
     required: true

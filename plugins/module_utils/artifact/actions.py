@@ -8,13 +8,13 @@ from typing import Any
 
 from ..store.filesystem import FilesystemStore
 from . import options
-from .artifact import copy_artifact, files_tally, verify_artifact, verify_written
+from .artifact import check_artifact, check_written, copy_artifact, files_tally
 from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
 from .dump import check_versions
 from .outcome import StoppedRestore, find_end
 from .progress import Progress
 from .restore import RestoreRequest, rehearse_restore, restore_artifact
-from .verify import ProofRequest, prove_artifact
+from .verify import VerifyRequest, verify_artifact
 
 # A deletion waits for a removal: a bucket that is gone holds it up for less than a minute.
 _REMOVAL_PATIENCE = {"timeout_seconds": 5.0, "attempts": 3}
@@ -49,30 +49,30 @@ def backup_request(params: dict[str, Any]) -> BackupRequest:
 
 
 def read_back(request: BackupRequest, outcome: BackupOutcome, progress: Progress) -> None:
-    """Read back what a backup has written; see ``verify_artifact`` and ``verify_written``."""
+    """Read back what a backup has written; see ``check_artifact`` and ``check_written``."""
     artifact, tally = outcome.artifact, files_tally()
     with progress.step(f"Reading back backup {request.location}", tally.text):
         if request.store.write_only:
-            verify_written(request.store, artifact, request.jobs, tally)
+            check_written(request.store, artifact, request.jobs, tally)
         else:
-            verify_artifact(request.store, request.location, artifact.sha256, request.jobs, tally)
+            check_artifact(request.store, request.location, artifact.sha256, request.jobs, tally)
 
 
-def verify(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
+def check(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
     """Verify; it only reads, in check mode too."""
     progress = options.progress(params)
     location = options.location(params)
     tally = files_tally()
     with progress.step(f"Reading back backup {location}", tally.text):
-        artifact = verify_artifact(
+        artifact = check_artifact(
             options.store(params), location, params["sha256"] or None, params["jobs"], tally
         )
     return {"changed": False, "artifact": artifact.summary(), "steps": options.steps(progress)}
 
 
-def prove(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
-    """Prove; nothing of it lasts, so check mode is no different."""
-    request = ProofRequest(
+def verify(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
+    """Verify; nothing of it lasts, so check mode is no different."""
+    request = VerifyRequest(
         store=options.store(params),
         location=options.location(params),
         scratch=Path(params["scratch"]),
@@ -80,8 +80,8 @@ def prove(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
         expected_sha256=params["sha256"] or None,
     )
     progress = options.progress(params)
-    proof = prove_artifact(request, progress)
-    return {"changed": False, "proof": proof, "steps": options.steps(progress)}
+    verification = verify_artifact(request, progress)
+    return {"changed": False, "verification": verification, "steps": options.steps(progress)}
 
 
 def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

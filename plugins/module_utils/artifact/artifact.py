@@ -94,7 +94,7 @@ def files_tally() -> Tally:
     return Tally("files", format_size)
 
 
-def verify_artifact(
+def check_artifact(
     store: ArtifactStore,
     location: Location,
     expected_sha256: str | None = None,
@@ -123,7 +123,7 @@ def verify_artifact(
     return artifact
 
 
-def verify_written(
+def check_written(
     store: ArtifactStore, artifact: Artifact, jobs: int = 1, tally: Tally | None = None
 ) -> None:
     """Read everything back as it is stored; what is encrypted is compared as such.
@@ -143,10 +143,10 @@ def verify_written(
 def _read_back(store: ArtifactStore, artifact: Artifact, jobs: int, tally: Tally | None) -> None:
     _compare_names(artifact, store.files.file_names(artifact.location))
 
-    def verify(file: FileEntry) -> None:
-        store.verify(artifact.location, file)
+    def compare(file: FileEntry) -> None:
+        store.compare(artifact.location, file)
 
-    _for_each_file(artifact, verify, jobs, tally)
+    _for_each_file(artifact, compare, jobs, tally)
 
 
 @contextmanager
@@ -160,10 +160,10 @@ def fetched_artifact(
     """A checked artifact and the folder that pg_restore can read it from.
 
     Raises:
-        As ``verify_artifact``.
+        As ``check_artifact``.
     """
     if store.direct:
-        artifact = verify_artifact(store, location, expected_sha256, jobs, tally)
+        artifact = check_artifact(store, location, expected_sha256, jobs, tally)
         yield artifact, store.direct.folder(location) / DUMP_FOLDER
         return
     store.check()

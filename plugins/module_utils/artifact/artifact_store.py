@@ -127,7 +127,7 @@ class ArtifactStore:
                 self.key.decrypt_file(target, target.with_suffix(""))
                 target.unlink()
 
-    def verify(self, location: Location, file: FileEntry) -> None:
+    def compare(self, location: Location, file: FileEntry) -> None:
         """Read a stored file and compare it with the manifest.
 
         Raises:

@@ -118,7 +118,7 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     """Dump a database into a new artifact, or adopt the finished one of the same UID.
 
     A failed run's leftover of the same UID is replaced; a failure removes what was written.
-    Nothing is read back here: see ``verify_artifact``. What cannot be decrypted is not adopted but
+    Nothing is read back here: see ``check_artifact``. What cannot be decrypted is not adopted but
     made again: anyone who has the recipients, which are public, could have put it there.
 
     Raises:

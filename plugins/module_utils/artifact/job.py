@@ -155,6 +155,9 @@ WORKS = {
         "RestoreFailed",
     ),
     "verify": Work(
-        options.PROVE_OPTIONS, actions.prove, lambda done: dict(done["proof"]), "VerificationFailed"
+        options.VERIFY_OPTIONS,
+        actions.verify,
+        lambda done: dict(done["verification"]),
+        "VerificationFailed",
     ),
 }

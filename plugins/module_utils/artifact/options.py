@@ -91,9 +91,9 @@ CREATE_OPTIONS: Options = {
     "unfinished_listed": {"type": "str"},
 }
 
-VERIFY_OPTIONS: Options = {**ARTIFACT_OPTIONS, **RUN_OPTIONS, **_SHA256}
+CHECK_OPTIONS: Options = {**ARTIFACT_OPTIONS, **RUN_OPTIONS, **_SHA256}
 
-PROVE_OPTIONS: Options = {**VERIFY_OPTIONS, "scratch": {"type": "path", "required": True}}
+VERIFY_OPTIONS: Options = {**CHECK_OPTIONS, "scratch": {"type": "path", "required": True}}
 
 COPY_OPTIONS: Options = {
     **ARTIFACT_OPTIONS,

@@ -224,7 +224,7 @@ def check_restore(
 
     Raises:
         DatabaseNotReady: the server is a standby.
-        BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong: see ``verify_artifact``.
+        BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong: see ``check_artifact``.
         IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
         ServerVersionUnsupported: pg_restore is too old.
         RestoreFailed: roles or extensions that the backup needs are missing.

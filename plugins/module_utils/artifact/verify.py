@@ -37,7 +37,7 @@ from .load_contents import LoadRequest
 from .progress import Progress, now_text
 
 # Not the source's name, which may be one that a new server has already.
-_DATABASE = "proof"
+_DATABASE = "verification"
 
 # Extensions that cannot be created, or not be used by a view, unless the server has loaded them.
 _PRELOADED = ("pg_stat_statements", "pgaudit")
@@ -46,13 +46,13 @@ _PRELOADED = ("pg_stat_statements", "pgaudit")
 _SPARE_CONNECTIONS = 10
 _LOCKS_PER_TRANSACTION = 1024
 
-# What a server refuses concerns its owner; this one is the proof's own.
+# What a server refuses concerns its owner; this one is the verification's own.
 _FAILURES = (AuthFailed, DatabaseNotFound, DatabaseNotReady, Timeout, VerificationFailed)
 
 
 @dataclass(frozen=True)
-class ProofRequest:
-    """What to prove and where.
+class VerifyRequest:
+    """What to verify and where.
 
     Attributes:
         scratch: a folder that exists and has room for the whole database.
@@ -67,14 +67,14 @@ class ProofRequest:
     expected_sha256: str | None = None
 
 
-def prove_artifact(request: ProofRequest, progress: Progress | None = None) -> dict[str, Any]:
+def verify_artifact(request: VerifyRequest, progress: Progress | None = None) -> dict[str, Any]:
     """Check every file, restore everything, compare it, and leave nothing behind.
 
     Returns:
-        ``Artifact.summary()`` with the proof's own times.
+        ``Artifact.summary()`` with the verification's own times.
 
     Raises:
-        BackupLocationMissing, ChecksumMismatch: see ``verify_artifact``.
+        BackupLocationMissing, ChecksumMismatch: see ``check_artifact``.
         IncompatibleVersion, ServerVersionUnsupported: PostgreSQL on PATH is not the right one.
         NoSpace: the scratch folder's disk is full.
         VerificationFailed: it does not restore, or not to what was backed up.
@@ -114,7 +114,7 @@ def _settings(artifact: Artifact, jobs: int) -> dict[str, str]:
 
 
 def _restore_and_compare(
-    request: ProofRequest,
+    request: VerifyRequest,
     artifact: Artifact,
     dump: Path,
     server: ScratchServer,
@@ -135,7 +135,7 @@ def _restore_and_compare(
             roles=roles,
             jobs=request.jobs,
             failure=VerificationFailed,
-            # The rows are what is proven, not which disk they were on.
+            # The rows are what is verified, not which disk they were on.
             options=("--no-tablespaces",),
             disposable=True,
         )
@@ -150,7 +150,7 @@ def _create_roles(artifact: Artifact, connection: Connection) -> None:
 
 
 @contextmanager
-def _explained(request: ProofRequest, server: ScratchServer | None) -> Iterator[None]:
+def _explained(request: VerifyRequest, server: ScratchServer | None) -> Iterator[None]:
     """Say of what fails in the block what it means for the artifact, and what to do."""
     try:
         with database_errors("using the scratch server", VerificationFailed):
@@ -160,14 +160,14 @@ def _explained(request: ProofRequest, server: ScratchServer | None) -> Iterator[
 
 
 def _explain(
-    error: OperatorError, request: ProofRequest, server: ScratchServer | None
+    error: OperatorError, request: VerifyRequest, server: ScratchServer | None
 ) -> OperatorError:
     if server and isinstance(error, DatabaseNotReady):
         server.await_complaint()
     detail = server.explain(error.message) if server else error.message
     if classify_text(detail, type(error)) is NoSpace:
         return NoSpace(
-            f"{detail}; to prove backup {request.location} its whole database is restored below"
+            f"{detail}; to verify backup {request.location} its whole database is restored below"
             f" {request.scratch}: make room there"
         )
     if server and server.crashed:

@@ -15,11 +15,11 @@ from ..kube.pods import describe_end, find_problem, kubelet_message
 from ..units import format_duration, parse_time
 from .job_state import JobState, has_ended
 
-PROOF_CONTAINER = "verify"
+VERIFY_CONTAINER = "verify"
 """It restores and compares what the container before it has made: a backup."""
 
 COPY_CONTAINER = "copy"
-"""It fetches for the proof, which has no credentials, what is in a bucket."""
+"""It fetches for the verification, which has no credentials, what is in a bucket."""
 
 _PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.\.)?")
 """A line of ``backup.progress`` in a container's log, among those of Ansible."""
@@ -152,12 +152,12 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
         return JobState(name, result=_timeout_result(job), timed_out=True)
     complete = not failed and (is_condition_true(job, "Complete") or any(map(_has_succeeded, pods)))
     if complete or (failed and not timed_out):
-        result, proof = (_proven_result if _proves(job) else _final_result)(
+        result, verification = (_results if _verifies(job) else _final_result)(
             job, newest_first, complete, failed_reason
         )
         # Whatever else a pod says that did not succeed, the one that did is gone.
-        lost = complete and not (result["ok"] and (proof is None or proof["ok"]))
-        return JobState(name, result=result, proof=proof, lost=lost)
+        lost = complete and not (result["ok"] and (verification is None or verification["ok"]))
+        return JobState(name, result=result, verification=verification, lost=lost)
     for pod in newest_first:
         problem = find_problem(pod)
         if problem:
@@ -208,36 +208,36 @@ def _final_result(
     return _lost_result(job, pods, complete, failed_reason), None
 
 
-def _proves(job: Object) -> bool:
+def _verifies(job: Object) -> bool:
     containers = job["spec"]["template"]["spec"]["containers"]
-    return any(container["name"] == PROOF_CONTAINER for container in containers)
+    return any(container["name"] == VERIFY_CONTAINER for container in containers)
 
 
-def _proven_result(
+def _results(
     job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
 ) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """Return the results of a backup and of its proof.
+    """Return the results of a backup and of its verification.
 
-    The Job fails with the proof; the backup was read back before, so it counts all the same.
+    The Job fails with the verification; the backup was read back before, so it counts all the same.
     """
     for pod in pods:
         documents = _documents(pod)
-        proof: Mapping[str, Any] | None = documents.pop(PROOF_CONTAINER, None)
+        verification: Mapping[str, Any] | None = documents.pop(VERIFY_CONTAINER, None)
         copied = documents.pop(COPY_CONTAINER, None)
         if copied and not copied["ok"]:
-            proof = copied
+            verification = copied
         for result in documents.values():
             if not result["ok"]:
                 return result, None
-            if proof is None or proof["ok"] != complete:
-                proof = _interrupted_proof(job, pod)
-            return result, proof
+            if verification is None or verification["ok"] != complete:
+                verification = _interrupted(job, pod)
+            return result, verification
     return _lost_result(job, pods, complete, failed_reason), None
 
 
-def _interrupted_proof(job: Object, pod: Object) -> Mapping[str, Any]:
-    """Return the result of a proof whose container was ended before it could leave one."""
-    ended = describe_end(pod, PROOF_CONTAINER)
+def _interrupted(job: Object, pod: Object) -> Mapping[str, Any]:
+    """Return the result of a verification whose container was ended before it could leave one."""
+    ended = describe_end(pod, VERIFY_CONTAINER)
     name, pod_name = job["metadata"]["name"], pod["metadata"]["name"]
     if _outgrew_disk(ended):
         return _failure(

@@ -41,8 +41,8 @@ class JobState:
         result: the JSON document of the pod's termination message, or one made up from the Job's
             own failure: `ok`, and `reason` and `message` where it is false. None while it runs.
         annotations: what the role wrote on the Job when it made it.
-        proof: the same of the container that restored and compared what the first one made; None
-            where there is none, or nothing was made.
+        verification: the same of the container that restored and compared what the first one made;
+            None where there is none, or nothing was made.
         progress: the step that it is at; empty where that is not known.
         age: seconds since the Job was made.
         lost: whether Kubernetes calls it complete, and no pod is there that says so.
@@ -54,7 +54,7 @@ class JobState:
     problem: tuple[str, str] | None = None
     needs_user: bool = False
     result: Mapping[str, Any] | None = None
-    proof: Mapping[str, Any] | None = None
+    verification: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     progress: str = ""
     age: float = 0.0

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import progress
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
+    check_artifact,
     files_tally,
-    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
@@ -19,8 +19,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore
     restore_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
-    ProofRequest,
-    prove_artifact,
+    VerifyRequest,
+    verify_artifact,
 )
 
 ROWS = 400_000
@@ -77,17 +77,17 @@ def test_a_restore_reports_percent_objects_and_bytes(large, tmp_path: Path) -> N
     ), compared
 
 
-def test_a_proof_reports_the_same(large, scratch: Path, tmp_path: Path) -> None:
+def test_a_verification_reports_the_same(large, scratch: Path, tmp_path: Path) -> None:
     large.backup()
     log = tmp_path / "log"
-    prove_artifact(ProofRequest(large.store, large.location, scratch=scratch), Progress(log))
+    verify_artifact(VerifyRequest(large.store, large.location, scratch=scratch), Progress(log))
     assert any(0 < percent < 100 for percent in percents(figures_of(log, "Restoring into it")))
 
 
 def test_reading_back_counts_every_file_and_byte(large) -> None:
     artifact = large.backup()
     tally = files_tally()
-    verify_artifact(large.store, large.location, tally=tally)
+    check_artifact(large.store, large.location, tally=tally)
     assert (tally.count, tally.amount) == (
         len(artifact.manifest.files),
         artifact.manifest.size_bytes,

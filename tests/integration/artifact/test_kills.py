@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    verify_artifact,
+    check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
@@ -64,7 +64,7 @@ def test_a_killed_backup_is_no_backup(bench, tmp_path, point, when) -> None:
     (bench.folder / "rubbish").write_text("x")
     outcome = create_artifact(bench.backup_request())
     assert not outcome.adopted
-    verify_artifact(bench.store, bench.location)
+    check_artifact(bench.store, bench.location)
     bench.restore()
 
 

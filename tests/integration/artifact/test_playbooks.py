@@ -212,10 +212,10 @@ def test_what_an_earlier_run_has_made_stays(changed, play) -> None:
     assert (changed.folder / "manifest.json").exists()
 
 
-def test_a_backup_is_proven_without_its_server(changed, play, tmp_path) -> None:
-    status, proven, output = play("verify")
-    assert (status, proven["ok"]) == (0, True), output
-    assert (proven["tables"], proven["rows"]) == (2, 20001)
+def test_a_backup_is_verified_without_its_server(changed, play, tmp_path) -> None:
+    status, verified, output = play("verify")
+    assert (status, verified["ok"]) == (0, True), output
+    assert (verified["tables"], verified["rows"]) == (2, 20001)
     assert "Comparing it with the manifest: done" in (tmp_path / "progress").read_text()
 
 
@@ -230,7 +230,7 @@ def test_a_backup_is_copied_and_removed(changed, play, tmp_path) -> None:
     assert (status, result["ok"]) == (0, True), output
 
 
-def test_a_backup_that_cannot_be_proven_is_reported(changed, play) -> None:
+def test_a_backup_that_cannot_be_verified_is_reported(changed, play) -> None:
     status, result, _ = play("verify", sha256="0" * 64)
     assert status == 2, "the exit code that keeps a Job from trying again"
     assert (result["ok"], result["reason"]) == (False, "ChecksumMismatch")

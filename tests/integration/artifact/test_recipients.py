@@ -12,8 +12,8 @@ import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, create
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
+    check_artifact,
     load_artifact,
-    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
     ArtifactStore,
@@ -25,8 +25,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.leftove
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
-    ProofRequest,
-    prove_artifact,
+    VerifyRequest,
+    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
     EncryptionKey,
@@ -72,7 +72,7 @@ def test_each_recipient_can_restore_what_the_writer_cannot_read(writer, identiti
     outcome = back_up(writer)
     assert outcome.artifact.summary()["rows"] == 20001
     with pytest.raises(errors.EncryptionKeyWrong, match="no identity is given that decrypts it"):
-        verify_artifact(writer.store, writer.location)
+        check_artifact(writer.store, writer.location)
     writer.execute("UPDATE version SET name = 'new'; DELETE FROM numbers WHERE n > 10")
     with pytest.raises(errors.EncryptionKeyWrong):
         writer.restore()
@@ -80,9 +80,9 @@ def test_each_recipient_can_restore_what_the_writer_cannot_read(writer, identiti
     sha256 = outcome.artifact.sha256
     for _, identity in identities:
         store = reader(writer, identity).store
-        assert verify_artifact(store, writer.location, sha256, jobs=2) == outcome.artifact
-    request = ProofRequest(store, writer.location, scratch, 2, sha256)
-    assert prove_artifact(request)["sha256"] == sha256
+        assert check_artifact(store, writer.location, sha256, jobs=2) == outcome.artifact
+    request = VerifyRequest(store, writer.location, scratch, 2, sha256)
+    assert verify_artifact(request)["sha256"] == sha256
     reader(writer, identity).restore(expected_sha256=sha256)
     assert writer.scalar("SELECT name FROM version") == "old"
 
@@ -92,7 +92,7 @@ def test_another_key_is_refused(writer, tmp_path):
     path = tmp_path / "third"
     path.write_text(str(pyrage.x25519.Identity.generate()))
     with pytest.raises(errors.EncryptionKeyWrong, match="belongs to a recipient of that time"):
-        verify_artifact(reader(writer, path).store, writer.location)
+        check_artifact(reader(writer, path).store, writer.location)
 
 
 @pytest.mark.parametrize("harm", ["altered", "lost", "more", "manifest"])
@@ -139,7 +139,7 @@ def test_a_forgery_for_the_recipients_is_not_adopted(writer, identities):
     again = back_up(writer)
     assert not again.adopted
     assert again.artifact.manifest.rows == honest.manifest.rows
-    verify_artifact(reader(writer, identities[0][1]).store, writer.location)
+    check_artifact(reader(writer, identities[0][1]).store, writer.location)
 
 
 def test_leftovers_and_removal_take_no_key(writer):

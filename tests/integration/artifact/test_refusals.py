@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    verify_artifact,
+    check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
     ArtifactStore,
@@ -90,7 +90,7 @@ def test_a_damaged_artifact_is_refused_before_any_write(bench, damage) -> None:
     damage(bench.folder)
     position = bench.scalar("SELECT pg_current_wal_insert_lsn()", "postgres")
     with pytest.raises(errors.ChecksumMismatch):
-        verify_artifact(bench.store, bench.location, artifact.sha256)
+        check_artifact(bench.store, bench.location, artifact.sha256)
     with pytest.raises(errors.ChecksumMismatch):
         bench.restore(expected_sha256=artifact.sha256)
     assert bench.databases() == before

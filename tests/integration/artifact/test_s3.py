@@ -15,9 +15,9 @@ import pyrage
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
+    check_artifact,
     copy_artifact,
     load_artifact,
-    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.compression import (
     Compression,
@@ -33,8 +33,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifes
     is_file_name,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
-    ProofRequest,
-    prove_artifact,
+    VerifyRequest,
+    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
     EncryptionKey,
@@ -72,7 +72,7 @@ def test_round_trip(remote, s3, spool) -> None:
     assert "dump/toc.dat" in keys
     assert sum(key.endswith(".dat.gz") for key in keys) == 2
     assert list(spool.iterdir()) == [], "the spool is empty again"
-    artifact = verify_artifact(remote.store, remote.location, jobs=2)
+    artifact = check_artifact(remote.store, remote.location, jobs=2)
     assert artifact.summary()["rows"] == 20001
     remote.restore()
     assert remote.scalar("SELECT name FROM version") == "old"
@@ -170,7 +170,7 @@ def test_what_was_harmed_is_refused(remote, s3, harm) -> None:
         name = "dump/9.dat" if harm == "extra" else "manifest.json.age"
         s3.client.put_object(Bucket=BUCKET, Key=f"{prefix}/{name}", Body=b"x")
     for attempt in (
-        lambda: verify_artifact(remote.store, remote.location),
+        lambda: check_artifact(remote.store, remote.location),
         remote.restore,
     ):
         with pytest.raises(errors.ChecksumMismatch):
@@ -198,7 +198,7 @@ def test_encrypted_round_trip(bench, s3, s3_store, key, spool, tmp_path, where) 
             content = path.read_bytes()
             assert content.startswith(b"age-encryption.org/v1\n")
             assert SECRET.encode() not in content
-    verify_artifact(bench.store, bench.location)
+    check_artifact(bench.store, bench.location)
     bench.execute("DELETE FROM version")
     bench.restore()
     assert bench.scalar("SELECT count(*) FROM version") == 4
@@ -262,12 +262,12 @@ def test_a_key_that_is_none(bench, key, spool, content) -> None:
     assert not bench.folder.exists()
 
 
-def test_a_proof_from_s3(remote, key, tmp_path, postgres_server) -> None:
+def test_a_verification_from_s3(remote, key, tmp_path, postgres_server) -> None:
     remote.key = key
     artifact = remote.backup()
     scratch = Path("/var/tmp")
-    proof = prove_artifact(ProofRequest(remote.store, remote.location, scratch, jobs=2))
-    assert proof["sha256"] == artifact.sha256
+    verification = verify_artifact(VerifyRequest(remote.store, remote.location, scratch, jobs=2))
+    assert verification["sha256"] == artifact.sha256
 
 
 def test_a_copy_can_be_proven_without_the_credentials(remote, key, tmp_path) -> None:
@@ -277,9 +277,9 @@ def test_a_copy_can_be_proven_without_the_credentials(remote, key, tmp_path) -> 
     root.mkdir()
     copy_artifact(remote.files, remote.location, FilesystemStore(root), jobs=2)
     store = replace(remote.store, files=FilesystemStore(root))
-    assert verify_artifact(store, remote.location).sha256 == artifact.sha256
-    proof = prove_artifact(ProofRequest(store, remote.location, Path("/var/tmp"), jobs=2))
-    assert proof["sha256"] == artifact.sha256
+    assert check_artifact(store, remote.location).sha256 == artifact.sha256
+    verification = verify_artifact(VerifyRequest(store, remote.location, Path("/var/tmp"), jobs=2))
+    assert verification["sha256"] == artifact.sha256
 
 
 def test_a_copy_of_what_no_artifact_has_is_refused(remote, s3, tmp_path) -> None:
@@ -323,7 +323,7 @@ def test_what_others_keep_in_the_bucket_stays(remote, s3) -> None:
     assert unfinished(remote.files) == set()
     remote.location = replace(remote.location, uid=str(uuid.uuid4()))
     remote.backup(others=OtherBackups(frozenset(), long_after()))
-    assert verify_artifact(nested_store, nested.location).sha256 == nested.sha256
+    assert check_artifact(nested_store, nested.location).sha256 == nested.sha256
     assert {f"{prefix}/{key}" for key in keys} <= s3.object_names()
     assert uploads <= {upload["Key"] for upload in s3.uploads()}
 
@@ -397,7 +397,7 @@ def test_credentials_that_expire_on_the_way(remote, s3, tmp_path, monkeypatch) -
     remote.files, remote.location = direct, replace(done, uid=str(uuid.uuid4()))
     remote.backup(others=OtherBackups(frozenset(), long_after()))
     assert not unfinished(direct)
-    assert verify_artifact(remote.store, done).sha256 == finished.sha256
+    assert check_artifact(remote.store, done).sha256 == finished.sha256
 
 
 # A store that misbehaves.
@@ -486,7 +486,7 @@ def test_a_store_that_forgets_what_it_took(remote, what) -> None:
         faults.set("forget", lambda method, path: method == "PUT" and what in path)
         with pytest.raises((errors.ChecksumMismatch, errors.BackupLocationMissing)):
             remote.backup()
-            verify_artifact(remote.store, remote.location)
+            check_artifact(remote.store, remote.location)
         assert faults.broken
 
 
@@ -515,7 +515,7 @@ def test_a_killed_backup_is_no_backup(remote, s3, tmp_path, point, when) -> None
     s3.client.create_multipart_upload(Bucket=BUCKET, Key=key)
     assert not create_artifact(remote.backup_request()).adopted
     assert own_uploads(remote, s3) == []
-    verify_artifact(remote.store, remote.location)
+    check_artifact(remote.store, remote.location)
 
 
 def test_an_old_pg_dump_cannot_do_zstd(bench) -> None:

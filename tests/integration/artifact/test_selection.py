@@ -13,8 +13,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.selecti
     parse_selection,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
-    ProofRequest,
-    prove_artifact,
+    VerifyRequest,
+    verify_artifact,
 )
 
 AWKWARD_SQL = """
@@ -127,8 +127,8 @@ def test_a_partial_backup(awkward, include, exclude, expected, scratch) -> None:
     assert listing.count(" TABLE DATA ") == len(expected), "what is not asked for is not dumped"
     large = awkward.scalar("SELECT count(*) FROM pg_largeobject_metadata", where.dbname)
     assert large == (0 if include else 1)
-    proven = prove_artifact(ProofRequest(awkward.store, awkward.location, scratch))
-    assert proven["rows"] == sum(ROWS[t] for t in expected)
+    verified = verify_artifact(VerifyRequest(awkward.store, awkward.location, scratch))
+    assert verified["rows"] == sum(ROWS[t] for t in expected)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_selection_of_everything_is_a_whole_backup(awkward, include, exclude, 
     assert filled(awkward, awkward.database) == ROWS
     assert awkward.scalar("SELECT * FROM sums") == 10
     assert awkward.scalar("SELECT lo_get(4711)") == b"large"
-    assert prove_artifact(ProofRequest(awkward.store, awkward.location, scratch))
+    assert verify_artifact(VerifyRequest(awkward.store, awkward.location, scratch))
 
 
 def test_a_part_does_not_take_the_place_of_the_whole(awkward) -> None:

@@ -17,8 +17,8 @@ import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import snapshot
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.selection import Selection
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
-    ProofRequest,
-    prove_artifact,
+    VerifyRequest,
+    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     RestoreFailed,
@@ -156,10 +156,10 @@ def test_a_dry_run_and_a_table(hostile) -> None:
     assert assert_no_superuser(hostile) >= PLACES - {"materialized view"}
 
 
-def test_a_proof(hostile, scratch) -> None:
+def test_a_verification(hostile, scratch) -> None:
     """In the scratch server the function refuses a superuser's session, and nothing fails."""
     hostile.backup()
-    prove_artifact(ProofRequest(hostile.store, hostile.location, scratch, jobs=2))
+    verify_artifact(VerifyRequest(hostile.store, hostile.location, scratch, jobs=2))
     assert_no_superuser(hostile)
 
 

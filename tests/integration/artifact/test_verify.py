@@ -1,4 +1,4 @@
-"""A proof succeeds for what restores to what was backed up, and for nothing else."""
+"""A verification succeeds for what restores to what was backed up, and for nothing else."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import verify as proving
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import verify as verifying
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    verify_artifact,
+    check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import (
     Figures,
     Progress,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
-    ProofRequest,
-    prove_artifact,
+    VerifyRequest,
+    verify_artifact,
 )
 from test_round_trip import AWKWARD_NAME, AWKWARD_SQL
 
@@ -39,12 +39,12 @@ BIG_TABLE = (
 
 
 @pytest.fixture
-def prove(bench, scratch):
-    """Prove the bench's artifact; returns what the proof returns."""
+def verify(bench, scratch):
+    """Verify the bench's artifact; returns what that returns."""
 
     def run(progress: Progress | None = None, **changes: object) -> dict[str, object]:
         settings = {"jobs": 2, "scratch": scratch} | changes
-        return prove_artifact(ProofRequest(bench.store, bench.location, **settings), progress)
+        return verify_artifact(VerifyRequest(bench.store, bench.location, **settings), progress)
 
     return run
 
@@ -88,16 +88,19 @@ def eventually(condition: Callable[[], bool], seconds: float = 60) -> bool:
     return condition()
 
 
-def test_everything_awkward_is_proven(roles, make_bench, scratch) -> None:
+def test_everything_awkward_is_verified(roles, make_bench, scratch) -> None:
     """Without roles, databases or anything else of the server that was backed up."""
     bench = make_bench(AWKWARD_NAME)
     bench.execute(AWKWARD_SQL)
     artifact = bench.backup()
     before = bench.databases()
-    proof = prove_artifact(ProofRequest(bench.store, bench.location, scratch, jobs=2))
+    verification = verify_artifact(VerifyRequest(bench.store, bench.location, scratch, jobs=2))
     assert bench.databases() == before
-    times = {"startTime": proof["startTime"], "completionTime": proof["completionTime"]}
-    assert proof == artifact.summary() | times
+    times = {
+        "startTime": verification["startTime"],
+        "completionTime": verification["completionTime"],
+    }
+    assert verification == artifact.summary() | times
     assert scratch_processes(scratch) == []
 
 
@@ -117,10 +120,10 @@ def test_the_scratch_database_is_like_the_source(make_bench, scratch, options) -
         "INSERT INTO t VALUES ('grün')"
     )
     bench.backup()
-    prove_artifact(ProofRequest(bench.store, bench.location, scratch))
+    verify_artifact(VerifyRequest(bench.store, bench.location, scratch))
 
 
-def test_extensions_that_must_be_loaded_are(bench, prove, scratch) -> None:
+def test_extensions_that_must_be_loaded_are(bench, verify, scratch) -> None:
     seen: list[str] = []
 
     class Looking(Progress):
@@ -133,7 +136,7 @@ def test_extensions_that_must_be_loaded_are(bench, prove, scratch) -> None:
 
     bench.execute("CREATE EXTENSION pg_stat_statements")
     bench.backup()
-    prove(Looking())
+    verify(Looking())
     assert "shared_preload_libraries=pg_stat_statements" in seen
     assert {"listen_addresses=", "fsync=off", "max_worker_processes=0"} <= set(seen)
 
@@ -152,34 +155,36 @@ def double_a_row(rows: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("change", [change_a_row, lose_a_row, double_a_row])
-def test_a_forgery_with_good_checksums_is_found_by_the_proof_only(bench, prove, change) -> None:
+def test_a_forgery_with_good_checksums_is_found_by_the_verification_only(
+    bench, verify, change
+) -> None:
     bench.backup()
     rewrite(bench.folder, "old", change)
-    verify_artifact(bench.store, bench.location)
+    check_artifact(bench.store, bench.location)
     with pytest.raises(errors.VerificationFailed, match=r'table "public"\."version" has \d rows'):
-        prove()
+        verify()
 
 
-def test_a_dump_that_does_not_restore_is_found(bench, prove) -> None:
+def test_a_dump_that_does_not_restore_is_found(bench, verify) -> None:
     bench.execute(
         "CREATE TABLE checked (name text PRIMARY KEY); INSERT INTO checked VALUES ('once')"
     )
     bench.backup()
     rewrite(bench.folder, "once", lambda rows: rows.replace(b"once\n", b"once\nonce\n"))
-    verify_artifact(bench.store, bench.location)
+    check_artifact(bench.store, bench.location)
     with pytest.raises(errors.VerificationFailed, match="could not create unique index"):
-        prove()
+        verify()
 
 
-def test_a_damaged_file_starts_no_server(bench, prove) -> None:
+def test_a_damaged_file_starts_no_server(bench, verify) -> None:
     artifact = bench.backup()
     progress = Progress()
     with pytest.raises(errors.ChecksumMismatch):
-        prove(progress, expected_sha256="0" * 64)
+        verify(progress, expected_sha256="0" * 64)
     [path, *_] = (bench.folder / "dump").glob("*.dat.gz")
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(errors.ChecksumMismatch, match=path.name):
-        prove(progress, expected_sha256=artifact.sha256)
+        verify(progress, expected_sha256=artifact.sha256)
     assert progress.steps == []
 
 
@@ -190,42 +195,42 @@ def edit_source(bench, **changes: object) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_what_the_programs_lack_is_named(bench, prove) -> None:
+def test_what_the_programs_lack_is_named(bench, verify) -> None:
     bench.backup()
     edit_source(bench, extensions=["plpgsql", "postgis"])
     with pytest.raises(errors.VerificationFailed, match=r'extensions .* lacks: "postgis"; use an'):
-        prove()
+        verify()
     edit_source(bench, extensions=[], serverVersionNum=990001)
     with pytest.raises(errors.IncompatibleVersion, match=r"99\.1"):
-        prove()
+        verify()
 
 
-def test_a_library_that_the_image_lacks_is_named(bench, prove, monkeypatch) -> None:
+def test_a_library_that_the_image_lacks_is_named(bench, verify, monkeypatch) -> None:
     bench.backup()
     edit_source(bench, extensions=["no_such_library"])
-    monkeypatch.setattr(proving, "_PRELOADED", ("no_such_library",))
+    monkeypatch.setattr(verifying, "_PRELOADED", ("no_such_library",))
     with pytest.raises(errors.VerificationFailed, match=r'did not start.*"no_such_library"'):
-        prove()
+        verify()
 
 
-def test_programs_that_are_not_there(bench, prove, monkeypatch, tmp_path) -> None:
+def test_programs_that_are_not_there(bench, verify, monkeypatch, tmp_path) -> None:
     bench.backup()
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "pg_restore").symlink_to(shutil.which("pg_restore"))
     monkeypatch.setenv("PATH", str(folder))
     with pytest.raises(errors.ServerVersionUnsupported, match="initdb is not on PATH"):
-        prove()
+        verify()
 
 
-def test_a_scratch_folder_that_cannot_be_used(bench, prove, scratch) -> None:
+def test_a_scratch_folder_that_cannot_be_used(bench, verify, scratch) -> None:
     bench.backup()
     with pytest.raises(errors.InvalidInput, match="nowhere"):
-        prove(scratch=scratch / "nowhere")
+        verify(scratch=scratch / "nowhere")
     deep = scratch / ("d" * 90)
     deep.mkdir()
     with pytest.raises(errors.InvalidInput, match="too long"):
-        prove(scratch=deep)
+        verify(scratch=deep)
     assert list(deep.iterdir()) == []
     deep.rmdir()
 
@@ -257,14 +262,14 @@ class Killing(Progress):
             time.sleep(0.002)
 
 
-def test_a_killed_scratch_server_is_reported(bench, prove, scratch) -> None:
+def test_a_killed_scratch_server_is_reported(bench, verify, scratch) -> None:
     bench.execute(BIG_TABLE)
     bench.backup()
     with pytest.raises(errors.VerificationFailed, match="scratch server was killed by signal 9"):
-        prove(Killing(lambda: scratch_processes(scratch)))
+        verify(Killing(lambda: scratch_processes(scratch)))
 
 
-def test_a_killed_session_of_the_scratch_server_is_reported(bench, prove, scratch) -> None:
+def test_a_killed_session_of_the_scratch_server_is_reported(bench, verify, scratch) -> None:
     """What happens when memory is short: a child is killed, and the server ends all the others."""
 
     def copying() -> list[int]:
@@ -276,7 +281,7 @@ def test_a_killed_session_of_the_scratch_server_is_reported(bench, prove, scratc
             except OSError:
                 continue
             if (
-                b" proof " in title
+                b" verification " in title
                 and b"COPY" in title
                 and int(parent) in scratch_processes(scratch)
             ):
@@ -286,10 +291,10 @@ def test_a_killed_session_of_the_scratch_server_is_reported(bench, prove, scratc
     bench.execute(BIG_TABLE)
     bench.backup()
     with pytest.raises(errors.VerificationFailed, match=r"crashed.*terminated by signal 9.*memory"):
-        prove(Killing(copying))
+        verify(Killing(copying))
 
 
-def test_a_full_disk_is_reported(bench, prove, scratch) -> None:
+def test_a_full_disk_is_reported(bench, verify, scratch) -> None:
     """A limit on the size of files stands for the end of the disk."""
     bench.execute(BIG_TABLE)
     bench.backup()
@@ -298,13 +303,13 @@ def test_a_full_disk_is_reported(bench, prove, scratch) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20 * 1024 * 1024, hard))
     try:
         with pytest.raises(errors.NoSpace, match=f"whole database .* {scratch}: make room"):
-            prove()
+            verify()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
 
 
-def test_a_server_does_not_outlive_a_proof_that_is_killed(bench, scratch, tmp_path) -> None:
+def test_a_server_does_not_outlive_a_verification_that_is_killed(bench, scratch, tmp_path) -> None:
     bench.execute(BIG_TABLE)
     bench.backup()
     script = (
@@ -314,7 +319,7 @@ def test_a_server_does_not_outlive_a_proof_that_is_killed(bench, scratch, tmp_pa
         "from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem"
         " import FilesystemStore\n"
         "store = ArtifactStore(FilesystemStore(Path(root)))\n"
-        "prove_artifact(ProofRequest(store, Location('ns', 'app', uid), Path(scratch)))\n"
+        "verify_artifact(VerifyRequest(store, Location('ns', 'app', uid), Path(scratch)))\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     arguments = [bench.files.root, bench.location.uid, scratch]

@@ -520,7 +520,7 @@ def test_what_opens_a_backup_may_be_said_later(create: Create, name: str) -> Non
     assert MADE_WITH in refusal(caught.value)
 
 
-def test_the_name_of_a_plan_is_in_a_label_of_its_runs(create: Create) -> None:
+def test_the_name_of_a_schedule_is_in_a_label_of_its_runs(create: Create) -> None:
     assert create("Backup", "a" * 63, PLAN, dry_run="All")
     with pytest.raises(ApiException) as caught:
         create("Backup", "a" * 64, PLAN, dry_run="All")
@@ -530,6 +530,8 @@ def test_the_name_of_a_plan_is_in_a_label_of_its_runs(create: Create) -> None:
 @pytest.mark.parametrize(
     "change", [{"schedule": "0 4 * * *"}, {"suspend": True}, {"retention": 1}, {"include": SOME}]
 )
-def test_a_change_of_a_plan_is_accepted(create: Create, name: str, change: dict[str, Any]) -> None:
+def test_a_change_of_a_schedule_is_accepted(
+    create: Create, name: str, change: dict[str, Any]
+) -> None:
     created = create("Backup", name, PLAN | {"suspend": False})
     assert patch(created, change)["spec"].items() >= change.items()

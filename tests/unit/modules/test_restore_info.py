@@ -181,7 +181,7 @@ def test_a_claim_that_is_gone_is_reported(cluster: FakeCluster) -> None:
     assert "app-backups" in found["observation"]["refused"][1]
 
 
-def test_a_plan_without_a_run_is_waited_for(cluster: FakeCluster) -> None:
+def test_a_schedule_without_a_run_is_waited_for(cluster: FakeCluster) -> None:
     del cluster.objects["Backup", "nightly-20260101030000"]
     assert look(cluster)["observation"]["blocked"][0] == "BackupNotCompleted"
 

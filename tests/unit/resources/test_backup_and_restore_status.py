@@ -38,7 +38,7 @@ RESULT: dict[str, Any] = {
     "startTime": "2026-01-01T12:00:00Z",
     "completionTime": "2026-01-01T12:00:07Z",
 }
-PROOF = RESULT | {"completionTime": "2026-01-01T12:02:05Z"}
+VERIFICATION = RESULT | {"completionTime": "2026-01-01T12:02:05Z"}
 FAILURE = {"ok": False, "reason": "NoSpace", "message": "the volume is full"}
 
 
@@ -82,8 +82,10 @@ def test_a_backup_is_completed_by_its_result_only() -> None:
     assert decision.requeue_after is None
 
 
-def completed(proof: dict[str, Any] | None):
-    return backup.decide(backup.Observation("c", job=JobState("j", result=RESULT, proof=proof)))
+def completed(verification: dict[str, Any] | None):
+    return backup.decide(
+        backup.Observation("c", job=JobState("j", result=RESULT, verification=verification))
+    )
 
 
 def test_a_backup_that_was_only_read_back_is_not_called_verified() -> None:
@@ -95,7 +97,7 @@ def test_a_backup_that_was_only_read_back_is_not_called_verified() -> None:
 
 
 def test_a_backup_that_was_restored_and_compared_is_verified() -> None:
-    decision = completed(PROOF)
+    decision = completed(VERIFICATION)
     verified = decision.conditions[1]
     assert (verified.status, verified.reason) == ("True", "RestoreCompared")
     assert "4 tables, 9 rows" in verified.message
@@ -110,15 +112,17 @@ def test_a_clock_put_back_meanwhile_makes_no_negative_duration() -> None:
 
 
 @pytest.mark.parametrize(
-    ("proof", "reason"),
+    ("verification", "reason"),
     [
         ({"ok": False, "reason": "VerificationFailed", "message": "m"}, "VerificationFailed"),
         (FAILURE, "NoSpace"),
-        (PROOF | {"sha256": "cd"}, "ChecksumMismatch"),
+        (VERIFICATION | {"sha256": "cd"}, "ChecksumMismatch"),
     ],
 )
-def test_a_backup_whose_verification_failed_is_completed_and_not_verified(proof, reason) -> None:
-    decision = completed(proof)
+def test_a_backup_whose_verification_failed_is_completed_and_not_verified(
+    verification, reason
+) -> None:
+    decision = completed(verification)
     ready, verified = decision.conditions
     assert (decision.phase, ready.status) == ("Completed", "True")
     assert (verified.status, verified.reason) == ("False", reason)
@@ -127,8 +131,8 @@ def test_a_backup_whose_verification_failed_is_completed_and_not_verified(proof,
 
 
 def test_a_failed_verification_warns_once() -> None:
-    def status(proof: dict[str, Any] | None) -> dict[str, Any]:
-        decision = completed(proof)
+    def status(verification: dict[str, Any] | None) -> dict[str, Any]:
+        decision = completed(verification)
         conditions = [vars(condition) for condition in decision.conditions]
         return {"phase": decision.phase, "conditions": conditions}
 
@@ -139,7 +143,9 @@ def test_a_failed_verification_warns_once() -> None:
     assert (warning.warning, warning.reason) == (True, "VerificationFailed")
     assert "table t is missing" in warning.message
     assert find_transitions("Backup", failed, failed) == []
-    assert [t.warning for t in find_transitions("Backup", running, status(PROOF))] == [False] * 2
+    assert [t.warning for t in find_transitions("Backup", running, status(VERIFICATION))] == [
+        False
+    ] * 2
     assert len(find_transitions("Backup", running, status(None))) == 1
 
 
@@ -249,7 +255,7 @@ def test_a_part_may_be_restored_beside_the_database() -> None:
     assert find_refusal(beside, DONE, DATABASE, "") is None
 
 
-def test_of_a_plan_the_newest_verified_run_is_restored_else_the_newest_completed_one() -> None:
+def test_of_a_schedule_the_newest_verified_run_is_restored_else_the_newest_completed_one() -> None:
     old, verified, new, failed, running = (
         a_backup("Completed"),
         a_backup("Completed", verified=True),

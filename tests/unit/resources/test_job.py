@@ -95,8 +95,8 @@ def test_job_names_are_short_and_differ_by_uid() -> None:
     assert len(first) <= 50
 
 
-PROVEN = {"ok": True, "sha256": "ab"}
-UNPROVEN = {"ok": False, "reason": "VerificationFailed", "message": "table t is missing"}
+VERIFIED = {"ok": True, "sha256": "ab"}
+UNVERIFIED = {"ok": False, "reason": "VerificationFailed", "message": "table t is missing"}
 
 
 def verifying_job(*conditions: str) -> dict[str, Any]:
@@ -104,12 +104,17 @@ def verifying_job(*conditions: str) -> dict[str, Any]:
 
 
 def verifying_pod(
-    backup: dict[str, Any], proof: dict[str, Any] | None, created: str = "2026-01-01T00:00:00Z"
+    backup: dict[str, Any],
+    verification: dict[str, Any] | None,
+    created: str = "2026-01-01T00:00:00Z",
 ) -> dict[str, Any]:
-    """A pod that backs up first; without a proof its second container was killed."""
+    """A pod that backs up first; without a verification its second container was killed."""
     terminated: dict[str, Any] = {"exitCode": 137, "reason": "OOMKilled"}
-    if proof:
-        terminated = {"exitCode": 0 if proof["ok"] else 2, "message": json.dumps(proof)}
+    if verification:
+        terminated = {
+            "exitCode": 0 if verification["ok"] else 2,
+            "message": json.dumps(verification),
+        }
     return {
         "metadata": {"name": "p", "creationTimestamp": created},
         "spec": {"containers": [{"name": "verify"}]},
@@ -124,33 +129,33 @@ def verifying_pod(
 
 
 def test_a_verified_backup_has_both_results() -> None:
-    state = job_state(verifying_job("Complete"), [verifying_pod(OK, PROVEN)], "BackupFailed")
-    assert (state.result, state.proof) == (OK, PROVEN)
+    state = job_state(verifying_job("Complete"), [verifying_pod(OK, VERIFIED)], "BackupFailed")
+    assert (state.result, state.verification) == (OK, VERIFIED)
 
 
 def test_a_pod_that_has_succeeded_has_verified() -> None:
-    state = job_state(verifying_job(), [verifying_pod(OK, PROVEN)], "BackupFailed")
-    assert (state.result, state.proof) == (OK, PROVEN)
+    state = job_state(verifying_job(), [verifying_pod(OK, VERIFIED)], "BackupFailed")
+    assert (state.result, state.verification) == (OK, VERIFIED)
 
 
 def test_a_backup_counts_when_its_verification_fails() -> None:
-    state = job_state(verifying_job("Failed"), [verifying_pod(OK, UNPROVEN)], "BackupFailed")
-    assert (state.result, state.proof) == (OK, UNPROVEN)
+    state = job_state(verifying_job("Failed"), [verifying_pod(OK, UNVERIFIED)], "BackupFailed")
+    assert (state.result, state.verification) == (OK, UNVERIFIED)
 
 
 def test_a_failed_job_never_verifies() -> None:
-    state = job_state(verifying_job("Failed"), [verifying_pod(OK, PROVEN)], "BackupFailed")
+    state = job_state(verifying_job("Failed"), [verifying_pod(OK, VERIFIED)], "BackupFailed")
     assert state.result == OK
-    assert state.proof is not None
-    assert state.proof["ok"] is False
+    assert state.verification is not None
+    assert state.verification["ok"] is False
 
 
-def test_a_backup_that_failed_has_no_proof() -> None:
+def test_a_backup_that_failed_has_no_verification() -> None:
     failure = {"ok": False, "reason": "NoSpace", "message": "full"}
     newest = verifying_pod(failure, None, "2026-01-01T00:00:01Z")
-    pods = [verifying_pod(OK, PROVEN), newest]
+    pods = [verifying_pod(OK, VERIFIED), newest]
     state = job_state(verifying_job("Failed"), pods, "BackupFailed")
-    assert (state.result, state.proof) == (failure, None)
+    assert (state.result, state.verification) == (failure, None)
 
 
 def test_a_backup_that_could_not_be_fetched_is_not_verified() -> None:
@@ -161,15 +166,15 @@ def test_a_backup_that_could_not_be_fetched_is_not_verified() -> None:
         {"name": "copy", "state": {"terminated": terminated}}
     )
     state = job_state(verifying_job("Failed"), [pod], "BackupFailed")
-    assert (state.result, state.proof) == (OK, unfetched)
+    assert (state.result, state.verification) == (OK, unfetched)
 
 
 def test_a_verification_that_was_killed_is_reported_and_leaves_the_backup() -> None:
     state = job_state(verifying_job("Failed"), [verifying_pod(OK, None)], "BackupFailed")
     assert state.result == OK
-    assert state.proof is not None
-    assert state.proof["reason"] == "VerificationFailed"
-    assert "OOMKilled, exit code 137" in state.proof["message"]
+    assert state.verification is not None
+    assert state.verification["reason"] == "VerificationFailed"
+    assert "OOMKilled, exit code 137" in state.verification["message"]
 
 
 def test_a_verification_that_outgrows_its_volume_is_reported() -> None:
@@ -178,9 +183,9 @@ def test_a_verification_that_outgrows_its_volume_is_reported() -> None:
     evicted["status"] |= {"reason": "Evicted", "message": limit}
     state = job_state(verifying_job("Failed"), [evicted], "BackupFailed")
     assert state.result == OK
-    assert state.proof is not None
-    assert state.proof["reason"] == "NoSpace"
-    assert 'exceeds the limit "64Mi"; verifying' in state.proof["message"]
+    assert state.verification is not None
+    assert state.verification["reason"] == "NoSpace"
+    assert 'exceeds the limit "64Mi"; verifying' in state.verification["message"]
 
 
 def test_a_backup_that_outgrows_the_spool_is_reported() -> None:
@@ -198,7 +203,7 @@ def test_a_verifying_job_whose_pods_are_gone_is_a_failure() -> None:
     for condition in ("Complete", "Failed"):
         state = job_state(verifying_job(condition), [], "BackupFailed")
         assert state.result is not None
-        assert (state.result["ok"], state.proof) == (False, None)
+        assert (state.result["ok"], state.verification) == (False, None)
 
 
 class LoggingCluster:
@@ -346,14 +351,14 @@ def test_work_whose_result_is_lost_is_checked_by_a_second_job() -> None:
     assert (name, state.result["ok"]) == (SECOND, False)
 
 
-def test_a_proof_that_was_done_and_whose_result_is_gone_is_made_again() -> None:
-    killed = verifying_pod(PROVEN, None)
+def test_a_verification_that_was_done_and_whose_result_is_gone_is_made_again() -> None:
+    killed = verifying_pod(VERIFIED, None)
     assert latest(**{FIRST: (verifying_job("Complete"), [killed])}) == (SECOND, None)
     name, state = latest(**{FIRST: (verifying_job("Failed"), [killed])})
-    assert (name, state.proof["ok"]) == (FIRST, False)
+    assert (name, state.verification["ok"]) == (FIRST, False)
 
 
 def test_work_that_has_failed_is_not_repeated() -> None:
-    for pods in ([], [pod(json.dumps(UNPROVEN))]):
+    for pods in ([], [pod(json.dumps(UNVERIFIED))]):
         name, state = latest(**{FIRST: (job("Failed"), pods)})
         assert (name, state.result["ok"]) == (FIRST, False)

@@ -52,17 +52,17 @@ def decide(observation: Observation) -> Decision:
     fields["backupLocation"] = f"{observation.place}/{result['location']}"
     completed = Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
     fields["recipients"] = result.get("recipients")
-    verified = _judge(result, observation.job.proof)
+    verified = _judge(result, observation.job.verification)
     if verified.status != "Unknown":
         fields["verified"] = verified.status == "True"
-    if observation.job.proof and fields["verified"]:
-        fields["verifyDuration"] = elapsed(observation.job.proof)
+    if observation.job.verification and fields["verified"]:
+        fields["verifyDuration"] = elapsed(observation.job.verification)
     return Decision(phase="Completed", conditions=[completed, verified], fields=fields)
 
 
-def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condition:
+def _judge(result: Mapping[str, Any], verification: Mapping[str, Any] | None) -> Condition:
     """Return the condition that says whether the backup was restored and compared."""
-    if proof is None:
+    if verification is None:
         # The container that writes an encrypted backup cannot decrypt it.
         how = (
             " in encrypted form, neither decrypted nor restored"
@@ -76,15 +76,16 @@ def _judge(result: Mapping[str, Any], proof: Mapping[str, Any] | None) -> Condit
             f"the files were read back{how}; make Backups with verify: restore to have"
             " them restored and compared",
         )
-    if not proof["ok"]:
-        return Condition(VERIFIED, "False", proof["reason"], proof["message"])
-    if proof.get("sha256") != result["sha256"]:
+    if not verification["ok"]:
+        return Condition(VERIFIED, "False", verification["reason"], verification["message"])
+    if verification.get("sha256") != result["sha256"]:
         return Condition(
             VERIFIED,
             "False",
             "ChecksumMismatch",
             f"the manifest that was written has SHA-256 {result['sha256']}, the one that was"
-            f" restored {proof.get('sha256')}: it was replaced in between; make another Backup",
+            f" restored {verification.get('sha256')}: it was replaced in between; make another"
+            " Backup",
         )
     tables, rows = plural(result["tables"], "table"), plural(result["rows"], "row")
     return Condition(

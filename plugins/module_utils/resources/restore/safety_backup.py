@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...kube.client import GROUP_VERSION, Cluster, Object
 from ..backup.status import CONDITION
-from ..schedule.scheduled_backups import PLAN_FIELDS
+from ..schedule.scheduled_backups import SCHEDULE_FIELDS
 from .status import SafetyBackup
 
 RESTORE_LABEL = "database.example.com/restore"
@@ -15,7 +15,7 @@ WAITING_ANNOTATION = "database.example.com/waiting-restore"
 
 _NAME_LENGTH = 180
 # Of the Backup that is restored these are not taken over: the copy is of everything, made now.
-_OWN_FIELDS = PLAN_FIELDS | {"databaseRef", "include", "exclude", "verify", "deletionPolicy"}
+_OWN_FIELDS = SCHEDULE_FIELDS | {"databaseRef", "include", "exclude", "verify", "deletionPolicy"}
 
 
 def safety_name(restore: Object) -> str:

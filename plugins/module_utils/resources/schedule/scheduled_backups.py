@@ -8,9 +8,9 @@ from ...kube.client import GROUP_VERSION, ApiError, Cluster, Object
 from ...kube.objects import owner_reference
 from ..job_state import has_ended
 
-PLAN_LABEL = "database.example.com/plan"
+SCHEDULE_LABEL = "database.example.com/plan"
 # Fields that concern the schedule only; each other field of its spec is copied to its runs.
-PLAN_FIELDS = frozenset(
+SCHEDULE_FIELDS = frozenset(
     {
         "schedule",
         "timeZone",
@@ -25,19 +25,19 @@ _SLOT_FORMAT = "%Y%m%d%H%M%S"
 _SLOT_DIGITS = 14
 
 
-def list_runs(cluster: Cluster, plan: Object) -> list[Object]:
+def list_runs(cluster: Cluster, schedule: Object) -> list[Object]:
     """Return the runs of a schedule that are not being deleted, oldest slot first.
 
     A copy of one under another name has its label and its owner, too, and is not a run.
     """
-    metadata = plan["metadata"]
+    metadata = schedule["metadata"]
     labelled = cluster.list(
-        GROUP_VERSION, "Backup", metadata["namespace"], f"{PLAN_LABEL}={metadata['name']}"
+        GROUP_VERSION, "Backup", metadata["namespace"], f"{SCHEDULE_LABEL}={metadata['name']}"
     )
     runs = [
         run
         for run in labelled
-        if plan_of(run).get("uid") == metadata["uid"]
+        if schedule_of(run).get("uid") == metadata["uid"]
         and not run["metadata"].get("deletionTimestamp")
         and _has_name_of_run(run, metadata["name"])
     ]
@@ -59,7 +59,7 @@ def being_restored(cluster: Cluster, namespace: str) -> set[str]:
     return names - {None}
 
 
-def plan_of(backup: Object) -> Object:
+def schedule_of(backup: Object) -> Object:
     """Return the reference to the schedule that made a Backup; empty if a user made it."""
     owners: list[Object] = backup["metadata"].get("ownerReferences") or []
     return next((owner for owner in owners if owner["kind"] == "Backup"), {})
@@ -71,11 +71,11 @@ def slot_of(run: Object) -> datetime:
     return datetime.strptime(text, _SLOT_FORMAT).replace(tzinfo=UTC)
 
 
-def _has_name_of_run(backup: Object, plan_name: str) -> bool:
+def _has_name_of_run(backup: Object, schedule_name: str) -> bool:
     """Return whether a Backup is named after the schedule and a slot."""
     prefix, _, digits = backup["metadata"]["name"].rpartition("-")
     # strptime takes fewer digits as well.
-    if prefix != plan_name or len(digits) != _SLOT_DIGITS:
+    if prefix != schedule_name or len(digits) != _SLOT_DIGITS:
         return False
     try:
         slot_of(backup)
@@ -84,30 +84,32 @@ def _has_name_of_run(backup: Object, plan_name: str) -> bool:
     return True
 
 
-def run_manifest(plan: Object, slot: datetime) -> Object:
+def run_manifest(schedule: Object, slot: datetime) -> Object:
     """Return the run of a slot. Its name derives from the slot: there is never a second one."""
-    metadata = plan["metadata"]
+    metadata = schedule["metadata"]
     return {
         "apiVersion": GROUP_VERSION,
         "kind": "Backup",
         "metadata": {
             "name": f"{metadata['name']}-{slot.astimezone(UTC).strftime(_SLOT_FORMAT)}",
             "namespace": metadata["namespace"],
-            "labels": {PLAN_LABEL: metadata["name"]},
-            "ownerReferences": [owner_reference(plan)],
+            "labels": {SCHEDULE_LABEL: metadata["name"]},
+            "ownerReferences": [owner_reference(schedule)],
         },
-        "spec": {key: value for key, value in plan["spec"].items() if key not in PLAN_FIELDS},
+        "spec": {
+            key: value for key, value in schedule["spec"].items() if key not in SCHEDULE_FIELDS
+        },
     }
 
 
-def start_run(cluster: Cluster, plan: Object, slot: datetime) -> bool:
+def start_run(cluster: Cluster, schedule: Object, slot: datetime) -> bool:
     """Make the run of a slot; False where it exists already.
 
     Raises:
         ApiError: it could not be made.
     """
     try:
-        cluster.create(run_manifest(plan, slot))
+        cluster.create(run_manifest(schedule, slot))
     except ApiError as error:
         if error.status == 409:
             return False

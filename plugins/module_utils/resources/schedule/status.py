@@ -47,7 +47,7 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     # Times of this format sort like text.
     last_success = max([*successes, old.get("lastSuccessfulTime", "")]) or None
     return Decision(
-        phase=_plan_phase(observation),
+        phase=_own_phase(observation),
         conditions=[_condition(observation)],
         fields={
             "lastScheduleTime": observation.started,
@@ -60,7 +60,7 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     )
 
 
-def _plan_phase(observation: Observation) -> str:
+def _own_phase(observation: Observation) -> str:
     if observation.refused:
         return "Failed"
     return "Suspended" if observation.suspended else "Scheduled"

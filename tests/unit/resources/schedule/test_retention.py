@@ -76,9 +76,9 @@ def test_a_run_that_could_not_be_verified_comes_last() -> None:
     assert choose_prunable(runs[:4], Retention(1), BERLIN) == ["0101", "0102"]
 
 
-def test_a_plan_that_asks_for_no_proof_any_more_keeps_its_new_runs_and_the_last_proof() -> None:
-    proven = [replace(run, verified=True) for run in nightly(5)]
-    runs = proven + nightly(4, first=5)
+def test_a_schedule_without_verification_keeps_its_new_runs_and_the_last_verified() -> None:
+    verified = [replace(run, verified=True) for run in nightly(5)]
+    runs = verified + nightly(4, first=5)
     assert choose_prunable(runs, Retention(3), BERLIN) == ["0101", "0102", "0103", "0104", "0106"]
 
 
@@ -128,7 +128,7 @@ def test_who_asks_to_keep_more_keeps_at_least_as_much(
 def test_over_time_a_success_leaves_the_count_and_no_more_than_the_tiers(
     outcomes: list[str], retention: Retention
 ) -> None:
-    """Pruned after every run, as a plan does."""
+    """Pruned after every run, as a schedule does."""
     runs: list[Run] = []
     for number, outcome in enumerate(outcomes):
         slot = START + timedelta(hours=7 * number)

@@ -1,4 +1,4 @@
-"""The Backups that a plan makes."""
+"""The Backups that a schedule makes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
     being_restored,
     list_runs,
-    plan_of,
     run_manifest,
+    schedule_of,
     slot_of,
     start_run,
 )
 
 SLOT = datetime(2026, 3, 29, 1, tzinfo=UTC)
-PLAN: dict[str, Any] = {
+SCHEDULE: dict[str, Any] = {
     "kind": "Backup",
     "metadata": {"name": "nightly", "namespace": "shop", "uid": "u1"},
     "spec": {
@@ -45,29 +45,31 @@ class FakeCluster:
         return list(self.backups.values())
 
 
-def test_a_runs_name_is_the_slot_in_utc_and_its_spec_is_the_plans_without_the_schedule() -> None:
-    run = run_manifest(PLAN, SLOT)
+def test_a_runs_name_is_the_slot_in_utc_and_its_spec_is_the_schedules_without_the_schedule() -> (
+    None
+):
+    run = run_manifest(SCHEDULE, SLOT)
     assert run["metadata"]["name"] == "nightly-20260329010000"
     assert run["spec"] == {"databaseRef": {"name": "app"}}
     assert slot_of(run) == SLOT
-    assert plan_of(run)["name"] == "nightly"
+    assert schedule_of(run)["name"] == "nightly"
 
 
 def test_a_slot_has_one_run_however_many_try() -> None:
     cluster: Any = FakeCluster()
-    assert start_run(cluster, PLAN, SLOT)
-    assert not start_run(cluster, PLAN, SLOT)
+    assert start_run(cluster, SCHEDULE, SLOT)
+    assert not start_run(cluster, SCHEDULE, SLOT)
     assert len(cluster.backups) == 1
 
 
-def test_only_the_plans_own_runs_count_and_not_those_that_are_going() -> None:
+def test_only_the_schedules_own_runs_count_and_not_those_that_are_going() -> None:
     cluster: Any = FakeCluster()
-    namesake = {**PLAN, "metadata": {**PLAN["metadata"], "uid": "u2"}}
-    start_run(cluster, PLAN, SLOT)
+    namesake = {**SCHEDULE, "metadata": {**SCHEDULE["metadata"], "uid": "u2"}}
+    start_run(cluster, SCHEDULE, SLOT)
     start_run(cluster, namesake, SLOT.replace(hour=2))
-    start_run(cluster, PLAN, SLOT.replace(hour=3))
+    start_run(cluster, SCHEDULE, SLOT.replace(hour=3))
     cluster.backups["nightly-20260329030000"]["metadata"]["deletionTimestamp"] = "now"
-    assert [run["metadata"]["name"] for run in list_runs(cluster, PLAN)] == [
+    assert [run["metadata"]["name"] for run in list_runs(cluster, SCHEDULE)] == [
         "nightly-20260329010000"
     ]
 
@@ -83,12 +85,12 @@ def test_only_the_plans_own_runs_count_and_not_those_that_are_going() -> None:
         "keep",
     ],
 )
-def test_a_copy_of_a_run_under_another_name_is_not_the_plans(name: str) -> None:
+def test_a_copy_of_a_run_under_another_name_is_not_the_schedules(name: str) -> None:
     cluster: Any = FakeCluster()
-    start_run(cluster, PLAN, SLOT)
+    start_run(cluster, SCHEDULE, SLOT)
     run = cluster.backups["nightly-20260329010000"]
     cluster.backups[name] = {**run, "metadata": {**run["metadata"], "name": name}}
-    assert list_runs(cluster, PLAN) == [run]
+    assert list_runs(cluster, SCHEDULE) == [run]
 
 
 def test_the_files_that_a_restore_waits_for_stay() -> None:

@@ -1,4 +1,4 @@
-"""Which slot is started, and when: a plan and a clock that jumps."""
+"""Which slot is started, and when: a schedule and a clock that jumps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def at(hour: int, minute: int = 0, second: int = 0) -> datetime:
 
 @dataclass
 class Plan:
-    """A plan in a world without Kubernetes: what it has written down, and what was started."""
+    """A schedule in a world without Kubernetes: what it has written down, and what was started."""
 
     schedule: Schedule
     created: datetime
@@ -144,7 +144,7 @@ def test_a_run_is_late_from_the_moment_at_which_the_next_one_would_start() -> No
 
 
 def test_a_changed_schedule_starts_nothing_that_lies_behind() -> None:
-    # At 12:30 the plan waits for midnight; then it is made to run at 11:00, or every five minutes.
+    # At 12:30 the schedule waits for midnight; then it is made to run at 11:00, or every five minutes.
     midnight, now = at(0) + timedelta(days=1), at(12, 30, 10)
     eleven = parse_schedule("0 11 * * *", "UTC")
     assert find_awaited(eleven, midnight, at(0), now) == at(11) + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""What a plan does at one look, with an API server of a few lines."""
+"""What a schedule does at one look, with an API server of a few lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.schedu
     run_manifest,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.units import format_time
-from ansible_collections.postgres.operator.plugins.modules import backup_plan
+from ansible_collections.postgres.operator.plugins.modules import backup_schedule
 
 THIS_MINUTE = datetime.now(UTC).replace(second=0, microsecond=0)
 
@@ -52,8 +52,8 @@ class FakeCluster:
         self.deleted.append(name)
         del self.backups[name]
 
-    def add(self, plan: Any, minutes_ago: int, phase: str) -> str:
-        run = run_manifest(plan, THIS_MINUTE - timedelta(minutes=minutes_ago))
+    def add(self, schedule: Any, minutes_ago: int, phase: str) -> str:
+        run = run_manifest(schedule, THIS_MINUTE - timedelta(minutes=minutes_ago))
         self.create(run)
         name: str = run["metadata"]["name"]
         ended = {"completionTime": format_time(THIS_MINUTE)} if phase == "Completed" else {}
@@ -78,12 +78,12 @@ class StoppedClock(datetime):
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     fake = FakeCluster()
-    monkeypatch.setattr(backup_plan, "connect", lambda: fake)
+    monkeypatch.setattr(backup_schedule, "connect", lambda: fake)
     return fake
 
 
-def plan(missed_minutes: int = 0, **spec: Any) -> dict[str, Any]:
-    """A plan of every minute that waits for the slot of so many minutes ago."""
+def schedule(missed_minutes: int = 0, **spec: Any) -> dict[str, Any]:
+    """A schedule of every minute that waits for the slot of so many minutes ago."""
     return {
         "kind": "Backup",
         "metadata": {
@@ -107,37 +107,37 @@ def plan(missed_minutes: int = 0, **spec: Any) -> dict[str, Any]:
 
 
 def look(resource: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
-    return backup_plan.run({"resource": resource}, check_mode)
+    return backup_schedule.run({"resource": resource}, check_mode)
 
 
 def test_a_downtime_of_many_slots_ends_with_one_run(cluster: FakeCluster) -> None:
-    result = look(plan(missed_minutes=90))
+    result = look(schedule(missed_minutes=90))
     assert list(cluster.backups) == [result["started"]]
     assert result["observation"]["started"] >= format_time(THIS_MINUTE)
-    again = look(plan(missed_minutes=0))
+    again = look(schedule(missed_minutes=0))
     assert not again["changed"] or again["started"] != result["started"]
 
 
-def test_a_run_is_waited_for_or_not_as_the_plan_says(cluster: FakeCluster) -> None:
-    cluster.add(plan(), 1, "InProgress")
-    assert look(plan())["started"] == ""
-    assert look(plan(concurrencyPolicy="Allow"))["started"] != ""
+def test_a_run_is_waited_for_or_not_as_the_schedule_says(cluster: FakeCluster) -> None:
+    cluster.add(schedule(), 1, "InProgress")
+    assert look(schedule())["started"] == ""
+    assert look(schedule(concurrencyPolicy="Allow"))["started"] != ""
 
 
 def test_a_run_that_has_not_ended_by_the_next_slot_is_reported_in_the_same_words(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = cluster.add(plan(), 1, "InProgress")
-    reason, message = look(plan())["observation"]["overrun"]
+    name = cluster.add(schedule(), 1, "InProgress")
+    reason, message = look(schedule())["observation"]["overrun"]
     assert reason == "RunStillActive"
     assert name in message
     assert format_time(THIS_MINUTE) in message
     later = StoppedClock.at(THIS_MINUTE + timedelta(minutes=7))
-    monkeypatch.setattr(backup_plan, "datetime", later)
-    assert look(plan())["observation"]["overrun"] == (reason, message)
+    monkeypatch.setattr(backup_schedule, "datetime", later)
+    assert look(schedule())["observation"]["overrun"] == (reason, message)
     # It waits for nothing, or its slot is given up, which changes nothing about the run.
-    assert look(plan(concurrencyPolicy="Allow"))["observation"]["overrun"] is None
-    given_up = plan(startingDeadlineSeconds=1)
+    assert look(schedule(concurrencyPolicy="Allow"))["observation"]["overrun"] is None
+    given_up = schedule(startingDeadlineSeconds=1)
     given_up["status"]["nextScheduleTime"] = format_time(THIS_MINUTE + timedelta(minutes=8))
     assert look(given_up)["observation"]["overrun"] == (reason, message)
 
@@ -145,8 +145,8 @@ def test_a_run_that_has_not_ended_by_the_next_slot_is_reported_in_the_same_words
 def test_a_schedule_polls_an_unfinished_run(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup_plan, "datetime", StoppedClock.at(THIS_MINUTE))
-    yearly = plan(schedule=f"0 0 1 {(THIS_MINUTE.month + 1) % 12 + 1} *")
+    monkeypatch.setattr(backup_schedule, "datetime", StoppedClock.at(THIS_MINUTE))
+    yearly = schedule(schedule=f"0 0 1 {(THIS_MINUTE.month + 1) % 12 + 1} *")
     name = cluster.add(yearly, 1, "InProgress")
     assert look(yearly)["observation"]["wake_seconds"] == 600
     cluster.backups[name]["status"]["phase"] = "Completed"
@@ -157,35 +157,35 @@ def test_a_clock_that_jumps_starts_no_slot_twice_and_stops_no_plan(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ahead by three days and back again, back by three hours and on again; a run for each look."""
-    resource = plan(concurrencyPolicy="Allow", retention=100)
+    resource = schedule(concurrencyPolicy="Allow", retention=100)
     hours = (0, 0, 72, 72, 0, 0, -3, -3, 0, 0)
     for minute, jump in enumerate(hours):
         now = THIS_MINUTE + timedelta(minutes=minute, hours=jump, seconds=1)
-        monkeypatch.setattr(backup_plan, "datetime", StoppedClock.at(now))
+        monkeypatch.setattr(backup_schedule, "datetime", StoppedClock.at(now))
         result = look(resource)
         resource["status"]["nextScheduleTime"] = result["observation"]["awaited"]
         # Two slots ahead would wait for the clock: after a jump back, the next minute counts.
         assert result["observation"]["wake_seconds"] <= 60
-    slots = {backup_plan.slot_of(run) - THIS_MINUTE for run in cluster.backups.values()}
+    slots = {backup_schedule.slot_of(run) - THIS_MINUTE for run in cluster.backups.values()}
     ended = timedelta(minutes=len(hours) - 1)
     assert {timedelta(0), timedelta(minutes=1), timedelta(minutes=2, hours=72), ended} <= slots
     assert len(slots) == len(cluster.backups)
 
 
 def test_a_suspended_plan_starts_nothing(cluster: FakeCluster) -> None:
-    result = look(plan(suspend=True))
+    result = look(schedule(suspend=True))
     assert (result["started"], cluster.backups) == ("", {})
     assert result["observation"]["awaited"] is None
 
 
 def test_what_passed_while_it_was_suspended_is_not_made_up_for(cluster: FakeCluster) -> None:
-    resumed = plan()
+    resumed = schedule()
     del resumed["status"]["nextScheduleTime"]
     assert look(resumed)["started"] == ""
 
 
 def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> None:
-    resource = plan(retention=2, suspend=True)
+    resource = schedule(retention=2, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8, 7)]
     result = look(resource)
     assert result["removed"] == cluster.deleted == names[:1]
@@ -193,7 +193,7 @@ def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> Non
 
 
 def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCluster) -> None:
-    resource = plan(retention=1, suspend=True)
+    resource = schedule(retention=1, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (3, 2, 1)]
     status = {"phase": "InProgress", "backup": names[0]}
     restore = {"spec": {"backupRef": {"name": "nightly"}}, "status": status}
@@ -203,15 +203,15 @@ def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCl
     assert look(resource)["removed"] == [names[0]]
 
 
-def test_the_runs_follow_the_plans_deletion_policy(cluster: FakeCluster) -> None:
-    name = cluster.add(plan(), 9, "Completed")
-    look(plan(suspend=True, deletionPolicy="Delete"))
+def test_the_runs_follow_the_schedules_deletion_policy(cluster: FakeCluster) -> None:
+    name = cluster.add(schedule(), 9, "Completed")
+    look(schedule(suspend=True, deletionPolicy="Delete"))
     assert cluster.backups[name]["spec"]["deletionPolicy"] == "Delete"
     assert cluster.backups[name]["metadata"]["finalizers"] == [FINALIZER]
 
 
 def test_check_mode_writes_nothing(cluster: FakeCluster) -> None:
-    resource = plan(retention=1)
+    resource = schedule(retention=1)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8)]
     result = look(resource, check_mode=True)
     assert result["changed"]
@@ -221,7 +221,7 @@ def test_check_mode_writes_nothing(cluster: FakeCluster) -> None:
 
 def test_a_refused_run_is_reported_and_tried_again_but_not_hot(cluster: FakeCluster) -> None:
     cluster.refuse = "exceeded quota"
-    observation = look(plan())["observation"]
+    observation = look(schedule())["observation"]
     assert observation["problem"] == ("ScheduleStepFailed", "exceeded quota")
     assert observation["wake_seconds"] == 60
     assert observation["awaited"] == format_time(THIS_MINUTE)
@@ -238,7 +238,7 @@ def test_a_refused_run_is_reported_and_tried_again_but_not_hot(cluster: FakeClus
 def test_a_bad_schedule_is_reported_and_removes_nothing(
     cluster: FakeCluster, spec: dict[str, Any], reason: str
 ) -> None:
-    resource = plan(retention=1, **spec)
+    resource = schedule(retention=1, **spec)
     for minutes in (9, 8):
         cluster.add(resource, minutes, "Completed")
     result = look(resource)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: backup_plan
+module: backup_schedule
 short_description: Start and delete the runs of a Backup with a schedule
 description:
   - Creates the Backup of the slot that is due; after a downtime of the newest slot only.
@@ -21,9 +21,9 @@ author: [postgres-operator maintainers]
 
 EXAMPLES = r"""
 - name: Start the run that is due
-  postgres.operator.backup_plan:
+  postgres.operator.backup_schedule:
     resource: "{{ backup_info.resource }}"
-  register: backup_plan
+  register: backup_schedule
 """
 
 RETURN = r"""
@@ -100,24 +100,24 @@ _ACTIVE = 600.0
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Evaluate the schedule, do what is due."""
-    cluster, plan, now = connect(), params["resource"], datetime.now(UTC)
-    spec = plan["spec"]
-    runs = list_runs(cluster, plan)
+    cluster, backup, now = connect(), params["resource"], datetime.now(UTC)
+    spec = backup["spec"]
+    runs = list_runs(cluster, backup)
     observation = Observation(
         runs=runs,
         suspended=spec.get("suspend", False),
-        started=_newest_started(plan, runs),
+        started=_newest_started(backup, runs),
     )
     started, removed = "", []
     try:
         schedule = parse_schedule(spec["schedule"], spec.get("timeZone", "UTC"))
         if not observation.suspended:
-            found = _decide_slot(plan, schedule, runs, now)
+            found = _decide_slot(backup, schedule, runs, now)
             if found.start:
-                started = _start(cluster, plan, found.start, check_mode)
-            observation = _after(cluster, plan, observation, found, now)
-            observation = replace(observation, overrun=_find_overrun(plan, schedule, runs, now))
-        removed = _prune(cluster, plan, schedule, observation.runs, check_mode)
+                started = _start(cluster, backup, found.start, check_mode)
+            observation = _after(cluster, backup, observation, found, now)
+            observation = replace(observation, overrun=_find_overrun(backup, schedule, runs, now))
+        removed = _prune(cluster, backup, schedule, observation.runs, check_mode)
         observation = _without(observation, removed)
     except (ScheduleInvalid, TimeZoneUnknown) as error:
         observation = replace(observation, refused=(error.reason, error.message))
@@ -125,7 +125,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         observation = replace(
             observation,
             problem=("ScheduleStepFailed", error.message),
-            awaited=plan.get("status", {}).get("nextScheduleTime"),
+            awaited=backup.get("status", {}).get("nextScheduleTime"),
             wake_seconds=_RETRY,
         )
     return {
@@ -137,40 +137,40 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _decide_slot(
-    plan: Object, schedule: Schedule, runs: list[Object], now: datetime
+    backup: Object, schedule: Schedule, runs: list[Object], now: datetime
 ) -> SlotDecision:
     """Find out which slot is due."""
-    spec, status = plan["spec"], plan.get("status", {})
+    spec, status = backup["spec"], backup.get("status", {})
     recorded = status.get("nextScheduleTime")
     # Slots that passed while the schedule was suspended or invalid are skipped.
     reconciled_before = "observedGeneration" in status
-    since = now if reconciled_before else parse_time(plan["metadata"]["creationTimestamp"])
+    since = now if reconciled_before else parse_time(backup["metadata"]["creationTimestamp"])
     deadline = spec.get("startingDeadlineSeconds")
     return decide_slot(
         schedule,
         find_awaited(schedule, parse_time(recorded) if recorded else None, since, now),
         now,
-        plan["metadata"]["uid"],
+        backup["metadata"]["uid"],
         deadline=None if deadline is None else timedelta(seconds=deadline),
-        busy=_find_busy(plan, runs) is not None,
+        busy=_find_busy(backup, runs) is not None,
     )
 
 
-def _find_busy(plan: Object, runs: Sequence[Object]) -> Object | None:
+def _find_busy(backup: Object, runs: Sequence[Object]) -> Object | None:
     """Return the oldest run whose end a new one has to wait for; None where there is none."""
-    if plan["spec"].get("concurrencyPolicy", "Forbid") != "Forbid":
+    if backup["spec"].get("concurrencyPolicy", "Forbid") != "Forbid":
         return None
     return next((run for run in runs if not has_ended(run)), None)
 
 
 def _find_overrun(
-    plan: Object, schedule: Schedule, runs: Sequence[Object], now: datetime
+    backup: Object, schedule: Schedule, runs: Sequence[Object], now: datetime
 ) -> tuple[str, str] | None:
     """Return reason and message where a run has not ended by the next slot."""
-    run = _find_busy(plan, runs)
+    run = _find_busy(backup, runs)
     if run is None:
         return None
-    slot = find_overrun(schedule, slot_of(run), now, plan["metadata"]["uid"])
+    slot = find_overrun(schedule, slot_of(run), now, backup["metadata"]["uid"])
     if slot is None:
         return None
     # The first such slot, not the newest: so the message stays as it is until the run ends.
@@ -181,21 +181,21 @@ def _find_overrun(
     )
 
 
-def _start(cluster: Cluster, plan: Object, slot: datetime, check_mode: bool) -> str:
+def _start(cluster: Cluster, backup: Object, slot: datetime, check_mode: bool) -> str:
     """Make the slot's Backup; return its name, empty where it existed already."""
-    name: str = run_manifest(plan, slot)["metadata"]["name"]
-    return name if check_mode or start_run(cluster, plan, slot) else ""
+    name: str = run_manifest(backup, slot)["metadata"]["name"]
+    return name if check_mode or start_run(cluster, backup, slot) else ""
 
 
 def _after(
-    cluster: Cluster, plan: Object, observation: Observation, found: SlotDecision, now: datetime
+    cluster: Cluster, backup: Object, observation: Observation, found: SlotDecision, now: datetime
 ) -> Observation:
     """Return the lines for the log once the slot has its Backup."""
     log = []
     runs = observation.runs
     started = observation.started
     if found.start:
-        runs = list_runs(cluster, plan)
+        runs = list_runs(cluster, backup)
         started = max(started or "", format_time(found.start))
         log.append(f"Schedule: the backup of {format_time(found.start)} is started")
     if found.missed:
@@ -216,14 +216,14 @@ def _after(
 
 
 def _prune(
-    cluster: Cluster, plan: Object, schedule: Schedule, runs: Sequence[Object], check_mode: bool
+    cluster: Cluster, backup: Object, schedule: Schedule, runs: Sequence[Object], check_mode: bool
 ) -> list[str]:
     """Delete the runs that are not kept, with their files; the others get the schedule's policy."""
     prunable = choose_prunable(
-        [_as_run(run) for run in runs], _retention(plan["spec"]), schedule.zone
+        [_as_run(run) for run in runs], _retention(backup["spec"]), schedule.zone
     )
     if prunable:
-        restored = being_restored(cluster, plan["metadata"]["namespace"])
+        restored = being_restored(cluster, backup["metadata"]["namespace"])
         prunable = [name for name in prunable if name not in restored]
     if check_mode:
         return prunable
@@ -231,7 +231,7 @@ def _prune(
     for run in runs:
         metadata = run["metadata"]
         if metadata["name"] not in prunable:
-            set_deletion_policy(cluster, run, plan["spec"]["deletionPolicy"])
+            set_deletion_policy(cluster, run, backup["spec"]["deletionPolicy"])
         # One that was changed since it was read is left to the next reconcile.
         elif set_deletion_policy(cluster, run, "Delete"):
             name, namespace = metadata["name"], metadata["namespace"]
@@ -271,10 +271,10 @@ def _without(observation: Observation, removed: list[str]) -> Observation:
     )
 
 
-def _newest_started(plan: Object, runs: list[Object]) -> str | None:
+def _newest_started(backup: Object, runs: list[Object]) -> str | None:
     """Return the newest slot that was started, also when its Backup is gone."""
     slots = [format_time(slot_of(run)) for run in runs]
-    return max([*slots, plan.get("status", {}).get("lastScheduleTime", "")]) or None
+    return max([*slots, backup.get("status", {}).get("lastScheduleTime", "")]) or None
 
 
 def main() -> None:
