@@ -40,11 +40,13 @@ COPY image/agent/ /tmp/agent/
 RUN --mount=type=cache,target=/root/.cache/pip \
     python3 /tmp/agent/assemble.py --requirements /tmp/requirements.txt --output /opt/agent
 
-# ---- What the image begins with.
+# ---- What the image begins with. The build gives all files one time, and compiled files that go by
+# their source's time would be out of date: every Python would compile its own library anew.
 FROM ${DEBIAN_IMAGE} AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
         ca-certificates postgresql-client python3 tini \
+    && python3 -m compileall -qf --invalidation-mode unchecked-hash /usr/lib/python3* \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/* /var/log/* \
     && echo 'operator:x:65532:65532:postgres-operator:/opt/ansible:/usr/sbin/nologin' >> /etc/passwd \
     && echo 'operator:x:65532:' >> /etc/group
