@@ -248,11 +248,12 @@ def test_what_depends_on_the_environment_is_renewed() -> None:
     """The constants are set anew, and every process has its own folder, uuids and Display."""
     printed = run(
         """
-        import os
+        import atexit, os
+        registered, ordinary = [], atexit.register
+        atexit.register = lambda *a, **named: registered.append(a[0]) or ordinary(*a, **named)
         import ansible.constants as constants
         from ansible.utils import path, vars as variables
         from ansible.utils.display import Display
-        import atexit
 
         def own():
             roles = constants.DEFAULT_ROLES_PATH
@@ -260,22 +261,21 @@ def test_what_depends_on_the_environment_is_renewed() -> None:
 
         before = own()
         was_there = os.path.isdir(before[0])
-        registered = atexit._ncallbacks()
         preload._remove_own_temporary_folder()
-        removed = registered - atexit._ncallbacks()
+        cleaned = path.cleanup_tmp_file in registered
         os.environ["ANSIBLE_ROLES_PATH"] = "/other"
         display = Display()
         display._warns.add("a warning")
         renew.ansible()
         same = Display() is display
-        print(json.dumps([before, own(), was_there, removed, same, list(display._warns)]))
+        print(json.dumps([before, own(), was_there, cleaned, same, list(display._warns)]))
         """
     )
-    before, after, was_there, removed, same, warned = json.loads(printed)
+    before, after, was_there, cleaned, same, warned = json.loads(printed)
     assert not set(before) & set(after)
     assert "/other" in after[2]
     assert was_there
-    assert removed == 1
+    assert cleaned
     assert same
     assert warned == []
 
