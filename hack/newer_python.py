@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent / "images"))
 
-from imagebuild.debian import RELEASE, install_missing, machine_sources
-from imagebuild.steps import StepFailed, cache_folder, output_of, run
+from images.debian import RELEASE, install_missing, machine_sources
+from images.steps import StepFailed, cache_folder, output_of, run
 
 # With the wheel of pip that Debian's ensurepip installs.
 PACKAGE = "python3-venv"
