@@ -207,16 +207,23 @@ class _Sessions:
             options = (*request.options, "--no-owner", "--no-privileges")
             parameters = request.parameters
             if step.owner == SUPERUSER:
+                self._require_own_passwords()
                 options = request.options
             else:
                 parameters = self._roles[step.owner]
-            _run(request, parameters, step.entries, options)
+            try:
+                _run(request, parameters, step.entries, options)
+            except OperatorError:
+                # A password that is not the role's any more is not the cause.
+                self._require_own_passwords()
+                raise
 
     def give_to_users(self) -> None:
         """Give to the owners that are no superusers what the roles in their places have made.
 
         From then on privileges count; the roles become members of those whose place they had.
         """
+        self._require_own_passwords()
         for owner in self._users:
             self._reassign(owner)
             for member in (owner, *self._kept):
@@ -244,6 +251,19 @@ class _Sessions:
                 sql.SQL("REASSIGN OWNED BY {} TO {}").format(
                     sql.Identifier(self._roles[owner].user), sql.Identifier(owner)
                 )
+            )
+
+    def _require_own_passwords(self) -> None:
+        """Refuse to go on where a user's code may have let others log in as one of the roles.
+
+        They could make things in the database that a superuser would execute next.
+        """
+        taken = self._request.roles.find_taken()
+        if taken:
+            raise self._request.failure(
+                f"code in the backup has changed the password of the role {taken}, which loaded its"
+                " rows: look for ALTER ROLE in functions that its tables use, and remove it from"
+                " the database before the next backup"
             )
 
     def _require_nothing_owned(self, connection: Connection, role: str) -> None:

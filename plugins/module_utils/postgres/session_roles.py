@@ -52,7 +52,7 @@ class SessionRoles:
     uid: str
     _connection: Connection
     _folder: Path
-    _made: list[str] = field(default_factory=list)
+    _made: dict[str, str] = field(default_factory=dict)
 
     def execute(self, statement: sql.Composed) -> None:
         """Run a statement in the maintenance database, as the superuser."""
@@ -67,14 +67,11 @@ class SessionRoles:
         role = f"{_PREFIX}{short_uid(self.uid)}_{len(self._made)}"
         password = secrets.token_urlsafe(32)
         name = sql.Identifier(role)
+        verifier = make_verifier(self._connection, role, password)
         with self._connection.transaction():
-            self.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                    name, make_verifier(self._connection, role, password)
-                )
-            )
+            self.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, verifier))
             self.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(name, _MARK))
-            self._made.append(role)
+            self._made[role] = verifier
             if self._connection.info.server_version // 10000 >= (
                 _FIRST_MAJOR_WITH_RESERVED_CONNECTIONS
             ):
@@ -107,6 +104,19 @@ class SessionRoles:
             self.let_bypass_row_security(parameters.user)
         self.grant(owner or "pg_read_all_data", parameters.user)
         return parameters
+
+    def find_taken(self) -> str:
+        """Return a role that has another password than it was made with; empty if there is none.
+
+        Any role may change its own, and whoever has done that can log in as the role. It cannot
+        put the old one back: the roles that load cannot read it.
+        """
+        stored = self._connection.execute(
+            "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = ANY (%s)",
+            [list(self._made)],
+        )
+        passwords = {str(role): password for role, password in stored}
+        return next((role for role in self._made if passwords.get(role) != self._made[role]), "")
 
     def let_bypass_row_security(self, role: str) -> None:
         """Let a role see all rows, whatever policies say."""
@@ -154,7 +164,7 @@ def session_roles(server: ConnectionParameters, uid: str) -> Iterator[SessionRol
             # What cannot be dropped now is dropped when the operator next reconciles the Database.
             if not connection.broken:
                 with suppress(psycopg.Error):
-                    _drop(connection, roles._made)
+                    _drop(connection, list(roles._made))
 
 
 def _lock(connection: Connection, run: str) -> None:

@@ -38,6 +38,18 @@ USER_CODE = Path(__file__).with_name("user_code.sql")
 EXECUTED = re.compile(
     r"executed (?P<place>.*) session_user=(?P<session>[^%\s]+) current_user=(?P<current>[^%\s]+)"
 )
+TAKES_OVER = """
+CREATE SCHEMA mine;
+CREATE FUNCTION mine.takes_over(integer) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_user ~ '^postgres_operator_' THEN
+        EXECUTE pg_catalog.format('ALTER ROLE %I PASSWORD %L', current_user, 'harmless');
+    END IF;
+    RETURN true;
+END $$;
+CREATE TABLE mine.taking (id integer CHECK (mine.takes_over(id)));
+INSERT INTO mine.taking VALUES (1);
+"""
 PLACES = {"check", "domain", "generated", "index expression", "materialized view", "predicate"}
 
 
@@ -383,6 +395,18 @@ def test_nobody_connects_to_what_is_being_restored(own, owner) -> None:
         assert connection.execute(
             "SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()"
         ).fetchone() == (owner,)
+
+
+def test_a_role_of_a_restore_cannot_be_taken_over(own, owner) -> None:
+    """Who knew the password of one could make things beside what the superuser makes next."""
+    with connected_as(own, owner) as connection:
+        connection.execute(TAKES_OVER)
+    own.backup()
+    with pytest.raises(RestoreFailed, match=r"changed the password of the role postgres_operator_"):
+        own.restore()
+    assert not [name for name in own.databases() if name.startswith("restore_")]
+    with connected_as(own, owner) as connection:
+        assert connection.execute("SELECT id FROM mine.taking").fetchone() == (1,)
 
 
 def test_a_database_that_sets_a_role_for_its_sessions(own, owner) -> None:
