@@ -90,15 +90,6 @@ def names(certificate: str) -> list[str]:
     return list(extension.value.get_values_for_type(x509.DNSName))
 
 
-def binds_channels(certificate: str) -> bool:
-    """Return whether a server's certificate can be bound to a SCRAM login.
-
-    That takes a hash of the certificate by the hash of its signature, and Ed25519 has none.
-    """
-    found = x509.load_pem_x509_certificate(certificate.encode())
-    return found.signature_hash_algorithm is not None
-
-
 def split(bundle: str) -> list[str]:
     """Return the certificates of a PEM text, one by one.
 
