@@ -77,10 +77,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="docker, podman or buildah (default: $CONTAINER_TOOL, else the first that works)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("build", parents=[common], help="build the image")
-    command.add_argument(
+    building = argparse.ArgumentParser(add_help=False, parents=[common])
+    building.add_argument(
         "--context", type=Path, default=REPOSITORY, help="the folder to build (the checkout)"
     )
+    command = commands.add_parser("build", parents=[building], help="build the image")
     command.set_defaults(run=build)
     command = commands.add_parser("save", parents=[common], help="write the image to a file")
     command.add_argument("--output", type=Path, required=True, help="the docker-archive to write")
@@ -91,10 +92,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     command.add_argument("--output", type=Path, required=True, help="the folder to write them to")
     command.set_defaults(run=sbom)
     command = commands.add_parser(
-        "reproduce", parents=[common], help="build twice without earlier layers and compare"
-    )
-    command.add_argument(
-        "--context", type=Path, default=REPOSITORY, help="the folder to build (the checkout)"
+        "reproduce", parents=[building], help="build twice without earlier layers and compare"
     )
     command.set_defaults(run=reproduce)
     return parser.parse_args(arguments)

@@ -59,7 +59,7 @@ def read_back(request: BackupRequest, outcome: BackupOutcome, progress: Progress
 
 
 def check(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
-    """Verify; it only reads, in check mode too."""
+    """Check; it only reads, in check mode too."""
     progress = options.progress(params)
     location = options.location(params)
     tally = files_tally()

@@ -258,12 +258,12 @@ class _Sessions:
 
         They could make things in the database that a superuser would execute next.
         """
-        taken = self._request.roles.find_taken()
-        if taken:
+        changed = self._request.roles.find_changed()
+        if changed:
             raise self._request.failure(
-                f"code in the backup has changed the password of the role {taken}, which loaded its"
-                " rows: look for ALTER ROLE in functions that its tables use, and remove it from"
-                " the database before the next backup"
+                f"code in the backup has changed the password of the role {changed}, which loaded"
+                " its rows: look for ALTER ROLE in functions that its tables use, and remove it"
+                " from the database before the next backup"
             )
 
     def _require_nothing_owned(self, connection: Connection, role: str) -> None:

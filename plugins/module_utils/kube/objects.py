@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import OperatorError
 from .client import GROUP_VERSION, Object
 
+MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
 _IDENTIFYING_LABELS = ("app", "database")
 
 

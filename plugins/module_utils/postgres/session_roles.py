@@ -105,11 +105,11 @@ class SessionRoles:
         self.grant(owner or "pg_read_all_data", parameters.user)
         return parameters
 
-    def find_taken(self) -> str:
+    def find_changed(self) -> str:
         """Return a role that has another password than it was made with; empty if there is none.
 
-        Any role may change its own, and whoever has done that can log in as the role. It cannot
-        put the old one back: the roles that load cannot read it.
+        Any role may change its own, and others who know the new one can log in as the role. It
+        cannot put the old one back: the roles that load cannot read it.
         """
         stored = self._connection.execute(
             "SELECT rolname, rolpassword FROM pg_catalog.pg_authid WHERE rolname = ANY (%s)",

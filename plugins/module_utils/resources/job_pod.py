@@ -21,7 +21,6 @@ _VARIABLES = "/etc/job"
 _TMP = "/tmp"  # noqa: S108 (a container's own)
 ENVIRONMENT = {"ANSIBLE_CONFIG": f"{AGENT}/ansible.cfg", "HOME": _TMP, "LC_ALL": "C.UTF-8"}
 _PREFIX = "database.example.com/"
-MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
 OWNER_ONLY = 0o440
 """The mode of a file with a secret; libpq accepts it of a key that root owns."""
 
@@ -126,19 +125,26 @@ def tmp_mount() -> Mount:
 
 
 def secret_mount(
-    name: str, path: str, secret: str, files: Mapping[str, str], mode: int | None = OWNER_ONLY
+    name: str,
+    path: str,
+    secret: str,
+    files: Mapping[str, str],
+    *,
+    mode: int | None = OWNER_ONLY,
+    optional: bool = True,
 ) -> Mount:
     """Return a Secret as files.
-
-    It is optional: one that was deleted since it was read ends the run with a reason, where it
-    would otherwise keep the pod waiting.
 
     Args:
         files: the key of each file.
         mode: None leaves it to Kubernetes: what is in it is no secret.
+        optional: whether one that was deleted since it was read ends the run with a reason, where
+            it would otherwise keep the pod waiting.
     """
     items = [{"key": key, "path": file} for file, key in files.items()]
-    source: Object = {"secretName": secret, "optional": True, "items": items}
+    source: Object = {"secretName": secret, "items": items}
+    if optional:
+        source["optional"] = True
     if mode is not None:
         source["defaultMode"] = mode
     return Mount(name, {"secret": source}, path, read_only=True)
@@ -160,7 +166,7 @@ def bucket_mounts(backup: Object) -> list[Mount]:
     mounts = [secret_mount("s3", "/etc/s3", login, {key: key for key in keys})]
     if "caSecretRef" in s3:
         ca = {"ca.crt": "ca.crt"}
-        mounts.append(secret_mount("s3-ca", "/etc/s3-ca", s3["caSecretRef"]["name"], ca, None))
+        mounts.append(secret_mount("s3-ca", "/etc/s3-ca", s3["caSecretRef"]["name"], ca, mode=None))
     return mounts
 
 

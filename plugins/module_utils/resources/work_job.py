@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..kube.client import Object
-from ..kube.objects import owner_reference
+from ..kube.objects import MANAGED_BY, owner_reference
 from .backup.destination import claim_of, s3_of, s3_port_of
+from .job import COPY_CONTAINER, VERIFY_CONTAINER
 from .job_pod import (
     AGENT,
     ENVIRONMENT,
-    MANAGED_BY,
     Container,
     Mount,
     Pod,
@@ -45,8 +45,9 @@ _WAIT_FOR_AGENT = (
     ' agent\' >&2; exit 1; fi; sleep 0.1 || sleep 1; done; exec "$@"'
 )
 _KEPT_SECONDS = 86400
-_OWN_VARIABLES = ("copy", "verify")
-"""The playbooks that stand beside another one in a Job and read variables of their own."""
+_OWN_VARIABLES = (COPY_CONTAINER, VERIFY_CONTAINER)
+"""The containers that stand beside another one in a Job, by the names of their playbooks: they
+read variables of their own."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ def _job(work: Work) -> Object:
     pod = Pod(
         labels=_pod_labels(work),
         annotations={
-            "kubectl.kubernetes.io/default-container": "verify" if work.verify else _kind(work)
+            "kubectl.kubernetes.io/default-container": (
+                VERIFY_CONTAINER if work.verify else _kind(work)
+            )
         },
         service_account=f"{work.database['metadata']['name']}-job",
         containers=[_agent(work), _main(work)],
@@ -141,10 +144,10 @@ def _verified(work: Work, pod: Pod) -> Pod:
     An init container ends before the next begins: so the backup is there when it is verified.
     """
     first = list(pod.containers)
-    variables = {**pod.variables, "verify": _verify_variables(work)}
+    variables = {**pod.variables, VERIFY_CONTAINER: _verify_variables(work)}
     if work.in_bucket:
         first.append(_copy(work))
-        variables["copy"] = _copy_variables(work)
+        variables[COPY_CONTAINER] = _copy_variables(work)
     return replace(pod, first=first, containers=[_verify(work)], variables=variables)
 
 
@@ -170,7 +173,7 @@ def _main(work: Work) -> Container:
 def _copy(work: Work) -> Container:
     """Return what fetches the files for the verification, which has no credentials."""
     copy = Mount("copy", _scratch_space(work), "/copy")
-    return _container(work, "copy", "copy", [*_bucket(work), copy])
+    return _container(work, COPY_CONTAINER, COPY_CONTAINER, [*_bucket(work), copy])
 
 
 def _verify(work: Work) -> Container:
@@ -187,7 +190,8 @@ def _verify(work: Work) -> Container:
     # A database that fits its own volume fits this one; it goes with the pod, however that ends.
     scratch = Mount("scratch", _scratch_space(work), "/scratch")
     spool = _spool(work) if work.encrypted else []
-    return _container(work, "verify", "verify", [*_identity(work), *spool, scratch, backups])
+    mounts = [*_identity(work), *spool, scratch, backups]
+    return _container(work, VERIFY_CONTAINER, VERIFY_CONTAINER, mounts)
 
 
 def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Container:
@@ -225,9 +229,7 @@ def _superuser(work: Work) -> Mount:
     """Return the certificate by which the superuser logs in."""
     secret = f"{work.database['metadata']['name']}-certificates"
     files = {"ca.crt": "ca.crt", "tls.crt": "superuser.crt", "tls.key": "superuser.key"}
-    mount = secret_mount("superuser", "/etc/superuser", secret, files)
-    source = {key: value for key, value in mount.source["secret"].items() if key != "optional"}
-    return replace(mount, source={"secret": source})
+    return secret_mount("superuser", "/etc/superuser", secret, files, optional=False)
 
 
 def _bucket(work: Work) -> list[Mount]:
@@ -319,6 +321,6 @@ def _bucket_policy(work: Work) -> Object:
         "name": f"{database['name']}-job-s3-{port}",
         "namespace": database["namespace"],
         "labels": {"app": "database", "database": database["name"], **MANAGED_BY},
-        "ownerReferences": [owner_reference({**work.database, "kind": "Database"})],
+        "ownerReferences": [owner_reference(work.database)],
     }
     return network_policy(metadata, _pod_labels(work), [{"ports": [tcp(port)]}], ["Egress"])

@@ -24,6 +24,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.work_j
 ROOT = Path(__file__).resolve().parents[3]
 AGENT_IMAGE = "registry.example:5000/operator@sha256:" + "1" * 64
 DATABASE = {
+    "kind": "Database",
     "metadata": {"name": "app", "namespace": "shop", "uid": "db-uid"},
     "spec": {
         "image": "registry.example:5000/postgres@sha256:" + "0" * 64,

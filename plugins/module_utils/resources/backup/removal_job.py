@@ -8,10 +8,10 @@ network.
 from __future__ import annotations
 
 from ...kube.client import GROUP_VERSION, Object
+from ...kube.objects import MANAGED_BY
 from ..job_pod import (
     AGENT,
     ENVIRONMENT,
-    MANAGED_BY,
     Container,
     Pod,
     bucket_mounts,

@@ -9,9 +9,8 @@ from urllib.parse import quote, urlencode
 
 from ...errors import OperatorError
 from ...kube.client import ApiError, Cluster, Object
-from ...kube.objects import owner_reference
+from ...kube.objects import MANAGED_BY, owner_reference
 
-MANAGED_BY = {"app.kubernetes.io/managed-by": "postgres-operator"}
 _PASSWORD_BYTES = 24
 _WITH_PASSWORD = ("uri", "jdbc-uri")
 _AUTHORITIES = "ca.crt"
