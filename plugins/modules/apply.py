@@ -20,7 +20,7 @@ options:
   inputs:
     description:
       - A digest of all that the objects are made from. With it, what was applied is remembered by an annotation of
-        the last object, and M(postgres.operator.database_info) can see that nothing has changed since.
+        the last object, and M(postgres.operator.database_reconcile) can see that nothing has changed since.
     type: str
     default: ''
 author: [postgres-operator maintainers]

@@ -30,8 +30,8 @@ author: [postgres-operator maintainers]
 EXAMPLES = r"""
 - name: Create the Secrets
   postgres.operator.credentials:
-    resource: "{{ database_info.resource }}"
-    has_data: "{{ database_info.claims | length > 0 }}"
+    resource: "{{ database_reconcile.resource }}"
+    has_data: "{{ database_reconcile.claims | length > 0 }}"
 """
 
 RETURN = r"""
@@ -42,19 +42,16 @@ refused:
   returned: success
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
-from ansible_collections.postgres.operator.plugins.module_utils.resources.database.certificates import (
-    ensure_certificates,
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.reconcile import (
+    ensure_secrets,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.secrets import (
     SecretInvalid,
     SecretMissing,
-    ensure_credentials,
-    ensure_internal,
 )
 
 ARGUMENT_SPEC = {
@@ -65,16 +62,11 @@ ARGUMENT_SPEC = {
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Ensure the Secrets; a Secret that cannot be used is an answer, not a failure."""
-    cluster = connect()
-    resource = params["resource"]
     try:
-        internal = ensure_internal(cluster, resource, params["has_data"], dry_run=check_mode)
-        now = datetime.now(UTC)
-        certificates = ensure_certificates(cluster, resource, now, dry_run=check_mode)
-        credentials = ensure_credentials(cluster, resource, dry_run=check_mode)
+        changed = ensure_secrets(connect(), params["resource"], params["has_data"], check_mode)
     except (SecretInvalid, SecretMissing) as error:
         return {"changed": False, "refused": [error.reason, error.message]}
-    return {"changed": internal or certificates or credentials, "refused": []}
+    return {"changed": changed, "refused": []}
 
 
 def main() -> None:

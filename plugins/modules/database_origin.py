@@ -24,7 +24,7 @@ author: [postgres-operator maintainers]
 EXAMPLES = r"""
 - name: Read the progress of the first contents
   postgres.operator.database_origin:
-    resource: "{{ database_info.resource }}"
+    resource: "{{ database_reconcile.resource }}"
     contents: "{{ database_sql.contents }}"
 """
 

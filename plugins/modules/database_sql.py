@@ -34,7 +34,7 @@ author: [postgres-operator maintainers]
 EXAMPLES = r"""
 - name: Create the user and the database
   postgres.operator.database_sql:
-    resource: "{{ database_info.resource }}"
+    resource: "{{ database_reconcile.resource }}"
     leader: app-0
     pod_ip: 10.244.0.7
 """

@@ -21,7 +21,7 @@ author: [postgres-operator maintainers]
 EXAMPLES = r"""
 - name: Apply the reclaimPolicy to the volumes
   postgres.operator.reclaim_policy:
-    resource: "{{ database_info.resource }}"
+    resource: "{{ database_reconcile.resource }}"
 """
 
 RETURN = r"""

@@ -46,7 +46,7 @@ def rendered(clients: str = "Require") -> dict[str, Any]:
     loader = DataLoader()
     variables = loader.load_from_file(str(RULES), trusted_as_template=True)
     resource = {"spec": {"tls": {"clients": clients}}}
-    variables["database_info"] = {"migrating": False, "resource": resource}
+    variables["database_reconcile"] = {"migrating": False, "resource": resource}
     found = Templar(loader, variables).template(variables["database_tls"])["postgresql"]
     return {key: found[key] for key in ("parameters", "pg_hba", "pg_ident")}
 

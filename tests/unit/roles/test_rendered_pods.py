@@ -179,7 +179,7 @@ def removal(**place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def database(name: str) -> Any:
     info = {"resource": DATABASE, "ordinals": {"replicas": 3, "start": 0}, "migrating": False}
     meta = {"name": "app", "namespace": "shop"}
-    return render("database", name, database_info=info, ansible_operator_meta=meta)
+    return render("database", name, database_reconcile=info, ansible_operator_meta=meta)
 
 
 def pod_specs() -> dict[str, dict[str, Any]]:

@@ -1,12 +1,29 @@
-"""The instances of a Database as the API server knows them."""
+"""The instances of a Database as the Kubernetes API shows them.
+
+Patroni writes each member's state into its pod's annotation `status` and the leader's name into the
+annotation `leader` of the Endpoints named like the cluster, so no member has to be asked over the
+network (source: patroni/dcs/kubernetes.py).
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 from ...kube.client import Cluster, Object
-from .members import Member, parse_leader, parse_member
+from ...kube.pods import Problem, find_problem, is_ready
+from ...units import parse_time
+from .members import Member
+
+LEADER_ANNOTATION = "leader"
+STATUS_ANNOTATION = "status"
+VOLUME = "certificates"
+"""The volume of a pod that has certificates."""
+
+REVISION_LABEL = "controller-revision-hash"
+# Patroni reports within seconds of its start, whatever PostgreSQL does.
+_SILENCE = timedelta(minutes=2)
 
 
 def read_instances(cluster: Cluster, namespace: str, name: str) -> tuple[list[Member], str]:
@@ -32,17 +49,73 @@ def newest_revision(stateful_set: Object | None) -> str:
     return revision
 
 
-def describe(member: Member) -> dict[str, Any]:
-    """Return the instance as the role and the status take it."""
-    problem = member.problem
-    return {
-        "name": member.name,
-        "pod_ip": member.pod_ip,
-        "encrypted": member.encrypted,
-        "ready": member.ready,
-        "role": member.role,
-        "state": member.state,
-        "timeline": member.timeline,
-        "problem": [problem.reason, problem.message] if problem else [],
-        "needs_user": bool(problem and problem.needs_user),
-    }
+def parse_member(pod: Object) -> Member:
+    """Read a member from its pod."""
+    metadata = pod["metadata"]
+    report = _report(metadata.get("annotations") or {})
+    problem = (
+        find_problem(pod) or _server_problem(metadata["name"], report) or _silence(pod, report)
+    )
+    return Member(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        ordinal=int(metadata["name"].rpartition("-")[2]),
+        pod_ip=pod.get("status", {}).get("podIP", ""),
+        ready=is_ready(pod),
+        revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
+        role=str(report.get("role", "")),
+        # A replica runs even if it receives nothing; whether it streams is checked separately.
+        state=str(report.get("replication_state") or report.get("state", "")),
+        timeline=int(report.get("timeline") or 0),
+        lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
+        problem=(problem.reason, problem.message) if problem else None,
+        needs_user=bool(problem and problem.needs_user),
+        encrypted=any(
+            volume["name"] == VOLUME for volume in pod.get("spec", {}).get("volumes", [])
+        ),
+    )
+
+
+def parse_leader(endpoints: Object | None) -> str:
+    """Return the name of the member that holds the leader lock, or an empty string."""
+    if endpoints is None:
+        return ""
+    annotations = endpoints["metadata"].get("annotations") or {}
+    return str(annotations.get(LEADER_ANNOTATION, ""))
+
+
+def _server_problem(name: str, report: Object) -> Problem | None:
+    """Return what Patroni cannot repair: it keeps trying, so that the pod keeps running."""
+    if report.get("state") != "start failed":
+        return None
+    return Problem(
+        "PostgreSQLNotStarted",
+        f"PostgreSQL of instance {name} does not start; see: kubectl logs {name} -c postgres",
+        needs_user=False,
+    )
+
+
+def _silence(pod: Object, report: Object) -> Problem | None:
+    """Return that Patroni runs and has never reported, as where it is given hardly any CPU."""
+    name = pod["metadata"]["name"]
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        running = container.get("state", {}).get("running")
+        if report or container["name"] != "postgres" or not running:
+            continue
+        if datetime.now(UTC) - parse_time(running["startedAt"]) > _SILENCE:
+            return Problem(
+                "PatroniNotReporting",
+                f"Patroni of instance {name} runs and reports nothing: check its resources, and"
+                f" see: kubectl logs {name} -c postgres",
+                needs_user=False,
+            )
+    return None
+
+
+def _report(annotations: Object) -> Object:
+    """Return the member's report; empty where there is none yet or it is not JSON."""
+    try:
+        report = json.loads(annotations.get(STATUS_ANNOTATION, "{}"))
+    except ValueError:
+        return {}
+    return report if isinstance(report, dict) else {}

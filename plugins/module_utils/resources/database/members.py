@@ -1,29 +1,10 @@
-"""The members of a Patroni cluster as the Kubernetes API shows them.
-
-Patroni writes each member's state into its pod's annotation `status` and the leader's name into the
-annotation `leader` of the Endpoints named like the cluster, so no member has to be asked over the
-network (source: patroni/dcs/kubernetes.py).
-"""
+"""The members of a Patroni cluster, as far as the operator decides by them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-
-from ...kube.client import Object
-from ...kube.pods import Problem, find_problem, is_ready
-from ...units import parse_time
-
-LEADER_ANNOTATION = "leader"
-STATUS_ANNOTATION = "status"
-VOLUME = "certificates"
-"""The volume of a pod that has certificates."""
-
-REVISION_LABEL = "controller-revision-hash"
-# Patroni reports within seconds of its start, whatever PostgreSQL does.
-_SILENCE = timedelta(minutes=2)
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,7 +22,8 @@ class Member:
         state: Patroni's word: `running`, `streaming` (replicas), `starting`, ... or empty.
         timeline: 0 before the first report.
         lsn: the position written or replayed, in bytes from the start of WAL; 0 where unknown.
-        problem: what keeps the pod, or its server, from running.
+        problem: (reason, message) of what keeps the pod, or its server, from running.
+        needs_user: whether nothing but a change by a person can end the problem.
         encrypted: whether the pod has certificates; those that an operator without TLS has made
             have none.
     """
@@ -56,7 +38,8 @@ class Member:
     state: str
     timeline: int
     lsn: int
-    problem: Problem | None
+    problem: tuple[str, str] | None
+    needs_user: bool = False
     encrypted: bool = True
 
     @property
@@ -71,29 +54,12 @@ class Member:
         return self.ready and self.state == wanted
 
 
-def parse_member(pod: Object) -> Member:
-    """Read a member from its pod."""
-    metadata = pod["metadata"]
-    report = _report(metadata.get("annotations") or {})
-    return Member(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        ordinal=int(metadata["name"].rpartition("-")[2]),
-        pod_ip=pod.get("status", {}).get("podIP", ""),
-        ready=is_ready(pod),
-        revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
-        role=str(report.get("role", "")),
-        # A replica runs even if it receives nothing; whether it streams is checked separately.
-        state=str(report.get("replication_state") or report.get("state", "")),
-        timeline=int(report.get("timeline") or 0),
-        lsn=int(report.get("xlog_location") or report.get("receive_lsn") or 0),
-        problem=find_problem(pod)
-        or _server_problem(metadata["name"], report)
-        or _silence(pod, report),
-        encrypted=any(
-            volume["name"] == VOLUME for volume in pod.get("spec", {}).get("volumes", [])
-        ),
-    )
+def find_primary(members: Sequence[Member], leader: str) -> Member | None:
+    """Return the leader, once it runs as the primary.
+
+    Before, it may still be starting, or be a replica that is about to be promoted.
+    """
+    return next((member for member in members if member.name == leader and member.leading), None)
 
 
 def is_migrating(members: Sequence[Member], replicas: int) -> bool:
@@ -105,46 +71,14 @@ def is_migrating(members: Sequence[Member], replicas: int) -> bool:
     return bool(without) and (len(members) > 1 or replicas > 1)
 
 
-def _server_problem(name: str, report: Object) -> Problem | None:
-    """Return what Patroni cannot repair: it keeps trying, so that the pod keeps running."""
-    if report.get("state") != "start failed":
-        return None
-    return Problem(
-        "PostgreSQLNotStarted",
-        f"PostgreSQL of instance {name} does not start; see: kubectl logs {name} -c postgres",
-        needs_user=False,
-    )
-
-
-def _silence(pod: Object, report: Object) -> Problem | None:
-    """Return that Patroni runs and has never reported, as where it is given hardly any CPU."""
-    name = pod["metadata"]["name"]
-    for container in pod.get("status", {}).get("containerStatuses", []):
-        running = container.get("state", {}).get("running")
-        if report or container["name"] != "postgres" or not running:
-            continue
-        if datetime.now(UTC) - parse_time(running["startedAt"]) > _SILENCE:
-            return Problem(
-                "PatroniNotReporting",
-                f"Patroni of instance {name} runs and reports nothing: check its resources, and"
-                f" see: kubectl logs {name} -c postgres",
-                needs_user=False,
-            )
-    return None
-
-
-def _report(annotations: Object) -> Object:
-    """Return the member's report; empty where there is none yet or it is not JSON."""
-    try:
-        report = json.loads(annotations.get(STATUS_ANNOTATION, "{}"))
-    except ValueError:
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
-def parse_leader(endpoints: Object | None) -> str:
-    """Return the name of the member that holds the leader lock, or an empty string."""
-    if endpoints is None:
-        return ""
-    annotations = endpoints["metadata"].get("annotations") or {}
-    return str(annotations.get(LEADER_ANNOTATION, ""))
+def describe(member: Member) -> dict[str, Any]:
+    """Return the instance as the status takes it."""
+    return {
+        "name": member.name,
+        "ready": member.ready,
+        "role": member.role,
+        "state": member.state,
+        "timeline": member.timeline,
+        "problem": list(member.problem or ()),
+        "needs_user": member.needs_user,
+    }

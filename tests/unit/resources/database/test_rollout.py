@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kube.pods import Problem
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
     Member,
 )
@@ -13,7 +12,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 )
 
 NEW, OLD = "app-new", "app-old"
-BAD_IMAGE = Problem("ImagePullFailed", "pod cannot get image", needs_user=True)
+BAD_IMAGE = ("ImagePullFailed", "pod cannot get image")
 
 
 def member(ordinal: int, **changes: object) -> Member:
@@ -127,7 +126,7 @@ def test_a_bad_image_stops_the_update_at_the_first_pod() -> None:
 
 
 def test_reverting_a_spec_replaces_the_instance_whose_server_does_not_start() -> None:
-    down = Problem("PostgreSQLNotStarted", "it does not start", needs_user=False)
+    down = ("PostgreSQLNotStarted", "it does not start")
     only = member(0, role="replica", ready=False, state="start failed", problem=down)
     step = next_step([only], "", NEW, 1)
     assert (step.action, step.member) == (Action.DELETE_POD, "app-0")

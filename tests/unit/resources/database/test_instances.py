@@ -7,11 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.instances import (
-    read_instances,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
     parse_leader,
     parse_member,
+    read_instances,
 )
 
 
@@ -70,8 +68,8 @@ def test_the_leader_is_an_annotation_of_the_endpoints() -> None:
 def test_a_server_that_patroni_cannot_start_is_a_problem() -> None:
     problem = parse_member(pod('{"state": "start failed", "role": "replica"}')).problem
     assert problem is not None
-    assert problem.reason == "PostgreSQLNotStarted"
-    assert "kubectl logs my-app-2 -c postgres" in problem.message
+    assert problem[0] == "PostgreSQLNotStarted"
+    assert "kubectl logs my-app-2 -c postgres" in problem[1]
     assert parse_member(pod('{"state": "starting", "role": "replica"}')).problem is None
 
 
@@ -89,7 +87,7 @@ def running(minutes: int, report: str = "{}") -> dict[str, Any]:
 def test_a_patroni_that_never_reports_is_a_problem_after_a_while() -> None:
     problem = parse_member(running(5)).problem
     assert problem is not None
-    assert problem.reason == "PatroniNotReporting"
+    assert problem[0] == "PatroniNotReporting"
     assert parse_member(running(1)).problem is None
     assert parse_member(running(600, json.dumps({"state": "creating replica"}))).problem is None
 

@@ -1,0 +1,162 @@
+"""Which steps of a Database's reconcile are to be taken, by what was read of it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
+    build_status,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
+    Member,
+    describe,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.plan import (
+    Plan,
+    State,
+    Step,
+    make_plan,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import decide
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+SERVER: dict[str, Any] = {
+    "problem": [],
+    "writable": True,
+    "database_exists": True,
+    "role_exists": True,
+    "encrypted": True,
+    "version": "17.6",
+    "timeline": 1,
+    "standbys": [{"name": "app-1", "state": "streaming", "lag_bytes": 16}],
+}
+PRIMARY = Member("app-0", "u0", 0, "10.0.0.1", True, "r1", "primary", "running", 1, 9, None)
+REPLICA = replace(PRIMARY, name="app-1", uid="u1", ordinal=1, role="replica", state="streaming")
+ALL_BUT_CONTENTS = tuple(step for step in Step if step is not Step.CONTENTS)
+
+
+def resource() -> dict[str, Any]:
+    """A Database whose status says what is."""
+    found: dict[str, Any] = {
+        "kind": "Database",
+        "metadata": {"name": "app", "namespace": "shop", "uid": "u", "generation": 3},
+        "spec": {"replicas": 2, "image": "postgres:17"},
+    }
+    seen = {"replicas": 2, "instances": [describe(PRIMARY), describe(REPLICA)], "primary": "app-0"}
+    decision = decide(found, seen | {"server": SERVER})
+    return found | {"status": build_status(found, decision, NOW)}
+
+
+STEADY = State(
+    resource=resource(),
+    claims=("data-app-0", "data-app-1"),
+    members=(PRIMARY, REPLICA),
+    leader="app-0",
+    last_primary="app-0",
+    made_with="this role",
+    revision="r1",
+    server=SERVER,
+)
+
+
+def due(state: State) -> list[Step]:
+    return list(make_plan(state, NOW).due)
+
+
+def server(**changes: Any) -> State:
+    return replace(STEADY, server=SERVER | changes)
+
+
+def changed(**spec: Any) -> State:
+    found = copy.deepcopy(STEADY.resource)
+    found["spec"].update(spec)
+    return replace(STEADY, resource=found)
+
+
+def test_the_plan_of_the_steady_state_is_empty() -> None:
+    assert make_plan(STEADY, NOW) == Plan()
+
+
+def test_what_was_not_read_is_no_reason_to_act() -> None:
+    """Each read that costs more is made only where those before it show nothing."""
+    assert make_plan(replace(STEADY, revision=None, server=None), NOW) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        (Step.OBJECTS, replace(STEADY, objects_changed=True)),
+        (Step.OBJECTS, replace(STEADY, watched=False)),
+        (Step.OBJECTS, replace(STEADY, made_with="")),
+        (Step.SECRETS, replace(STEADY, secrets_changed=True)),
+        (Step.INSTANCES, replace(STEADY, revision="r2")),
+        (Step.INSTANCES, replace(STEADY, revision="")),
+        (Step.INSTANCES, replace(STEADY, members=(PRIMARY, replace(REPLICA, revision="r0")))),
+        (Step.INSTANCES, replace(STEADY, leader="")),
+        (Step.INSTANCES, replace(STEADY, leader="app-1")),
+        (Step.INSTANCES, replace(STEADY, members=(replace(PRIMARY, state="starting"), REPLICA))),
+        (Step.SERVER, replace(STEADY, server_changed=True)),
+        (Step.STATUS, server(role_exists=False)),
+        (Step.STATUS, server(database_exists=False)),
+        (Step.STATUS, server(version="17.7")),
+        (Step.STATUS, server(problem=["DatabaseNotReady", "it does not answer"])),
+        (Step.STATUS, changed(image="postgres:18")),
+    ],
+)
+def test_what_differs_makes_its_step_due_and_with_it_the_others(step: Step, state: State) -> None:
+    plan = make_plan(state, NOW)
+    assert step in plan.due
+    assert plan.steps[-1] is Step.STATUS
+    assert set(ALL_BUT_CONTENTS) - set(plan.steps) <= {Step.OBJECTS}
+
+
+def test_steps_are_taken_in_one_order() -> None:
+    """Volumes also where the rest fails, certificates before what mounts them, and so on."""
+    found = changed(backupRef={"name": "nightly"})
+    plan = make_plan(replace(found, secrets_changed=True, objects_changed=True), NOW)
+    assert plan.due[:2] == (Step.SECRETS, Step.OBJECTS)
+    assert [step.value for step in plan.steps] == [
+        "volumes",
+        "secrets",
+        "objects",
+        "instances",
+        "server",
+        "contents",
+        "status",
+    ]
+
+
+def test_contents_that_are_there_are_not_restored_again() -> None:
+    found = changed(backupRef={"name": "nightly"})
+    found.resource["status"]["restoredFrom"] = "nightly"
+    plan = make_plan(replace(found, server_changed=True), NOW)
+    assert plan.steps == ALL_BUT_CONTENTS
+
+
+def test_a_refused_spec_leaves_the_objects_as_they_are() -> None:
+    state = changed(image="postgres:18")
+    assert state.refused is not None
+    plan = make_plan(replace(state, objects_changed=True), NOW)
+    assert Step.OBJECTS not in plan.steps
+    assert set(plan.steps) >= {Step.VOLUMES, Step.SECRETS, Step.SERVER, Step.STATUS}
+
+
+def test_a_database_that_is_not_ready_is_reconciled_as_a_whole() -> None:
+    found = copy.deepcopy(STEADY.resource)
+    for status in ({**found["status"], "phase": "Updating"}, {}):
+        state = replace(STEADY, resource=found | {"status": status})
+        assert make_plan(state, NOW).steps == ALL_BUT_CONTENTS
+        assert due(replace(state, server=None)) == [Step.STATUS]
+    assert make_plan(State(resource=found | {"status": {}}), NOW).steps == ALL_BUT_CONTENTS
+
+
+def test_a_few_bytes_of_lag_are_no_news_and_many_are() -> None:
+    def lag(count: int) -> State:
+        return server(standbys=[{"name": "app-1", "state": "streaming", "lag_bytes": count}])
+
+    assert due(lag(2048)) == []
+    assert due(lag(9 << 20)) == [Step.STATUS]
