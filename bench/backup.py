@@ -48,10 +48,8 @@ sys.path.insert(0, str(ensure_collection_root()))
 
 import pyrage
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    check_artifact,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
     ArtifactStore,
+    check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.compression import (
     Compression,

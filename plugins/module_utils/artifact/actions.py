@@ -8,7 +8,7 @@ from typing import Any
 
 from ..store.filesystem import FilesystemStore
 from . import options
-from .artifact import check_artifact, check_written, copy_artifact, files_tally
+from .artifact import check_artifact, copy_artifact, files_tally
 from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
 from .dump import check_versions
 from .outcome import StoppedRestore, find_end
@@ -49,11 +49,11 @@ def backup_request(params: dict[str, Any]) -> BackupRequest:
 
 
 def read_back(request: BackupRequest, outcome: BackupOutcome, progress: Progress) -> None:
-    """Read back what a backup has written; see ``check_artifact`` and ``check_written``."""
+    """Read back what a backup has written, as far as it can be decrypted here."""
     artifact, tally = outcome.artifact, files_tally()
     with progress.step(f"Reading back backup {request.location}", tally.text):
         if request.store.write_only:
-            check_written(request.store, artifact, request.jobs, tally)
+            artifact.check_written(request.jobs, tally)
         else:
             check_artifact(request.store, request.location, artifact.sha256, request.jobs, tally)
 

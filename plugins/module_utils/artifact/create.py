@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ..errors import BackupFailed, OperatorError
+from inotify_simple import INotify, flags
+
+from ..errors import BackupFailed
 from ..postgres.cancellation import Cancellation, run_together
 from ..postgres.connection import Connection, ConnectionParameters
 from ..postgres.databases import read_locale
@@ -18,18 +18,22 @@ from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.releases import Version
 from ..postgres.session_roles import session_roles
-from ..store.filesystem import store_errors
 from ..store.location import Location
 from ..units import format_size
-from . import manifest as manifests
-from .artifact import Artifact, check_table_of_contents, load_artifact
-from .artifact_store import ArtifactStore, Sender, describe_file
+from .artifact import (
+    TABLE_OF_CONTENTS,
+    Artifact,
+    ArtifactStore,
+    NewArtifact,
+    check_table_of_contents,
+    load_artifact,
+    new_artifact,
+)
 from .compression import Compression
 from .dump import check_versions, dump_bytes, run_pg_dump
 from .fingerprint import fingerprint_tables, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
-    DUMP_FOLDER,
     FORMAT_VERSION,
     NO_ROWS,
     FileEntry,
@@ -45,6 +49,9 @@ from .snapshot import Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
 """Sessions that fingerprint beside pg_dump's: it must not become much slower."""
+
+_LOOK_MILLISECONDS = 20
+"""Also what a backup waits on average, and twice that at most, once pg_dump has ended."""
 
 # Roles that own something in the database or were granted something. Since the bootstrap
 # superuser is pinned, pg_shdepend does not mention it.
@@ -137,16 +144,15 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     request.compression.option(versions[1])
     if request.others:
         remove_leftovers(request.store.files, request.location, request.others, progress)
-    with _new_artifact(request), request.store.dump_folder(request.location) as folder:
-        content = _dump(request, folder, versions, progress)
+    with new_artifact(request.store, request.location) as new:
+        content = _dump(request, new, versions, progress)
         with progress.step("Computing checksums"):
-            files = content.files or _list_files(folder, request.jobs)
+            files = content.files or new.describe_files(request.jobs)
         with progress.step("Writing the manifest"):
-            manifest = _build_manifest(request.location, started, content, files)
-            sha256 = request.store.finish(request.location, manifests.to_json(manifest))
-        if request.store.write_only:
-            return BackupOutcome(Artifact(request.location, manifest, sha256), adopted=False)
-        return BackupOutcome(load_artifact(request.store, request.location), adopted=False)
+            artifact = new.finish(_build_manifest(request.location, started, content, files))
+        if not request.store.write_only:
+            artifact = load_artifact(request.store, request.location)
+        return BackupOutcome(artifact, adopted=False)
 
 
 def can_adopt(request: BackupRequest) -> bool:
@@ -154,20 +160,11 @@ def can_adopt(request: BackupRequest) -> bool:
     return not request.store.write_only and request.store.files.is_finished(request.location)
 
 
-@contextmanager
-def _new_artifact(request: BackupRequest) -> Iterator[None]:
-    """Room for an artifact that is removed again if the block fails."""
-    request.store.files.begin(request.location)
-    try:
-        yield
-    except BaseException:
-        with suppress(OperatorError):
-            request.store.files.remove(request.location)
-        raise
-
-
 def _dump(
-    request: BackupRequest, folder: Path, versions: tuple[Version, Version], progress: Progress
+    request: BackupRequest,
+    new: NewArtifact,
+    versions: tuple[Version, Version],
+    progress: Progress,
 ) -> _Content:
     """Run pg_dump and, beside it, the fingerprints of the same snapshot."""
     action = f'backing up database "{request.parameters.dbname}"'
@@ -181,7 +178,7 @@ def _dump(
         before = read_sequences(snapshot.session, snapshot.sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
         tables, large_objects, files = _dump_and_fingerprint(
-            request, folder, snapshot, content, versions[1], progress
+            request, new, snapshot, content, versions[1], progress
         )
         after = read_sequences(snapshot.session, snapshot.sequences)
     entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
@@ -196,7 +193,7 @@ def _selected_content(request: BackupRequest, snapshot: Snapshot, encoding: str)
 
 def _dump_and_fingerprint(
     request: BackupRequest,
-    folder: Path,
+    new: NewArtifact,
     snapshot: Snapshot,
     content: DumpedContent,
     client: Version,
@@ -237,7 +234,7 @@ def _dump_and_fingerprint(
         run_pg_dump(
             # The snapshot is of this server, whatever the name stands for by now.
             request.parameters.at(snapshot.connection.info.hostaddr),
-            folder,
+            new.dump,
             request.jobs,
             request.compression.option(client),
             f"--snapshot={snapshot.name}",
@@ -248,9 +245,9 @@ def _dump_and_fingerprint(
         )
         # It is sent last, and afterwards cannot be read here.
         if request.store.write_only:
-            check_table_of_contents(request.location, folder)
+            check_table_of_contents(request.location, new.dump)
 
-    sender = Sender(request.store, request.location, folder, request.jobs)
+    sender = _Sender(new, request.jobs)
     writing: list[Callable[[], None]] = [write]
     if not request.store.direct:
         writing = [lambda: sender.dump(write), lambda: sender.send(cancellation)]
@@ -259,12 +256,64 @@ def _dump_and_fingerprint(
         sent = sum(entry.size_bytes for entry in sender.entries)
         return (
             f"{tally.count} of {len(content.tables)} tables fingerprinted,"
-            f" {format_size(sent + dump_bytes(folder))} dumped"
+            f" {format_size(sent + dump_bytes(new.dump))} dumped"
         )
 
     with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables", figures):
         run_together(cancellation, [*writing, read_tables, read_large, watch])
     return tables, large_objects[0], sender.entries
+
+
+@dataclass
+class _Sender:
+    """Sends the files of a dump while pg_dump writes it; ``entries`` is what was sent.
+
+    Attributes:
+        workers: how many files are sent at the same time.
+    """
+
+    artifact: NewArtifact
+    workers: int
+    entries: list[FileEntry] = field(default_factory=list)
+    _finished: threading.Event = field(default_factory=threading.Event)
+
+    def dump(self, write: Callable[[], None]) -> None:
+        """Call what writes the dump; after it has succeeded everything is on its way."""
+        write()
+        self._finished.set()
+
+    def send(self, cancellation: Cancellation) -> None:
+        """Send each file once it is closed, the table of contents last; end when all are sent."""
+        with ThreadPoolExecutor(self.workers) as pool, INotify() as inotify:
+            inotify.add_watch(self.artifact.dump, flags.CLOSE_WRITE)
+            sent: dict[str, Future[FileEntry]] = {}
+            try:
+                while not self._finished.is_set():
+                    if cancellation.requested:
+                        return
+                    closed = {event.name for event in inotify.read(timeout=_LOOK_MILLISECONDS)}
+                    self._submit(pool, sent, closed - {TABLE_OF_CONTENTS, ""})
+                    _raise_failure(sent.values())
+                # Files without an event: the kernel drops events when there are too many.
+                rest = {path.name for path in self.artifact.dump.iterdir()} - {TABLE_OF_CONTENTS}
+                self._submit(pool, sent, rest)
+                self.entries += [future.result() for future in list(sent.values())]
+                self.entries.append(self.artifact.send(self.artifact.dump / TABLE_OF_CONTENTS))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, sent: dict[str, Future[FileEntry]], names: set[str]
+    ) -> None:
+        for name in sorted(names - sent.keys()):
+            sent[name] = pool.submit(self.artifact.send, self.artifact.dump / name)
+
+
+def _raise_failure(futures: Iterable[Future[FileEntry]]) -> None:
+    for future in futures:
+        if future.done():
+            future.result()
 
 
 def _read_source(
@@ -285,17 +334,6 @@ def _read_source(
         roles=tuple(role for (role,) in roles),
         extensions=tuple(extensions),
     )
-
-
-def _list_files(folder: Path, jobs: int) -> list[FileEntry]:
-    """Size and checksum of every file of the dump."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-
-    def entry(path: Path) -> FileEntry:
-        return describe_file(path, f"{DUMP_FOLDER}/{path.relative_to(folder).as_posix()}")
-
-    with store_errors(f"reading {folder}"), ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(entry, paths))
 
 
 def _build_manifest(

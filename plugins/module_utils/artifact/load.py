@@ -22,8 +22,7 @@ from ..postgres.programs import (
     run_program,
 )
 from ..postgres.releases import Version, require_fixes
-from .artifact import Artifact
-from .artifact_store import TABLE_OF_CONTENTS
+from .artifact import TABLE_OF_CONTENTS, Artifact
 
 # Not each of its many commits waits for the disk and for synchronous standbys. The swap's does, and
 # the write-ahead log is flushed in order: with the swap all that was restored before is durable.

@@ -18,7 +18,7 @@ from ..errors import InvalidInput, OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.session_roles import SessionRoles
-from .artifact import Artifact
+from .artifact import Artifact, OpenArtifact
 from .fingerprint import Work
 from .load import run_pg_restore
 from .load_plan import (
@@ -59,7 +59,6 @@ class LoadRequest:
 
     Attributes:
         parameters: the server, a superuser, and an empty database as ``dbname``.
-        dump: the folder with the dump.
         roles: of the run.
         jobs: processes that pg_restore works with.
         failure: the error if the reason is not recognised.
@@ -73,8 +72,7 @@ class LoadRequest:
     """
 
     parameters: ConnectionParameters
-    dump: Path
-    artifact: Artifact
+    artifact: OpenArtifact
     roles: SessionRoles
     jobs: int
     failure: type[OperatorError]
@@ -332,7 +330,7 @@ def load_contents(request: LoadRequest) -> Loaded:
         OperatorError: ``failure`` unless the reason is recognised.
     """
     with connect(request.parameters) as connection:
-        entries = read_entries(request.dump, _python_encoding(connection))
+        entries = read_entries(request.artifact.dump, _python_encoding(connection))
         superusers = _superusers(connection)
     manifest = request.artifact.manifest
     if request.selection is not None or manifest.is_partial:
@@ -409,7 +407,7 @@ def _run(
         try:
             run_pg_restore(
                 parameters,
-                request.dump,
+                request.artifact.dump,
                 request.jobs,
                 request.failure,
                 *options,

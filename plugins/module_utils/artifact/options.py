@@ -12,7 +12,7 @@ from ..store.encryption import EncryptionKey
 from ..store.filesystem import FilesystemStore
 from ..store.location import Location
 from ..store.protocol import Store
-from .artifact_store import ArtifactStore
+from .artifact import ArtifactStore
 from .compression import METHODS, Compression
 from .leftovers import OtherBackups
 from .progress import Progress

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -41,8 +40,7 @@ from ..postgres.programs import require_jobs
 from ..postgres.session_roles import SessionRoles, session_roles
 from ..store.location import Location
 from ..uids import short_uid
-from .artifact import Artifact, checked_artifact
-from .artifact_store import ArtifactStore
+from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .dry_run import summarize_difference
 from .fingerprint import fingerprint_tables
 from .history import (
@@ -162,11 +160,11 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         if done is not None:
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
         with (
-            check_restore(request, connection, progress) as (artifact, dump),
+            check_restore(request, connection, progress) as artifact,
             _own_roles(request, connection) as roles,
         ):
             try:
-                done = _restore(request, connection, roles, artifact, dump, started, progress)
+                done = _restore(request, connection, roles, artifact, started, progress)
             except BaseException as error:
                 done = _undo(request)
                 if done is None or not isinstance(error, Exception):
@@ -213,11 +211,8 @@ def _check_request(request: RestoreRequest) -> None:
 @contextmanager
 def check_restore(
     request: RestoreRequest, connection: Connection, progress: Progress
-) -> Iterator[tuple[Artifact, Path]]:
+) -> Iterator[OpenArtifact]:
     """Everything that can be found out without writing anything to the server.
-
-    Yields:
-        The artifact, and the folder that pg_restore can read it from.
 
     Args:
         connection: a session in the maintenance database.
@@ -233,9 +228,9 @@ def check_restore(
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
-    with checked_artifact(
+    with open_artifact(
         request.store, request.location, request.expected_sha256, request.jobs, progress
-    ) as (artifact, dump):
+    ) as artifact:
         if not request.partial and (request.selection or artifact.manifest.is_partial):
             raise InvalidInput(
                 f'a partial restore does not replace database "{request.database}": restore it'
@@ -244,15 +239,14 @@ def check_restore(
         check_versions(artifact, connection)
         check_roles(artifact, connection)
         check_extensions(artifact, connection, RestoreFailed)
-        yield artifact, dump
+        yield artifact
 
 
 def _restore(
     request: RestoreRequest,
     connection: Connection,
     roles: SessionRoles,
-    artifact: Artifact,
-    dump: Path,
+    artifact: OpenArtifact,
     started: str,
     progress: Progress,
 ) -> dict[str, Any]:
@@ -266,7 +260,6 @@ def _restore(
         create_database(connection, request.scratch, artifact.manifest.source.locale, closed)
     load = LoadRequest(
         parameters=replace(request.parameters, dbname=request.scratch),
-        dump=dump,
         artifact=artifact,
         roles=roles,
         jobs=request.jobs,
@@ -275,9 +268,9 @@ def _restore(
         as_superuser=request.as_superuser,
         database_owner=properties.owner,
     )
-    artifact = load_and_compare(load, progress, with_statistics=True)
+    loaded = load_and_compare(load, progress, with_statistics=True)
     if request.dry_run:
-        return _end_dry_run(request, connection, roles, artifact, started, progress)
+        return _end_dry_run(request, connection, roles, loaded, started, progress)
     with progress.step(f'Replacing database "{request.database}"'):
         times = {"startTime": started, "completionTime": now_text()}
         plan = Swap(
@@ -287,7 +280,7 @@ def _restore(
             scratch_properties=closed,
             properties=properties,
             keep_previous=request.keep_previous,
-            outcome=artifact.summary() | times,
+            outcome=loaded.summary() | times,
         )
         try:
             done = swap(connection, request.maintenance, plan)

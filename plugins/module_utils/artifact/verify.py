@@ -29,8 +29,7 @@ from ..postgres.programs import require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
 from ..postgres.session_roles import session_roles
 from ..store.location import Location
-from .artifact import Artifact, checked_artifact
-from .artifact_store import ArtifactStore
+from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .load import check_extensions, check_versions
 from .load_and_compare import load_and_compare
 from .load_contents import LoadRequest
@@ -83,8 +82,8 @@ def verify_artifact(request: VerifyRequest, progress: Progress | None = None) ->
     require_jobs(request.jobs)
     started = now_text()
     with ExitStack() as stack:
-        artifact, dump = stack.enter_context(
-            checked_artifact(
+        artifact = stack.enter_context(
+            open_artifact(
                 request.store, request.location, request.expected_sha256, request.jobs, progress
             )
         )
@@ -94,7 +93,7 @@ def verify_artifact(request: VerifyRequest, progress: Progress | None = None) ->
                 scratch_server(request.scratch, settings, VerificationFailed)
             )
         with _explained(request, server):
-            _restore_and_compare(request, artifact, dump, server, progress)
+            _restore_and_compare(request, artifact, server, progress)
     return artifact.summary() | {"startTime": started, "completionTime": now_text()}
 
 
@@ -115,8 +114,7 @@ def _settings(artifact: Artifact, jobs: int) -> dict[str, str]:
 
 def _restore_and_compare(
     request: VerifyRequest,
-    artifact: Artifact,
-    dump: Path,
+    artifact: OpenArtifact,
     server: ScratchServer,
     progress: Progress,
 ) -> None:
@@ -130,7 +128,6 @@ def _restore_and_compare(
     with session_roles(server.parameters, request.location.uid) as roles:
         load = LoadRequest(
             parameters=database,
-            dump=dump,
             artifact=artifact,
             roles=roles,
             jobs=request.jobs,

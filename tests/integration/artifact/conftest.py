@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pyrage
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import Artifact
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
+    Artifact,
     ArtifactStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (

@@ -12,11 +12,9 @@ import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, create
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
+    ArtifactStore,
     check_artifact,
     load_artifact,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
-    ArtifactStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.leftovers import (
     LEFT_ALONE,

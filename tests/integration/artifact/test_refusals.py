@@ -9,10 +9,8 @@ from dataclasses import replace
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    check_artifact,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact_store import (
     ArtifactStore,
+    check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
