@@ -139,6 +139,10 @@ class World:
         metadata = self.objects[kind, name]["metadata"]
         metadata.setdefault("annotations", {}).update(patch["metadata"]["annotations"])
 
+    def delete(self, _version: str, kind: str, _namespace: str, name: str, uid: str) -> None:
+        assert self.objects[kind, name]["metadata"]["uid"] == uid
+        self.writes.append(f"{kind}/{name}")
+
     def replace_status(self, *key: Any) -> None:
         self.writes.append("status")
         self.database["status"] = key[-1]
@@ -305,3 +309,23 @@ def test_a_database_that_is_gone_or_going_needs_nothing(world: World, gone: bool
     world.objects.get(("Database", "app"), {"metadata": {}})["metadata"]["deletionTimestamp"] = "x"
     assert world.run()["plan"] == []
     assert world.reads == ["Database/app"]
+
+
+def test_the_step_instances_remembers_the_primary_and_replaces_one_pod(world: World) -> None:
+    change_pod(1, labels={"controller-revision-hash": "r0"})(world)
+    annotate("Secret", "app-internal", primary="app-1")(world)
+    params = {"resource": world.database, "allowed": True}
+    found = rollout.run(params, True)
+    assert (found["changed"], found["action"], world.writes) == (True, "DeletePod", [])
+    found = rollout.run(params, False)
+    assert found["primary"] == {"name": "app-0", "pod_ip": "10.0.0.1", "encrypted": True}
+    assert world.writes == ["Secret/app-internal", "Pod/app-1"]
+    world.writes.clear()
+    assert rollout.run({**params, "allowed": False}, False)["action"] == "Nothing"
+    assert world.writes == []
+
+
+def test_a_leader_that_is_not_promoted_yet_is_no_primary(world: World) -> None:
+    world.get_("Endpoints")["metadata"]["annotations"]["leader"] = "app-1"
+    found = rollout.run({"resource": world.database, "allowed": False}, False)
+    assert (found["leader"], found["primary"], world.writes) == ("app-1", {}, [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +161,10 @@ def test_a_few_bytes_of_lag_are_no_news_and_many_are() -> None:
 
     assert due(lag(2048)) == []
     assert due(lag(9 << 20)) == [Step.STATUS]
+
+
+def test_the_role_has_a_file_of_tasks_for_each_step() -> None:
+    """It includes them by their names; the status is the role `report`'s."""
+    tasks = Path(__file__).resolve().parents[4] / "roles" / "database" / "tasks"
+    for step in set(Step) - {Step.STATUS}:
+        assert (tasks / f"{step.value}.yml").is_file()
