@@ -131,7 +131,7 @@ def make_plan(state: State, now: datetime) -> Plan:
 
     What was not read yet is taken for what it should be.
     """
-    due = tuple(step for step in Step if step in set(_find_due(state, now)))
+    due = tuple(_find_due(state, now))
     if not due:
         return Plan()
     left_out = set()
@@ -143,6 +143,7 @@ def make_plan(state: State, now: datetime) -> Plan:
 
 
 def _find_due(state: State, now: datetime) -> Iterator[Step]:
+    """Yield the steps that have something to do, in their order."""
     if state.secrets_changed:
         yield Step.SECRETS
     if state.objects_changed or not state.watched or not state.made_with:
