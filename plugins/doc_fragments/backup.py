@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`connection`: the server; `artifact`: the files; `selection`; `run`: how it is done."""
+    """`connection`: the server; `database`; `artifact`: the files; `sha256`; `selection`; `run`."""
 
     CONNECTION = r"""
 options:
@@ -44,6 +44,14 @@ options:
   sslkey:
     description: File with its private key, readable by its owner only, or by root's group.
     type: path
+"""
+
+    DATABASE = r"""
+options:
+  database:
+    description: Name of the database in PostgreSQL.
+    type: str
+    required: true
 """
 
     ARTIFACT = r"""
@@ -111,6 +119,13 @@ options:
     required: true
 """
 
+    SHA256 = r"""
+options:
+  sha256:
+    description: SHA-256 that the manifest must have, as the Backup's status recorded it.
+    type: str
+"""
+
     RUN = r"""
 options:
   jobs:
@@ -132,7 +147,7 @@ options:
       - Foreign keys are then left out, and materialized views stay empty, since they may need rows
         that are missing.
     type: dict
-    suboptions:
+    suboptions: &names
       schemas:
         description: Names of schemas, as in the database.
         type: list
@@ -150,18 +165,5 @@ options:
     description:
       - Leave out the rows of these tables. They need not exist.
     type: dict
-    suboptions:
-      schemas:
-        description: Names of schemas, as in the database.
-        type: list
-        elements: str
-        default: []
-      tables:
-        description:
-          - Tables as C(schema.table), as in the database. A part with a dot or a quote in it
-            is written as in SQL, in double quotes.
-          - A partitioned table stands for all its partitions.
-        type: list
-        elements: str
-        default: []
+    suboptions: *names
 """

@@ -11,6 +11,12 @@ from ansible.module_utils.errors import UnsupportedError
 
 from .errors import InvalidInput, OperatorError
 
+RESOURCE_OPTIONS: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+}
+"""Those of modules for one custom resource; see doc_fragments/resource.py."""
+
 Run = Callable[[dict[str, Any], bool], dict[str, Any]]
 
 

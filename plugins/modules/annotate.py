@@ -9,17 +9,10 @@ short_description: Set annotations of a custom resource
 description:
   - A change of an annotation has a resource reconciled if its watch has C(watchAnnotationsChanges).
   - A resource that does not exist is left alone.
+extends_documentation_fragment: postgres.operator.resource.name
 options:
   kind:
     description: Database, Backup or Restore.
-    type: str
-    required: true
-  name:
-    description: The resource's name.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace.
     type: str
     required: true
   annotations:
@@ -43,16 +36,18 @@ RETURN = r""" # """
 
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    RESOURCE_OPTIONS,
+    execute,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     connect,
 )
 
 ARGUMENT_SPEC = {
+    **RESOURCE_OPTIONS,
     "kind": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
     "annotations": {"type": "dict", "required": True},
 }
 
@@ -72,10 +67,5 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {"changed": changed}
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

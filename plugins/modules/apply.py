@@ -85,10 +85,5 @@ def _differs(found: dict[str, Any], applied: dict[str, Any]) -> bool:
     return content(found) != content(applied)
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -14,11 +14,8 @@ requirements:
   - pg_restore on PATH
 extends_documentation_fragment:
   - postgres.operator.backup.artifact
+  - postgres.operator.backup.sha256
   - postgres.operator.backup.run
-options:
-  sha256:
-    description: SHA-256 that the manifest must have, as the Backup's status recorded it.
-    type: str
 author: [postgres-operator maintainers]
 """
 
@@ -44,16 +41,10 @@ steps:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
-
-ARGUMENT_SPEC = options.CHECK_OPTIONS
-run = actions.check
-
-
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.actions import check as run
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.options import (
+    CHECK_OPTIONS as ARGUMENT_SPEC,
+)
 
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -44,16 +44,10 @@ location:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
-
-ARGUMENT_SPEC = options.COPY_OPTIONS
-run = actions.copy
-
-
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.actions import copy as run
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.options import (
+    COPY_OPTIONS as ARGUMENT_SPEC,
+)
 
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

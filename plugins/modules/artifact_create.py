@@ -20,14 +20,11 @@ requirements:
   - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
+  - postgres.operator.backup.database
   - postgres.operator.backup.artifact
   - postgres.operator.backup.selection
   - postgres.operator.backup.run
 options:
-  database:
-    description: Name of the database in PostgreSQL.
-    type: str
-    required: true
   compression:
     description: How C(pg_dump) compresses. Before version 16 it knows V(gzip) and V(none). Without it V(zstd), or V(gzip)
       before version 16.
@@ -111,16 +108,12 @@ steps:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
-
-ARGUMENT_SPEC = options.CREATE_OPTIONS
-run = actions.create
-
-
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.actions import (
+    create as run,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.options import (
+    CREATE_OPTIONS as ARGUMENT_SPEC,
+)
 
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -31,16 +31,12 @@ location:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
-
-ARGUMENT_SPEC = options.REMOVE_OPTIONS
-run = actions.remove
-
-
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.actions import (
+    remove as run,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.options import (
+    REMOVE_OPTIONS as ARGUMENT_SPEC,
+)
 
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

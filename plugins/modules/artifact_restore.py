@@ -21,6 +21,7 @@ requirements:
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.artifact
+  - postgres.operator.backup.sha256
   - postgres.operator.backup.selection
   - postgres.operator.backup.run
 options:
@@ -55,9 +56,6 @@ options:
       - Without it each owner's objects are loaded in the session of a role without rights.
     type: bool
     default: false
-  sha256:
-    description: SHA-256 that the manifest must have, as the Backup's status recorded it.
-    type: str
 author: [postgres-operator maintainers]
 """
 
@@ -103,16 +101,12 @@ steps:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
-
-ARGUMENT_SPEC = options.RESTORE_OPTIONS
-run = actions.restore
-
-
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.actions import (
+    restore as run,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.options import (
+    RESTORE_OPTIONS as ARGUMENT_SPEC,
+)
 
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

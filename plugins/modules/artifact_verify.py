@@ -22,15 +22,13 @@ requirements:
   - about the size of the database on the disk of O(scratch)
 extends_documentation_fragment:
   - postgres.operator.backup.artifact
+  - postgres.operator.backup.sha256
   - postgres.operator.backup.run
 options:
   scratch:
     description: Folder that the server's data is put below while it runs; it must exist.
     type: path
     required: true
-  sha256:
-    description: SHA-256 that the manifest must have, as the Backup's status recorded it.
-    type: str
 author: [postgres-operator maintainers]
 """
 
@@ -58,16 +56,12 @@ steps:
 """
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, options
-
-ARGUMENT_SPEC = options.VERIFY_OPTIONS
-run = actions.verify
-
-
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.actions import (
+    verify as run,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.options import (
+    VERIFY_OPTIONS as ARGUMENT_SPEC,
+)
 
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -9,15 +9,7 @@ short_description: Let a Backup be deleted without the operator where there is n
 description:
   - Removes the operator's finalizer from a Backup whose deletionPolicy is Retain and that has ended, and from one with a
     schedule, which has no files of its own.
-options:
-  name:
-    description: The Backup's name.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace.
-    type: str
-    required: true
+extends_documentation_fragment: postgres.operator.resource.name
 author: [postgres-operator maintainers]
 """
 
@@ -32,7 +24,10 @@ RETURN = r""" # """
 
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    RESOURCE_OPTIONS,
+    execute,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     Object,
@@ -44,10 +39,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
 
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
-}
+ARGUMENT_SPEC = RESOURCE_OPTIONS
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -67,10 +59,5 @@ def _holds_nothing_to_remove(backup: Object) -> bool:
     return has_ended(backup) and backup["spec"]["deletionPolicy"] == "Retain"
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

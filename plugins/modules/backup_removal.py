@@ -10,15 +10,7 @@ description:
   - Reads the Backup that is being deleted, its claim and its Jobs.
   - Stops the Job that is still making the backup, and reports by an Event whether the files were deleted.
   - Each of these is tried for five minutes, from its first attempt on, which an annotation of the Backup remembers.
-options:
-  name:
-    description: The Backup's name.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace.
-    type: str
-    required: true
+extends_documentation_fragment: postgres.operator.resource.name
 author: [postgres-operator maintainers]
 """
 
@@ -49,7 +41,10 @@ unreported:
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    RESOURCE_OPTIONS,
+    execute,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kube import events
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
@@ -80,10 +75,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.job im
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.units import format_time, parse_time
 
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
-}
+ARGUMENT_SPEC = RESOURCE_OPTIONS
 
 _BEGUN_ANNOTATION = "database.example.com/removal-begun"
 """On the Backup: its UID, which a copy does not have, and when the Job was to be made first."""
@@ -203,10 +195,5 @@ def _find_block(cluster: Cluster, backup: Object, terminating: bool) -> str | No
     return f"{block[0]}: {block[1]}" if block else None
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

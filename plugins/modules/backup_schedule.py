@@ -277,10 +277,5 @@ def _newest_started(backup: Object, runs: list[Object]) -> str | None:
     return max([*slots, backup.get("status", {}).get("lastScheduleTime", "")]) or None
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -71,10 +71,5 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return run_job(params["work"], Path(params["variables_file"]), validated, check_mode)
 
 
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

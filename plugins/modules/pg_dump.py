@@ -14,11 +14,8 @@ requirements:
   - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
+  - postgres.operator.backup.database
 options:
-  database:
-    description: Name of the database in PostgreSQL.
-    type: str
-    required: true
   folder:
     description: The folder to make. One that is there already is not touched.
     type: path
@@ -69,13 +66,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump im
     dump_database,
 )
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.CONNECTION_OPTIONS,
-    **options.COMPRESSION_OPTIONS,
-    "database": {"type": "str", "required": True},
-    "folder": {"type": "path", "required": True},
-    "jobs": {"type": "int", "default": 1},
-}
+ARGUMENT_SPEC = {**options.PLAIN_DUMP_OPTIONS, **options.COMPRESSION_OPTIONS}
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -96,10 +87,5 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

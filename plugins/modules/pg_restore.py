@@ -14,11 +14,8 @@ requirements:
   - pg_restore on PATH, not older than the server; 14.19, 15.14, 16.10, 17.6, 18 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
+  - postgres.operator.backup.database
 options:
-  database:
-    description: Name of the database in PostgreSQL.
-    type: str
-    required: true
   folder:
     description: The folder with the dump.
     type: path
@@ -55,12 +52,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.load im
     load_dump,
 )
 
-ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
-    **options.CONNECTION_OPTIONS,
-    "database": {"type": "str", "required": True},
-    "folder": {"type": "path", "required": True},
-    "jobs": {"type": "int", "default": 1},
-}
+ARGUMENT_SPEC = options.PLAIN_DUMP_OPTIONS
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -71,10 +63,5 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {"changed": True}
 
 
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

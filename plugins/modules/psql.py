@@ -106,10 +106,5 @@ def _file(params: dict[str, Any]) -> Iterator[Path]:
         yield file
 
 
-def main() -> None:
-    """Run as a module of its own."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

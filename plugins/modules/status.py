@@ -149,10 +149,5 @@ def _is_gone(cluster: Cluster, resource: Mapping[str, Any]) -> bool:
     return found is None or found["metadata"]["uid"] != metadata["uid"]
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

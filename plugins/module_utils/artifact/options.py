@@ -91,6 +91,13 @@ CREATE_OPTIONS: Options = {
     "unfinished_listed": {"type": "str"},
 }
 
+PLAIN_DUMP_OPTIONS: Options = {
+    **CONNECTION_OPTIONS,
+    "database": {"type": "str", "required": True},
+    "folder": {"type": "path", "required": True},
+    "jobs": {"type": "int", "default": 1},
+}
+
 CHECK_OPTIONS: Options = {**ARTIFACT_OPTIONS, **RUN_OPTIONS, **_SHA256}
 
 VERIFY_OPTIONS: Options = {**CHECK_OPTIONS, "scratch": {"type": "path", "required": True}}
