@@ -79,13 +79,8 @@ def _api_server(machine: Machine, pki: Pki) -> list[Argument]:
 
 
 def _controller_manager(pki: Pki) -> list[Argument]:
-    kubeconfig = pki.kubeconfig("kube-controller-manager")
     return [
-        f"--kubeconfig={kubeconfig}",
-        f"--authentication-kubeconfig={kubeconfig}",
-        f"--authorization-kubeconfig={kubeconfig}",
-        "--bind-address=127.0.0.1",
-        "--leader-elect=false",
+        *_client(pki, "kube-controller-manager"),
         "--use-service-account-credentials",
         f"--root-ca-file={pki.certificate('ca')}",
         f"--service-account-private-key-file={pki.key('service-accounts')}",
@@ -95,7 +90,12 @@ def _controller_manager(pki: Pki) -> list[Argument]:
 
 
 def _scheduler(pki: Pki) -> list[Argument]:
-    kubeconfig = pki.kubeconfig("kube-scheduler")
+    return _client(pki, "kube-scheduler")
+
+
+def _client(pki: Pki, name: str) -> list[Argument]:
+    """Arguments of a program that there is once, and that asks the API server."""
+    kubeconfig = pki.kubeconfig(name)
     return [
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",

@@ -114,8 +114,7 @@ def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry])
     """One text per table that is missing, extra or different."""
     wanted = {(entry.schema, entry.name): entry for entry in expected}
     present = {(entry.schema, entry.name): entry for entry in found}
-    differences = [f"table {_name(key)} is missing" for key in wanted.keys() - present.keys()]
-    differences += [f"table {_name(key)} is extra" for key in present.keys() - wanted.keys()]
+    differences = _unmatched("table", wanted, present)
     for key in wanted.keys() & present.keys():
         if not is_same_content(wanted[key], present[key]):
             differences.append(
@@ -123,6 +122,14 @@ def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry])
                 f" expected {_content(wanted[key])}"
             )
     return sorted(differences)
+
+
+def _unmatched(
+    what: str, wanted: Mapping[tuple[str, str], object], found: Mapping[tuple[str, str], object]
+) -> list[str]:
+    missing = [f"{what} {_name(key)} is missing" for key in wanted.keys() - found.keys()]
+    extra = [f"{what} {_name(key)} is extra" for key in found.keys() - wanted.keys()]
+    return missing + extra
 
 
 def is_same_content(one: TableEntry, other: TableEntry) -> bool:
@@ -146,8 +153,7 @@ def sequence_differences(
 ) -> list[str]:
     """One text per sequence that is missing, extra or outside of what it was during the dump."""
     wanted = {(entry.schema, entry.name): entry for entry in expected}
-    differences = [f"sequence {_name(key)} is missing" for key in wanted.keys() - found.keys()]
-    differences += [f"sequence {_name(key)} is extra" for key in found.keys() - wanted.keys()]
+    differences = _unmatched("sequence", wanted, found)
     for key in wanted.keys() & found.keys():
         if not _is_between(found[key], wanted[key]):
             differences.append(

@@ -14,7 +14,7 @@ import psycopg
 
 from ..errors import DatabaseNotReady, Locked
 from ..postgres.connection import Connection
-from ..postgres.databases import drop_database, told_if_undroppable
+from ..postgres.databases import drop_database, drop_each
 from ..postgres.errors import database_errors
 from ..postgres.own_schema import make_tables
 
@@ -146,32 +146,26 @@ def drop_scratch(connection: Connection, name: str) -> None:
 
 
 def drop_abandoned_scratch(connection: Connection, problems: list[str]) -> list[str]:
-    """Drop the scratch databases whose runs were killed for good.
-
-    One that cannot be dropped keeps no other from it.
+    """Drop the scratch databases whose runs were killed for good; see ``drop_each``.
 
     Args:
-        connection: an autocommit session of a superuser in the maintenance database.
-        problems: where what kept one from being dropped is added.
-
-    Returns:
-        Their names.
+        connection: in the maintenance database.
 
     Raises:
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
     """
-    dropped = []
     with database_errors("dropping scratch databases of ended restores", DatabaseNotReady):
         if not _exists(connection, "scratch_databases"):
             return []
         rows: Any = connection.execute(
             "SELECT name, locked_database FROM postgres_operator.scratch_databases ORDER BY name"
         ).fetchall()
-        for name, locked_database in rows:
-            with told_if_undroppable(connection, name, problems):
-                if _drop_if_unlocked(connection, name, locked_database):
-                    dropped.append(name)
-    return dropped
+        locks = dict(rows)
+
+        def drop(name: str) -> bool:
+            return _drop_if_unlocked(connection, name, locks[name])
+
+        return drop_each(connection, locks, drop, problems)
 
 
 def _drop_if_unlocked(connection: Connection, name: str, locked_database: str) -> bool:

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from ..errors import DatabaseNotReady
 from ..postgres.connection import Connection
-from ..postgres.databases import drop_database, told_if_undroppable
+from ..postgres.databases import drop_database, drop_each
 from ..postgres.errors import database_errors
 from ..uids import short_uid
 
@@ -99,30 +99,28 @@ def _clocks(connection: Connection) -> tuple[datetime, datetime]:
 
 
 def drop_expired_previous(connection: Connection, now: datetime, problems: list[str]) -> list[str]:
-    """Drop the databases that were put aside and whose time is over.
+    """Drop the databases that were put aside and whose time is over; see ``drop_each``.
 
-    One that a user has renamed or opened for connections stays. One that cannot
-    be dropped keeps no other from it.
+    One that a user has renamed or opened for connections stays.
 
     Args:
-        connection: an autocommit session of a superuser, in none of these databases.
         now: with a time zone; see ``agreed_time``.
-        problems: where what kept one from being dropped is added.
-
-    Returns:
-        Their names.
 
     Raises:
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
     """
-    dropped = []
+
+    def drop(name: str) -> bool:
+        drop_database(connection, name)
+        return True
+
     with database_errors("dropping databases that restores put aside", DatabaseNotReady):
-        for name, mark in _list_marked(connection):
-            if mark.name == name and mark.until <= now:
-                with told_if_undroppable(connection, name, problems):
-                    drop_database(connection, name)
-                    dropped.append(name)
-    return dropped
+        expired = [
+            name
+            for name, mark in _list_marked(connection)
+            if mark.name == name and mark.until <= now
+        ]
+        return drop_each(connection, expired, drop, problems)
 
 
 def _list_marked(connection: Connection) -> list[tuple[str, Mark]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psycopg
@@ -340,22 +339,39 @@ def drop_database(connection: Connection, name: str) -> None:
     )
 
 
-@contextmanager
-def told_if_undroppable(connection: Connection, name: str, problems: list[str]) -> Iterator[None]:
-    """Add to ``problems`` what keeps a database from being dropped, and go on.
+def drop_each(
+    connection: Connection,
+    names: Iterable[str],
+    drop: Callable[[str], bool],
+    problems: list[str],
+) -> list[str]:
+    """Drop databases that restores have left; one that cannot be dropped keeps no other from it.
 
-    Such as a subscription in it, or a prepared transaction: neither says anything about the server.
+    What keeps one, such as a subscription in it or a prepared transaction, says nothing about the
+    server.
+
+    Args:
+        connection: an autocommit session of a superuser, in none of these databases.
+        drop: drops one by its name, or returns False where it has to stay.
+        problems: where what kept one from being dropped is added.
+
+    Returns:
+        The names of those that were dropped.
 
     Raises:
         psycopg.Error: the session itself broke.
     """
-    try:
-        yield
-    except psycopg.Error as error:
-        if connection.broken:
-            raise
-        reason = " ".join(str(error).split())
-        problems.append(
-            f'database "{name}", which a restore has left, cannot be dropped: {reason}; remove the'
-            " cause, or drop the database by hand"
-        )
+    dropped = []
+    for name in names:
+        try:
+            if drop(name):
+                dropped.append(name)
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            reason = " ".join(str(error).split())
+            problems.append(
+                f'database "{name}", which a restore has left, cannot be dropped: {reason}; remove'
+                " the cause, or drop the database by hand"
+            )
+    return dropped

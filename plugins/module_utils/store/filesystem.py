@@ -18,7 +18,6 @@ from io import FileIO
 from pathlib import Path
 
 from ..errors import (
-    BackupLocationMissing,
     ChecksumMismatch,
     NoSpace,
     OperatorError,
@@ -27,7 +26,7 @@ from ..errors import (
 )
 from ..uids import is_uuid
 from .location import Location
-from .protocol import MANIFEST_NAMES, Sink
+from .protocol import MANIFEST_NAMES, Sink, the_manifest
 
 _TEMPORARY_MANIFEST_NAME = ".manifest.json.new"
 _CHUNK = 1024 * 1024
@@ -139,17 +138,15 @@ class FilesystemStore:
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
-        names = self._manifests(location)
-        if not names:
-            raise BackupLocationMissing(
-                f"there is no finished backup at {self.folder(location)}:"
-                " it was removed, never completed, or another volume is mounted"
-            )
-        if len(names) > 1:
-            raise ChecksumMismatch(f"backup {location} has two manifests: {', '.join(names)}")
+        name = the_manifest(
+            location,
+            self._manifests(location),
+            f"there is no finished backup at {self.folder(location)}:"
+            " it was removed, never completed, or another volume is mounted",
+        )
         with (
             store_errors(f"reading the manifest of backup {location}"),
-            self.open(location, names[0]) as file,
+            self.open(location, name) as file,
         ):
             content = file.read(limit + 1)
         if len(content) > limit:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import BackupLocationMissing, ChecksumMismatch
 from .location import Location
 
 MANIFEST_NAME = "manifest.json"
 ENCRYPTED_SUFFIX = ".age"
 MANIFEST_NAMES = (MANIFEST_NAME, MANIFEST_NAME + ENCRYPTED_SUFFIX)
 """A finished artifact has one of them: as it is, or encrypted."""
+
+
+def the_manifest(location: Location, names: Sequence[str], missing: str) -> str:
+    """Return the name of an artifact's manifest.
+
+    Args:
+        names: those of MANIFEST_NAMES that the store has of it.
+        missing: what there is to say where it has none.
+
+    Raises:
+        BackupLocationMissing: there is none.
+        ChecksumMismatch: there are two.
+    """
+    if not names:
+        raise BackupLocationMissing(missing)
+    if len(names) > 1:
+        raise ChecksumMismatch(f"backup {location} has two manifests: {', '.join(names)}")
+    return names[0]
 
 
 class Sink(Protocol):

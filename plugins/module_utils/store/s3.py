@@ -34,7 +34,7 @@ from ..errors import (
 from ..uids import is_uuid
 from .filesystem import store_errors
 from .location import Location
-from .protocol import MANIFEST_NAMES, Sink
+from .protocol import MANIFEST_NAMES, Sink, the_manifest
 
 CREDENTIALS = ("accessKeyId", "secretAccessKey")
 """Keys of the Secret; a third, sessionToken, is optional."""
@@ -175,16 +175,14 @@ class S3Store:
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
-        names = self._manifests(location)
-        if not names:
-            raise BackupLocationMissing(
-                f"there is no finished backup at {self.describe(location)} of {self._host}:"
-                " it was removed or never completed, or the destination is another one"
-            )
-        if len(names) > 1:
-            raise ChecksumMismatch(f"backup {location} has two manifests: {', '.join(names)}")
+        name = the_manifest(
+            location,
+            self._manifests(location),
+            f"there is no finished backup at {self.describe(location)} of {self._host}:"
+            " it was removed or never completed, or the destination is another one",
+        )
         content = _Limited(location, limit)
-        self.read(location, names[0], content)
+        self.read(location, name, content)
         return bytes(content.data)
 
     def file_names(self, location: Location) -> set[str]:
