@@ -236,11 +236,9 @@ class Api:
     """What the benchmark itself asks the API server."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        from kubernetes import client, config  # noqa: PLC0415 (a slow import)
+        from kubernetes import client  # noqa: PLC0415 (a slow import)
 
-        configuration = client.Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=configuration)
-        api = client.ApiClient(configuration)
+        api = stand_in.api_client(kubeconfig)
         self._core = client.CoreV1Api(api)
         self._custom = client.CustomObjectsApi(api)
 

@@ -249,15 +249,22 @@ def _wait_for_postgres(process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.1)
 
 
+def api_client(kubeconfig: Path) -> Any:
+    """Return a client of kubernetes.client's classes."""
+    from kubernetes import client, config  # noqa: PLC0415 (kubectl-only benches need it not)
+
+    configuration = client.Configuration()
+    config.load_kube_config(str(kubeconfig), client_configuration=configuration)
+    return client.ApiClient(configuration)
+
+
 class Instances:
     """Follows the StatefulSets of all namespaces and has their instances ready at once."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        from kubernetes import client, config  # noqa: PLC0415 (kubectl-only benches need it not)
+        from kubernetes import client  # noqa: PLC0415 (kubectl-only benches need it not)
 
-        configuration = client.Configuration()
-        config.load_kube_config(str(kubeconfig), client_configuration=configuration)
-        api = client.ApiClient(configuration)
+        api = api_client(kubeconfig)
         self._core = client.CoreV1Api(api)
         self._apps = client.AppsV1Api(api)
         self._errors = client.exceptions.ApiException

@@ -11,6 +11,7 @@ from custom_resources import Create, Resource, run_module
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
+SECRETS = ("credentials", "internal", "certificates", "ca")
 SPEC = {"databaseName": "app", "username": "app", "storage": {"size": "1Gi"}}
 KEYS = {
     "type", "provider", "host", "port", "database", "username", "password", "uri", "jdbc-uri",
@@ -112,7 +113,7 @@ def test_owners_follow_the_reclaim_policy(database: Resource) -> None:
     for policy, owned in (("Delete", True), ("Retain", False)):
         changed = database | {"spec": database["spec"] | {"reclaimPolicy": policy}}
         assert run(changed)["changed"]
-        for suffix in ("credentials", "internal", "certificates", "ca"):
+        for suffix in SECRETS:
             assert bool(secret(database, suffix).metadata.owner_references) is owned
         assert not run(changed)["changed"]
 
@@ -148,7 +149,7 @@ def test_lost_internal_passwords_are_not_made_up_while_there_is_data(
 
 def test_check_mode_writes_nothing(database: Resource) -> None:
     assert run(database, check_mode=True) == {"changed": True, "refused": []}
-    for suffix in ("credentials", "internal", "certificates", "ca"):
+    for suffix in SECRETS:
         with pytest.raises(ApiException) as caught:
             secret(database, suffix)
         assert caught.value.status == 404

@@ -92,21 +92,18 @@ def test_the_rights_are_those_that_are_written_down(installation: str, namespace
 def test_one_namespace_needs_nothing_of_the_cluster() -> None:
     kinds = {manifest["kind"] for manifest in render("namespaced")}
     assert not kinds & {*CLUSTER_SCOPED, "Namespace", "CustomResourceDefinition"}
-    cluster = {
+    own = managers_rules("namespaced", "Role")
+    assert own == managers_rules("default", "ClusterRole")
+
+
+def managers_rules(installation: str, kind: str) -> set[tuple[tuple[str, ...], ...]]:
+    """What the operator may do: API groups, resources and verbs of each rule."""
+    return {
         (tuple(rule["apiGroups"]), tuple(rule["resources"]), tuple(rule["verbs"]))
-        for manifest in render("default")
-        if manifest["kind"] == "ClusterRole"
-        and manifest["metadata"]["name"] == "postgres-operator-manager"
+        for manifest in render(installation)
+        if manifest["kind"] == kind and manifest["metadata"]["name"] == "postgres-operator-manager"
         for rule in manifest["rules"]
     }
-    own = {
-        (tuple(rule["apiGroups"]), tuple(rule["resources"]), tuple(rule["verbs"]))
-        for manifest in render("namespaced")
-        if manifest["kind"] == "Role"
-        and manifest["metadata"]["name"] == "postgres-operator-manager"
-        for rule in manifest["rules"]
-    }
-    assert own == cluster
 
 
 @pytest.mark.parametrize("name", ["default", "namespaced"])

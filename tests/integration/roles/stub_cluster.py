@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.server
-import json
 import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import fake_api
+from fake_api import JsonHandler
 
 Object = dict[str, Any]
 
@@ -117,42 +118,14 @@ def _status(reason: str) -> Object:
 def serve(cluster: StubCluster, folder: Path) -> Iterator[Path]:
     """Serve it on loopback and yield the kubeconfig."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         protocol_version = "HTTP/1.1"
 
         def respond(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            sent = self.rfile.read(length)
-            body = json.loads(sent) if sent else None
             content_type = self.headers.get("Content-Type", "")
+            body = self.read_json()
             code, document = cluster.answer(self.command, self.path, content_type, body)
-            answer = json.dumps(document).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+            self.answer(document, code)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = respond  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        path = folder / "kubeconfig"
-        path.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "clusters": [{"name": "c", "cluster": {"server": url}}],
-                    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-                    "users": [{"name": "u", "user": {}}],
-                    "current-context": "c",
-                }
-            )
-        )
-        yield path
-        server.shutdown()
+    with fake_api.serve(Handler, folder) as kubeconfig:
+        yield kubeconfig

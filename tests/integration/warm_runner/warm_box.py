@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from fake_api import QuietHandler
 
 SOURCE = Path(__file__).resolve().parents[3] / "image" / "warm_runner"
 COLLECTION = "demo.things"
@@ -297,20 +298,12 @@ def event_receiver(path: Path) -> Iterator[list[dict[str, Any]]]:
     """Receive what ansible-runner-http posts to a socket, as ansible-operator does."""
     received: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def address_string(self) -> str:
-            return ""
-
-        def log_message(self, *args: object) -> None:
-            pass
+        def respond(self) -> None:
+            received.append(json.loads(self.read_body()))
+            self.send(204)
 
     with _Server(str(path), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))

@@ -26,7 +26,7 @@ class Api(JsonHandler):
 
     def respond(self) -> None:
         if self.command == "PUT":
-            type(self).lease = self.read_body()
+            type(self).lease = self.read_json()
         self.answer(self.lease)
 
 

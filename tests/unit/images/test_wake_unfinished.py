@@ -43,7 +43,7 @@ class Api(JsonHandler):
             self.answer({"items": items[number : number + 1], "metadata": {"continue": more}})
 
     def wake(self, path: str) -> int:
-        assert "database.example.com/woken" in self.read_body()["metadata"]["annotations"]
+        assert "database.example.com/woken" in self.read_json()["metadata"]["annotations"]
         name = path.removeprefix(RESOURCES + "namespaces/")
         type(self).woken.append(name)
         return 404 if name in self.gone else 200

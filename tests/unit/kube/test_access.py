@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from fake_api import QuietHandler
 
 
 def write(folder: Path, user: Any, cluster: Any = None) -> str:
@@ -129,19 +130,12 @@ def certificate(folder: Path, name: str, address: bool) -> tuple[str, str]:
     return signed.decode(), pem.decode()
 
 
-class Answer(http.server.BaseHTTPRequestHandler):
+class Answer(QuietHandler):
     """Says who asked."""
 
-    def do_GET(self) -> None:
+    def respond(self) -> None:
         subject = dict(part[0] for part in self.connection.getpeercert()["subject"])  # type: ignore[attr-defined]
-        body = json.dumps({"kind": "Any", "who": subject["commonName"]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.send(200, json.dumps({"kind": "Any", "who": subject["commonName"]}).encode())
 
 
 def test_both_sides_are_checked_by_certificate(tmp_path: Path) -> None:

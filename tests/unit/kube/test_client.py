@@ -15,9 +15,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     connect_to_proxy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.kube.transport import Transport
+from fake_api import QuietHandler
 
 
-class Api(http.server.BaseHTTPRequestHandler):
+class Api(QuietHandler):
     """An API server that notes what it is asked for, and has one kind of answer."""
 
     protocol_version = "HTTP/1.1"
@@ -32,18 +33,10 @@ class Api(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.asked.append(f"{self.command} {self.path}")
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.sent.append((self.headers.get("Content-Type", ""), body))
+        self.sent.append((self.headers.get("Content-Type", ""), self.read_body()))
         self.connections.add(self.client_address)
         status, kind, body = self.answer
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.send(status, body, kind)
 
 
 @pytest.fixture

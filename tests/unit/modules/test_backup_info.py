@@ -10,6 +10,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
     safety_manifest,
 )
 from ansible_collections.postgres.operator.plugins.modules import backup_info
+from job_variables import variables_of
 
 LIMITS = {
     "max_active": 1,
@@ -63,13 +64,6 @@ class FakeCluster:
 
     def read_log(self, *_: Any) -> str:
         return ""
-
-
-def variables_of(job: dict[str, Any]) -> dict[str, Any]:
-    """What the playbook of a Job reads."""
-    annotations = job["spec"]["template"]["metadata"]["annotations"]
-    variables: dict[str, Any] = json.loads(annotations["database.example.com/variables"])
-    return variables
 
 
 def backup(name: str, **metadata: Any) -> dict[str, Any]:

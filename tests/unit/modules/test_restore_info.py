@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.restor
     status as restore,
 )
 from ansible_collections.postgres.operator.plugins.modules import restore_info
+from job_variables import variables_of
 
 NAMES = {"name": "undo", "namespace": "shop", "agent_image": "operator:1"}
 
@@ -59,8 +59,7 @@ COMMON = [
 
 def own_variables(found: dict[str, Any]) -> dict[str, Any]:
     """What the playbook reads that comes from the Restore and its Backup."""
-    annotations = found["definitions"][-1]["spec"]["template"]["metadata"]["annotations"]
-    variables = json.loads(annotations["database.example.com/variables"])
+    variables = variables_of(found["definitions"][-1])
     return {name: value for name, value in variables.items() if name not in COMMON}
 
 

@@ -8,11 +8,11 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from fake_api import QuietHandler
 from warm_runner.event_post import Poster
 from warm_runner.program import end_as_program
 
@@ -45,7 +45,7 @@ def test_a_program_ends_as_ever(program: Callable[[], object], code: int) -> Non
     assert _status_of(program) == code
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     connections: ClassVar[list[int]] = []
     bodies: ClassVar[list[bytes]] = []
 
@@ -53,17 +53,9 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         self.connections.append(1)
 
-    def do_POST(self) -> None:
-        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def address_string(self) -> str:
-        return ""
-
-    def log_message(self, *args: object) -> None:
-        pass
+    def respond(self) -> None:
+        self.bodies.append(self.read_body())
+        self.send(200)
 
 
 @pytest.fixture(params=["HTTP/1.1", "HTTP/1.0"])

@@ -1,4 +1,4 @@
-"""An API server for the programs of the operator's image: what it answers is up to the test."""
+"""Small HTTP servers, and API servers of which the test says what they answer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 
-class JsonHandler(http.server.BaseHTTPRequestHandler):
-    """Answers in JSON, as `respond` says."""
+class QuietHandler(http.server.BaseHTTPRequestHandler):
+    """Answers as `respond` says, and logs nothing.
+
+    It may be behind a Unix socket, whose clients have no address.
+    """
 
     def do_GET(self) -> None:
         self.respond()
@@ -20,28 +23,51 @@ class JsonHandler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self.respond()
 
+    def do_POST(self) -> None:
+        self.respond()
+
     def do_PATCH(self) -> None:
+        self.respond()
+
+    def do_DELETE(self) -> None:
         self.respond()
 
     def respond(self) -> None:
         """Answer the request `self.command` for `self.path`."""
         raise NotImplementedError
 
-    def read_body(self) -> Any:
+    def read_body(self) -> bytes:
         """Return what was sent."""
-        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def answer(self, document: Any, code: int = 200) -> None:
-        """Send a document."""
-        body = json.dumps(document).encode()
+    def send(self, code: int, body: bytes = b"", content_type: str = "") -> None:
+        """Send an answer."""
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        if content_type:
+            self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
+    def address_string(self) -> str:
+        """Return nothing."""
+        return ""
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+class JsonHandler(QuietHandler):
+    """Takes JSON, and answers in it."""
+
+    def read_json(self) -> Any:
+        """Return the document that was sent, None if there is none."""
+        body = self.read_body()
+        return json.loads(body) if body else None
+
+    def answer(self, document: Any, code: int = 200) -> None:
+        """Send a document."""
+        self.send(code, json.dumps(document).encode(), "application/json")
 
 
 @contextlib.contextmanager
