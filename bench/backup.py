@@ -51,12 +51,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifac
     ArtifactStore,
     check_artifact,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.compression import (
-    Compression,
-)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     BackupRequest,
     create_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import (
+    Compression,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
     RestoreRequest,
@@ -80,7 +80,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.encryption
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from ansible_collections.postgres.operator.plugins.module_utils.store.protocol import Location
 from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from s3_server import BUCKET, S3Server, s3_server
 

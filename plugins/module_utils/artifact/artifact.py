@@ -32,8 +32,7 @@ from ..errors import (
 from ..postgres.programs import run_program
 from ..store.encryption import HEADER, EncryptionKey
 from ..store.filesystem import FilesystemStore, store_errors
-from ..store.location import Location
-from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAME, MANIFEST_NAMES, Store
+from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAME, MANIFEST_NAMES, Location, Store
 from ..units import format_size
 from . import manifest as manifests
 from .manifest import DUMP_FOLDER, FileEntry, Manifest

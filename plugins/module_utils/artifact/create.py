@@ -18,7 +18,7 @@ from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.releases import Version
 from ..postgres.session_roles import session_roles
-from ..store.location import Location
+from ..store.protocol import Location
 from ..units import format_size
 from .artifact import (
     TABLE_OF_CONTENTS,
@@ -29,8 +29,7 @@ from .artifact import (
     load_artifact,
     new_artifact,
 )
-from .compression import Compression
-from .dump import check_versions, dump_bytes, run_pg_dump
+from .dump import Compression, check_versions, dump_bytes, run_pg_dump
 from .fingerprint import fingerprint_tables, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (

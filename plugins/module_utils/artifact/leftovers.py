@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..errors import OperatorError
-from ..store.location import Location
-from ..store.protocol import Store
+from ..store.protocol import Location, Store
 from .manifest import is_file_name
 from .progress import Progress
 

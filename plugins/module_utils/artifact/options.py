@@ -10,10 +10,9 @@ from ..errors import InvalidInput
 from ..postgres.connection import ConnectionParameters, Tls
 from ..store.encryption import EncryptionKey
 from ..store.filesystem import FilesystemStore
-from ..store.location import Location
-from ..store.protocol import Store
+from ..store.protocol import Location, Store
 from .artifact import ArtifactStore
-from .compression import METHODS, Compression
+from .dump import METHODS, Compression
 from .leftovers import OtherBackups
 from .progress import Progress
 from .selection import Selection, parse_selection

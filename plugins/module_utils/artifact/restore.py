@@ -38,7 +38,7 @@ from ..postgres.databases import (
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.session_roles import SessionRoles, session_roles
-from ..store.location import Location
+from ..store.protocol import Location
 from ..uids import short_uid
 from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .dry_run import summarize_difference

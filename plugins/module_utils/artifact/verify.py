@@ -28,7 +28,7 @@ from ..postgres.errors import classify_text, database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
 from ..postgres.session_roles import session_roles
-from ..store.location import Location
+from ..store.protocol import Location
 from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .load import check_extensions, check_versions
 from .load_and_compare import load_and_compare

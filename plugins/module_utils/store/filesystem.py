@@ -25,8 +25,7 @@ from ..errors import (
     StoreUnreachable,
 )
 from ..uids import is_uuid
-from .location import Location
-from .protocol import MANIFEST_NAMES, Sink, the_manifest
+from .protocol import MANIFEST_NAMES, Location, Sink, the_manifest
 
 _TEMPORARY_MANIFEST_NAME = ".manifest.json.new"
 _CHUNK = 1024 * 1024

@@ -1,19 +1,49 @@
-"""What every store of artifacts can do."""
+"""Where an artifact lies, and what every store of artifacts can do."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import BackupLocationMissing, ChecksumMismatch
-from .location import Location
+from ..errors import BackupLocationMissing, ChecksumMismatch, InvalidInput
 
 MANIFEST_NAME = "manifest.json"
 ENCRYPTED_SUFFIX = ".age"
 MANIFEST_NAMES = (MANIFEST_NAME, MANIFEST_NAME + ENCRYPTED_SUFFIX)
 """A finished artifact has one of them: as it is, or encrypted."""
+_COMPONENT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Location:
+    """``NAMESPACE/DATABASE/UID``: the names are Kubernetes', the UID is the Backup's.
+
+    Raises:
+        InvalidInput: a part is not a Kubernetes name, so it might lead out of the root.
+    """
+
+    namespace: str
+    database: str
+    uid: str
+
+    def __post_init__(self) -> None:
+        for field, value in (
+            ("namespace", self.namespace),
+            ("database", self.database),
+            ("uid", self.uid),
+        ):
+            if not _COMPONENT.fullmatch(value) or ".." in value:
+                raise InvalidInput(
+                    f"{field} {value!r} cannot be part of a backup's location: use lower case"
+                    " letters, digits, '-' and '.', as Kubernetes names do"
+                )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.database}/{self.uid}"
 
 
 def the_manifest(location: Location, names: Sequence[str], missing: str) -> str:

@@ -33,8 +33,7 @@ from ..errors import (
 )
 from ..uids import is_uuid
 from .filesystem import store_errors
-from .location import Location
-from .protocol import MANIFEST_NAMES, Sink, the_manifest
+from .protocol import MANIFEST_NAMES, Location, Sink, the_manifest
 
 CREDENTIALS = ("accessKeyId", "secretAccessKey")
 """Keys of the Secret; a third, sessionToken, is optional."""

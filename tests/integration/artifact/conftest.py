@@ -36,7 +36,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.encryption
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from ansible_collections.postgres.operator.plugins.module_utils.store.protocol import Location
 from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from psycopg import sql
 from s3_server import BUCKET, S3Server, s3_server

@@ -19,11 +19,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifac
     copy_artifact,
     load_artifact,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.compression import (
-    Compression,
-)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import (
+    Compression,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.leftovers import (
     LEFT_ALONE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.compression import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import (
     Compression,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.releases import Version

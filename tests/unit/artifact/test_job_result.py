@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.job_result import (
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.job import (
     LIMIT_BYTES,
     encode_result,
     write_result,

@@ -11,7 +11,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     Server,
     Standby,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.resources.plain import from_plain
+from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import from_plain
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule import status
 
 FULL = Observation(

@@ -13,7 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
     FilesystemStore,
     store_errors,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.store.location import Location
+from ansible_collections.postgres.operator.plugins.module_utils.store.protocol import Location
 
 LOCATION = Location("ns", "app", "0f8fad5b")
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
