@@ -165,38 +165,24 @@ def _clear(params: Params) -> None:
         options.progress(params).say(f"Backup {params['uid']} is not removed: {error.message}")
 
 
+def _part(name: str) -> Callable[[Params], Params]:
+    """What takes one part of what a module returns."""
+    return lambda done: dict(done[name])
+
+
+def _location(done: Params) -> Params:
+    return {"location": done["location"]}
+
+
 WORKS = {
-    "backup": Work(
-        options.CREATE_OPTIONS, _back_up, lambda done: dict(done["artifact"]), "BackupFailed"
-    ),
-    "copy": Work(
-        options.COPY_OPTIONS,
-        actions.copy,
-        lambda done: {"location": done["location"]},
-        "VerificationFailed",
-    ),
+    "backup": Work(options.CREATE_OPTIONS, _back_up, _part("artifact"), "BackupFailed"),
+    "copy": Work(options.COPY_OPTIONS, actions.copy, _location, "VerificationFailed"),
     "outcome": Work(
-        options.OUTCOME_OPTIONS,
-        actions.find_outcome,
-        lambda done: dict(done["restore"]),
-        "RestoreFailed",
+        options.OUTCOME_OPTIONS, actions.find_outcome, _part("restore"), "RestoreFailed"
     ),
-    "remove": Work(
-        options.REMOVE_OPTIONS,
-        actions.remove,
-        lambda done: {"location": done["location"]},
-        "RemovalFailed",
-    ),
-    "restore": Work(
-        options.RESTORE_OPTIONS,
-        actions.restore,
-        lambda done: dict(done["restore"]),
-        "RestoreFailed",
-    ),
+    "remove": Work(options.REMOVE_OPTIONS, actions.remove, _location, "RemovalFailed"),
+    "restore": Work(options.RESTORE_OPTIONS, actions.restore, _part("restore"), "RestoreFailed"),
     "verify": Work(
-        options.VERIFY_OPTIONS,
-        actions.verify,
-        lambda done: dict(done["verification"]),
-        "VerificationFailed",
+        options.VERIFY_OPTIONS, actions.verify, _part("verification"), "VerificationFailed"
     ),
 }
