@@ -4,9 +4,14 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`connection`: the server; `database`; `artifact`: the files; `sha256`; `selection`; `run`."""
+    """`connection` and `database`: the server; `artifact` and `sha256`: the files; `run`: how.
+
+    `selection` and `restore` are what is taken of it, and where that goes.
+    """
 
     CONNECTION = r"""
+requirements:
+  - psycopg
 options:
   host:
     description: Name or address of the server, or the folder of its Unix socket.
@@ -124,6 +129,19 @@ options:
   sha256:
     description: SHA-256 that the manifest must have, as the Backup's status recorded it.
     type: str
+"""
+
+    RESTORE = r"""
+options:
+  restore_uid:
+    description:
+      - UID of the Restore resource, or any other name for this one restore, of 8 to 63 characters.
+    type: str
+    required: true
+  keep_previous_seconds:
+    description: How long the replaced database is kept; V(0) drops it at once.
+    type: int
+    default: 86400
 """
 
     RUN = r"""

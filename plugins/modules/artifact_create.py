@@ -16,7 +16,6 @@ description:
   - With O(include) or O(exclude) it is a partial backup. The manifest says of each table whether its rows are there.
   - Does not read the files back, see M(postgres.operator.artifact_check).
 requirements:
-  - psycopg
   - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection

@@ -16,27 +16,19 @@ description:
   - A run with the same O(restore_uid) as one that has succeeded changes nothing.
   - One restore at a time per database.
 requirements:
-  - psycopg
   - pg_restore on PATH, not older than the server; 14.19, 15.14, 16.10, 17.6, 18 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.artifact
   - postgres.operator.backup.sha256
   - postgres.operator.backup.selection
+  - postgres.operator.backup.restore
   - postgres.operator.backup.run
 options:
   database:
     description: Name of the database in PostgreSQL; it is created if it does not exist.
     type: str
     required: true
-  restore_uid:
-    description: UID of the Restore resource, or any other name for this one restore, of 8 to 63 characters.
-    type: str
-    required: true
-  keep_previous_seconds:
-    description: How long the replaced database is kept; V(0) drops it at once.
-    type: int
-    default: 86400
   partial:
     description:
       - Whether O(database) may be replaced by a part of the rows, where O(include) or O(exclude) is given or the backup

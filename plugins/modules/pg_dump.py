@@ -10,7 +10,6 @@ description:
   - Writes a dump in pg_dump's directory format, which is there only once it is whole.
   - A plain dump, without a manifest. What can be checked and verified is made by M(postgres.operator.artifact_create).
 requirements:
-  - psycopg
   - pg_dump on PATH, not older than the server; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection

@@ -10,7 +10,6 @@ description:
   - Loads a dump in pg_dump's directory format into a database that exists and has nothing in it.
   - It ends at the first error. What takes a live database's place, compared, is M(postgres.operator.artifact_restore).
 requirements:
-  - psycopg
   - pg_restore on PATH, not older than the server; 14.19, 15.14, 16.10, 17.6, 18 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection

@@ -10,7 +10,6 @@ description:
   - Runs SQL that is given as text or as a file, all of it or nothing, and returns the rows that it prints.
   - psql does what the script says, including shell commands. Run no scripts from untrusted sources.
 requirements:
-  - psycopg
   - psql on PATH; 14.24, 15.19, 16.15, 17.11, 18.6 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection

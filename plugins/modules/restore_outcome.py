@@ -13,23 +13,16 @@ description:
   - A server that does not answer is asked for up to ten minutes.
 extends_documentation_fragment:
   - postgres.operator.backup.connection
+  - postgres.operator.backup.restore
 options:
   database:
     description: Name of the database that was to be replaced.
-    type: str
-    required: true
-  restore_uid:
-    description: UID of the Restore resource.
     type: str
     required: true
   timeout:
     description: How long the restore was given, such as V(72h), for the message.
     type: str
     required: true
-  keep_previous_seconds:
-    description: How long the replaced database is kept; V(0) drops it at once.
-    type: int
-    default: 86400
   dry_run:
     description: Whether it was to replace nothing.
     type: bool

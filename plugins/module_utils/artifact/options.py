@@ -109,27 +109,28 @@ COPY_OPTIONS: Options = {
 
 REMOVE_OPTIONS: Options = ARTIFACT_OPTIONS
 
+_RESTORE: Options = {
+    "database": {"type": "str", "required": True},
+    "restore_uid": {"type": "str", "required": True},
+    "keep_previous_seconds": {"type": "int", "default": 86400},
+    "dry_run": {"type": "bool", "default": False},
+}
+
 RESTORE_OPTIONS: Options = {
     **CONNECTION_OPTIONS,
     **ARTIFACT_OPTIONS,
     **SELECTION_OPTIONS,
     **RUN_OPTIONS,
     **_SHA256,
-    "database": {"type": "str", "required": True},
-    "restore_uid": {"type": "str", "required": True},
-    "keep_previous_seconds": {"type": "int", "default": 86400},
+    **_RESTORE,
     "partial": {"type": "bool", "default": False},
-    "dry_run": {"type": "bool", "default": False},
     "as_superuser": {"type": "bool", "default": False},
 }
 
 OUTCOME_OPTIONS: Options = {
     **CONNECTION_OPTIONS,
-    "database": {"type": "str", "required": True},
-    "restore_uid": {"type": "str", "required": True},
+    **_RESTORE,
     "timeout": {"type": "str", "required": True},
-    "keep_previous_seconds": {"type": "int", "default": 86400},
-    "dry_run": {"type": "bool", "default": False},
 }
 
 
