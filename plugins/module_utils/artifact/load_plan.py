@@ -22,6 +22,8 @@ PREDEFINED_ROLES = "pg_"
 """How the names of roles begin that PostgreSQL has from the start."""
 
 _TABLE_KINDS = ("TABLE", "FOREIGN TABLE")
+# What fills something, and what makes it.
+_FILLED = {"TABLE DATA": "TABLE", "SEQUENCE SET": "SEQUENCE"}
 _COMMENT_KINDS = ("COMMENT", "SECURITY LABEL")
 _ACL_KINDS = ("ACL", "DEFAULT ACL")
 _REFRESH = "MATERIALIZED VIEW DATA"
@@ -155,9 +157,11 @@ class _Planner:
     superusers: Collection[str]
     together: bool
     by_number: dict[int, Entry] = field(init=False)
+    made: set[tuple[str, str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.by_number = {entry.number: entry for entry in self.all}
+        self.made = {(e.kind, e.schema, e.name) for e in self.all if e.kind in _FILLED.values()}
         self.common = min((e.owner for e in self.all if self._is_user(e.owner)), default="")
 
     def plan(self) -> LoadPlan:
@@ -226,6 +230,8 @@ class _Planner:
     def _needs_superuser(self, entry: Entry) -> bool:
         if not entry.owner or entry.kind in (*_SUPERUSER_KINDS, *_COMMENT_KINDS):
             return True
+        if entry.kind in _FILLED:
+            return self._is_of_extension(entry)
         if entry.kind in _FUNCTION_KINDS:
             return _is_superusers_function(entry.definition)
         if entry.kind == "SHELL TYPE":
@@ -236,6 +242,14 @@ class _Planner:
                 for other in self.all
             )
         return entry.kind == "TYPE" and _SUPERUSER_TYPE.search(entry.definition) is not None
+
+    def _is_of_extension(self, entry: Entry) -> bool:
+        """Whether an extension makes what an entry fills: then its definition is not in the dump.
+
+        Only a superuser may fill it, and all that is executed for that is the extension's, which
+        has executed it as superuser before: what users add to such a table is in no dump.
+        """
+        return (_FILLED[entry.kind], entry.schema, entry.name) not in self.made
 
     def _creators(self, made: Iterable[Entry]) -> Iterable[tuple[str, str]]:
         schemas = {e.name: self._session(e) for e in self.all if e.kind == "SCHEMA"}

@@ -44,9 +44,9 @@ def test_what_one_owner_has_is_one_run() -> None:
     dump = Dump()
     extension = dump.add("EXTENSION", "", schema="")
     comment = dump.add("COMMENT", "", needs=[extension], schema="")
-    table = dump.add("TABLE", "app")
+    table = dump.add("TABLE", "app", name="t")
     privileges = dump.add("ACL", "app", needs=[table])
-    rows = dump.add("TABLE DATA", "app", DATA, needs=[table])
+    rows = dump.add("TABLE DATA", "app", DATA, needs=[table], name="t")
     index = dump.add("INDEX", "app", POST, needs=[table])
     plan = plan_load(dump.entries, SUPERUSERS)
     assert plan.steps == (
@@ -64,6 +64,27 @@ def test_a_superusers_tables_are_not_restored_in_a_superusers_session() -> None:
     dump.add("TABLE", "postgres")
     plan = plan_load(dump.entries, SUPERUSERS)
     assert [step.owner for step in plan.steps] == ["postgres"] != [SUPERUSER]
+
+
+def test_what_an_extension_makes_is_filled_by_the_superuser() -> None:
+    """Its definition is not in the dump; the rows of all other tables are their owners'."""
+    dump = Dump()
+    dump.add("EXTENSION", "", schema="")
+    table = dump.add("TABLE", "app", name="mine")
+    sequence = dump.add("SEQUENCE", "postgres", name="counter")
+    mine = dump.add("TABLE DATA", "app", DATA, name="mine")
+    other = dump.add("TABLE DATA", "app", DATA, name="mine", schema="extension")
+    theirs = dump.add("TABLE DATA", "postgres", DATA, name="settings")
+    counter = dump.add("SEQUENCE SET", "postgres", DATA, name="counter")
+    number = dump.add("SEQUENCE SET", "app", DATA, name="settings_id_seq")
+    sessions = {
+        entry: step.owner
+        for step in plan_load(dump.entries, SUPERUSERS).steps
+        for entry in step.entries
+    }
+    assert [sessions[one] for one in (table, mine)] == ["app", "app"]
+    assert [sessions[one] for one in (sequence, counter)] == ["postgres", "postgres"]
+    assert [sessions[one] for one in (other, theirs, number)] == [SUPERUSER] * 3
 
 
 def test_event_triggers_come_last_and_with_their_comments() -> None:
