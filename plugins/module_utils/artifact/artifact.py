@@ -26,10 +26,12 @@ from ..errors import (
     BackupFailed,
     ChecksumMismatch,
     EncryptionKeyWrong,
+    IncompatibleVersion,
     InvalidInput,
     OperatorError,
 )
-from ..postgres.programs import run_program
+from ..postgres.programs import program_version, run_program
+from ..postgres.releases import Version
 from ..store.encryption import HEADER, EncryptionKey
 from ..store.filesystem import FilesystemStore, store_errors
 from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAME, MANIFEST_NAMES, Location, Store
@@ -371,10 +373,13 @@ def check_artifact(
 
     Raises:
         ChecksumMismatch: a file is missing, extra or altered, or pg_restore cannot read the
-            table of contents. Others: see ``load_artifact``.
+            table of contents.
+        IncompatibleVersion: pg_restore is older than what wrote the dump.
+        Others: see ``load_artifact``.
     """
     store.check()
     artifact = load_artifact(store, location, expected_sha256)
+    _require_readable(artifact)
     artifact.compare_files(jobs, tally)
     with store.dump_folder(location) as folder:
         if not store.direct:
@@ -390,21 +395,26 @@ def open_artifact(
     expected_sha256: str | None,
     jobs: int,
     progress: Progress,
+    check: Callable[[Artifact], None] | None = None,
 ) -> Iterator[OpenArtifact]:
     """Hand out the files of an artifact, each checked: in their place, or fetched into the spool.
 
     Args:
         jobs: how many files are read at the same time.
         progress: gets a step for the check.
+        check: what else has to be true; before any file but the manifest is read.
 
     Raises:
-        As ``check_artifact``.
+        As ``check_artifact``, and ``check``.
     """
     tally = files_tally()
     with ExitStack() as stack:
         with progress.step(f"Checking every file of backup {location}", tally.text):
             store.check()
             artifact = load_artifact(store, location, expected_sha256)
+            if check:
+                check(artifact)
+            _require_readable(artifact)
             folder = stack.enter_context(store.dump_folder(location))
             if store.direct:
                 artifact.compare_files(jobs, tally)
@@ -439,6 +449,25 @@ def copy_artifact(files: Store, location: Location, target: FilesystemStore, job
     _for_each(names, copy, jobs)
     encrypted = manifest.startswith(HEADER)
     target.finish(location, MANIFEST_NAMES[1] if encrypted else MANIFEST_NAMES[0], manifest)
+
+
+def _require_readable(artifact: Artifact) -> None:
+    """Refuse a pg_restore that is older than what the dump was made with: it could not list it.
+
+    Raises:
+        IncompatibleVersion
+    """
+    source = artifact.manifest.source
+    writer = max(
+        Version.from_text(source.dump_program_version),
+        Version.from_number(source.server_version_num),
+    )
+    reader = program_version("pg_restore")
+    if reader.major < writer.major:
+        raise IncompatibleVersion(
+            f"backup {artifact.location} was made with PostgreSQL {writer}, pg_restore is {reader}:"
+            f" use programs of version {writer.major} or newer"
+        )
 
 
 def check_table_of_contents(location: Location, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -14,6 +15,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifac
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
+    VerifyRequest,
+    verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
@@ -134,11 +139,38 @@ def test_a_newer_source_is_refused(changed) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(errors.IncompatibleVersion, match="KLINGON"):
         changed.restore()
-    for version in (1, 3):
+    for version in (0, 4):
         document["formatVersion"] = version
         path.write_text(json.dumps(document))
         with pytest.raises(errors.IncompatibleVersion, match=f"format version {version}"):
             changed.restore()
+
+
+def test_a_dump_that_pg_restore_cannot_list_is_not_called_damaged(changed, scratch) -> None:
+    """The table of contents of a newer pg_dump, by the number that its header has."""
+    contents = changed.folder / "dump" / "toc.dat"
+    header = contents.read_bytes()
+    assert header[:5] == b"PGDMP"
+    contents.write_bytes(header[:6] + bytes([header[6] + 40]) + header[7:])
+    path = changed.folder / "manifest.json"
+    document = json.loads(path.read_text())
+    source = document["source"]
+    for changes in (
+        {"serverVersionNum": 990001, "dumpProgramVersion": "99.2"},
+        {"dumpProgramVersion": "99.2"},
+    ):
+        document["source"] = source | changes
+        [entry] = [entry for entry in document["files"] if entry["name"] == "dump/toc.dat"]
+        entry["sha256"] = hashlib.sha256(contents.read_bytes()).hexdigest()
+        path.write_text(json.dumps(document))
+        server = changed.scalar("SELECT current_setting('server_version')").split()[0]
+        both = rf"99\.\d.* is {server}: "
+        with pytest.raises(errors.IncompatibleVersion, match=both):
+            changed.restore()
+        with pytest.raises(errors.IncompatibleVersion, match=both):
+            check_artifact(changed.store, changed.location)
+        with pytest.raises(errors.IncompatibleVersion, match=both):
+            verify_artifact(VerifyRequest(changed.store, changed.location, scratch))
 
 
 def test_missing_roles_are_named(bench, postgres_server) -> None:
