@@ -87,7 +87,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 artifact:
-  description: What was written, or adopted. Absent in check mode if there is no artifact yet.
+  description:
+    - What was written, or adopted. Absent in check mode if there is no artifact yet.
+    - C(warning) names tables with rows that no dump holds, because they belong to an extension.
   type: dict
   returned: success
   sample:

@@ -30,7 +30,7 @@ def create(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     outcome = create_artifact(request, progress)
     return {
         "changed": not outcome.adopted,
-        "artifact": outcome.artifact.summary(),
+        "artifact": outcome.summary(),
         "steps": options.steps(progress),
     }
 

@@ -8,12 +8,13 @@ from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import ConnectionParameters, connect
 from ..units import plural
+from .extension_tables import compare_extension_tables, split_entries
 from .fingerprint import (
     Work,
     fingerprint_tables,
+    list_extension_tables,
     list_sequences,
     list_tables,
-    read_large_objects,
     read_sequences,
 )
 from .manifest import (
@@ -27,6 +28,7 @@ from .manifest import (
 )
 from .progress import Tally
 from .readers import Readers
+from .text_fingerprint import read_large_objects_like, row_hash_of
 
 _NAMED_DIFFERENCES = 10
 
@@ -40,7 +42,7 @@ def compare_content(
     failure: type[OperatorError],
     further: Sequence[Work] = (),
     tally: Tally | None = None,
-) -> None:
+) -> str:
     """Read a database and refuse it if it is not what was dumped.
 
     Of materialized views see ``compare_views``.
@@ -54,6 +56,9 @@ def compare_content(
         further: what is done as well, when there is nothing left to read.
         tally: counts the tables that are read, and their rows.
 
+    Returns:
+        What differs and is no failure, see ``compare_extension_tables``; empty for nothing.
+
     Raises:
         OperatorError: ``failure``; it names the first differences.
     """
@@ -62,24 +67,36 @@ def compare_content(
 
     def read_large() -> None:
         with connect(superuser) as connection, cancellation.calls(connection.cancel_safe):
-            large_objects.append(read_large_objects(connection))
+            large_objects.append(read_large_objects_like(manifest, connection))
 
     with connect(superuser) as connection:
         relations = [table for table in list_tables(connection) if table.kind != MATERIALIZED_VIEW]
         sequence_relations = list_sequences(connection)
+        of_extensions = list_extension_tables(connection)
     sequences = read_sequences(readers.session, sequence_relations)
     expected = tuple(table for table in manifest.tables if table.kind != MATERIALIZED_VIEW)
     if tally:
         tally.expect([table.rows for table in manifest.tables])
-    tables = fingerprint_tables(
-        readers.session, relations, workers, cancellation, [read_large, *further], tally
+    named = {(table.schema, table.name) for table in manifest.extension_tables}
+    entries = fingerprint_tables(
+        readers.session,
+        [*relations, *(table for table in of_extensions if table.key in named)],
+        workers,
+        cancellation,
+        [read_large, *further],
+        tally,
+        row_hash_of(manifest),
     )
+    tables, extension_tables = split_entries(entries, of_extensions)
+    findings = compare_extension_tables(manifest, extension_tables)
     differences = table_differences(expected, tables)
     differences += sequence_differences(manifest.sequences, sequences)
     if large_objects != [manifest.large_objects]:
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
+    differences = [*findings.failures, *differences]
     if differences:
         raise failure(_describe(differences))
+    return findings.warning
 
 
 def compare_views(

@@ -30,11 +30,14 @@ from .artifact import (
     new_artifact,
 )
 from .dump import Compression, check_versions, dump_bytes, run_pg_dump
+from .extension_tables import describe_not_dumped, recorded, split_entries
 from .fingerprint import fingerprint_tables, read_large_objects, read_sequences
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
     FORMAT_VERSION,
     NO_ROWS,
+    Extension,
+    ExtensionTable,
     FileEntry,
     LargeObjects,
     Manifest,
@@ -71,7 +74,7 @@ SELECT rolname FROM pg_catalog.pg_roles r
 
 _SOURCE = """
 SELECT pg_catalog.pg_get_userbyid(datdba), system_identifier::text,
-       ARRAY(SELECT extname::text FROM pg_catalog.pg_extension ORDER BY extname)
+       ARRAY(SELECT ARRAY[extname::text, extversion] FROM pg_catalog.pg_extension ORDER BY extname)
   FROM pg_catalog.pg_database, pg_catalog.pg_control_system()
  WHERE datname = current_database()
 """
@@ -108,6 +111,11 @@ class BackupOutcome:
     artifact: Artifact
     adopted: bool
 
+    def summary(self) -> dict[str, Any]:
+        """``Artifact.summary()``, with ``warning`` where there are rows that the dump has not."""
+        warning = describe_not_dumped(self.artifact.manifest)
+        return self.artifact.summary() | ({"warning": warning} if warning else {})
+
 
 @dataclass(frozen=True)
 class _Content:
@@ -115,6 +123,7 @@ class _Content:
 
     source: Source
     tables: list[TableEntry]
+    extension_tables: list[ExtensionTable]
     sequences: list[SequenceEntry]
     large_objects: LargeObjects
     files: list[FileEntry]
@@ -176,18 +185,25 @@ def _dump(
         source = _read_source(snapshot.connection, database, versions)
         before = read_sequences(snapshot.session, snapshot.sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
-        tables, large_objects, files = _dump_and_fingerprint(
+        entries, large_objects, files = _dump_and_fingerprint(
             request, new, snapshot, content, versions[1], progress
         )
         after = read_sequences(snapshot.session, snapshot.sequences)
-    entries = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
-    return _Content(source, tables, entries, large_objects, files)
+    tables, extension_tables = split_entries(entries, content.extension_tables)
+    sequences = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
+    return _Content(source, tables, extension_tables, sequences, large_objects, files)
 
 
 def _selected_content(request: BackupRequest, snapshot: Snapshot, encoding: str) -> DumpedContent:
     if request.selection is None:
-        return DumpedContent(snapshot.tables)
-    return choose_content(snapshot.connection, snapshot.tables, request.selection, encoding)
+        return DumpedContent(snapshot.tables, snapshot.extension_tables)
+    return choose_content(
+        snapshot.connection,
+        snapshot.tables,
+        snapshot.extension_tables,
+        request.selection,
+        encoding,
+    )
 
 
 def _dump_and_fingerprint(
@@ -198,7 +214,12 @@ def _dump_and_fingerprint(
     client: Version,
     progress: Progress,
 ) -> tuple[list[TableEntry], LargeObjects, list[FileEntry]]:
-    """Do both, and send the dump's files meanwhile where they cannot be written in their place."""
+    """Do both, and send the dump's files meanwhile where they cannot be written in their place.
+
+    Returns:
+        Entries of all tables, those of extensions too; large objects; the files that were sent.
+    """
+    relations = [*content.tables, *content.extension_tables]
     cancellation = Cancellation()
     tables: list[TableEntry] = []
     large_objects: list[LargeObjects] = []
@@ -207,7 +228,7 @@ def _dump_and_fingerprint(
     def read_tables() -> None:
         tables.extend(
             fingerprint_tables(
-                snapshot.session, content.tables, FINGERPRINT_WORKERS, cancellation, tally=tally
+                snapshot.session, relations, FINGERPRINT_WORKERS, cancellation, tally=tally
             )
         )
 
@@ -254,11 +275,11 @@ def _dump_and_fingerprint(
     def figures() -> str:
         sent = sum(entry.size_bytes for entry in sender.entries)
         return (
-            f"{tally.count} of {len(content.tables)} tables fingerprinted,"
+            f"{tally.count} of {len(relations)} tables fingerprinted,"
             f" {format_size(sent + dump_bytes(new.dump))} dumped"
         )
 
-    with progress.step(f"Dumping and fingerprinting {len(snapshot.tables)} tables", figures):
+    with progress.step(f"Dumping and fingerprinting {len(relations)} tables", figures):
         run_together(cancellation, [*writing, read_tables, read_large, watch])
     return tables, large_objects[0], sender.entries
 
@@ -331,7 +352,7 @@ def _read_source(
         dump_program_version=str(client),
         locale=read_locale(connection),
         roles=tuple(role for (role,) in roles),
-        extensions=tuple(extensions),
+        extensions=tuple(Extension(*extension) for extension in extensions),
     )
 
 
@@ -348,6 +369,7 @@ def _build_manifest(
         source=content.source,
         files=tuple(files),
         tables=tuple(content.tables),
+        extension_tables=recorded(content.extension_tables),
         sequences=tuple(content.sequences),
         large_objects=content.large_objects,
     )

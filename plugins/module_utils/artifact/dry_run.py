@@ -7,9 +7,9 @@ from typing import Any
 
 from .compare import is_same_content
 from .manifest import TableEntry
+from .selection import short_name
 
 _NAMED = 10
-_NAME_LENGTH = 100
 
 
 def summarize_difference(
@@ -27,16 +27,16 @@ def summarize_difference(
     different = {key for key in both if not is_same_content(wanted[key], present[key])}
     examples = [
         *(
-            f"{_name(key)}: {wanted[key].rows} rows in the backup, {present[key].rows} in the"
+            f"{short_name(key)}: {wanted[key].rows} rows in the backup, {present[key].rows} in the"
             " database" + (", not the same" if wanted[key].rows == present[key].rows else "")
             for key in sorted(different)
         ),
         *(
-            f"{_name(key)}: {wanted[key].rows} rows, only in the backup"
+            f"{short_name(key)}: {wanted[key].rows} rows, only in the backup"
             for key in sorted(wanted.keys() - present.keys())
         ),
         *(
-            f"{_name(key)}: {present[key].rows} rows, only in the database"
+            f"{short_name(key)}: {present[key].rows} rows, only in the database"
             for key in sorted(present.keys() - wanted.keys())
         ),
     ]
@@ -47,10 +47,3 @@ def summarize_difference(
         "onlyInDatabase": len(present.keys() - wanted.keys()),
         "examples": examples[:_NAMED],
     }
-
-
-def _name(key: tuple[str, str]) -> str:
-    """The quoted name, cut where it would take too much of a result's room (in bytes)."""
-    text = ".".join(f'"{part}"' for part in key)
-    cut = text.encode()[:_NAME_LENGTH].decode(errors="ignore")
-    return cut if cut == text else f"{cut}…"

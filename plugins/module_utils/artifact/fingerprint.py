@@ -115,8 +115,11 @@ _MAKE_CANONICAL = sql.SQL("; ").join(
     for name, value in _CANONICAL_SETTINGS.items()
 )
 
-# Members of extensions are not dumped: CREATE EXTENSION makes them. An owner who may not use the
-# schema cannot read the table. It cannot make an index on it either, until it gets the right back.
+# Members of extensions are not dumped: CREATE EXTENSION makes them. Of those that the extension has
+# marked (pg_extension_config_dump) rows are, unless it came with template0: pg_dump's own rule.
+#
+# An owner who may not use the schema cannot read the table. It cannot make an index on it either,
+# until it gets the right back.
 _RELATIONS = """
 WITH RECURSIVE exact (oid, name) AS (
     SELECT oid, typname::text FROM pg_catalog.pg_type
@@ -135,24 +138,26 @@ SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
        ARRAY(SELECT ARRAY[attname::text, exact.name]
                FROM pg_catalog.pg_attribute LEFT JOIN exact ON exact.oid = atttypid
               WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-              ORDER BY attname COLLATE "C")
+              ORDER BY attname COLLATE "C"),
+       e.extname,
+       CASE WHEN e.oid >= 16384 AND c.oid = ANY(e.extconfig)
+            THEN e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)] END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
   JOIN pg_catalog.pg_roles o
     ON o.oid = CASE c.relowner WHEN 'pg_database_owner'::regrole THEN d.datdba ELSE c.relowner END
+  LEFT JOIN (pg_catalog.pg_depend p JOIN pg_catalog.pg_extension e ON e.oid = p.refobjid)
+    ON p.classid = 'pg_catalog.pg_class'::regclass AND p.objid = c.oid AND p.deptype = 'e'
  WHERE c.relkind = ANY(%(kinds)s::"char"[]) AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend
-                    WHERE classid = 'pg_catalog.pg_class'::regclass AND objid = c.oid
-                      AND deptype = 'e')
+   AND (e.oid IS NOT NULL) = %(of_extensions)s
  ORDER BY o.rolname, c.relforcerowsecurity, c.relpages DESC, n.nspname, c.relname
 """
 
 # The last hash is that of the number of columns, seeded with the row's: all 64 bits of it count, as
 # they would not if it were the value. ONLY: children count themselves.
-_TABLE_CONTENT = sql.SQL(
-    "SELECT count(*), coalesce(sum(hashint4extended({number}, {hash})), 0) FROM ONLY {table}"
-)
+_TABLE_CONTENT = sql.SQL("SELECT count(*), coalesce(sum({hash}), 0) FROM ONLY {table} {condition}")
+_LAST_HASH = sql.SQL("hashint4extended({number}, {hash})")
 
 # pg_dump reads holes of sparse objects as zeros and pg_restore writes them: so pages are
 # compared without their trailing zeros, and the size is compared on its own.
@@ -161,11 +166,12 @@ SELECT (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
        (SELECT coalesce(sum(size), 0) FROM
            (SELECT max(pageno::bigint * (current_setting('block_size')::bigint / 4) + length(data))
                    AS size FROM pg_catalog.pg_largeobject GROUP BY loid) AS sizes),
-       (SELECT coalesce(sum(hashint4extended(
-                   pageno, hash_record_extended(ROW(int8send(loid::int8), content), 0))), 0)
+       (SELECT coalesce(sum({hash}), 0)
           FROM pg_catalog.pg_largeobject, rtrim(data, '\\x00'::bytea) AS content
          WHERE length(content) > 0)
 """
+
+HASH_PAGE = "hashint4extended(pageno, hash_record_extended(ROW(int8send(loid::int8), content), 0))"
 
 _SEQUENCES_PER_STATEMENT = 500
 
@@ -210,6 +216,9 @@ class Relation:
         reader: with whose rights it is read.
         without_code: whether it is read with more rights than its owner has, so that no index and
             no statistics object with an expression may come to it meanwhile.
+        extension: the name of the one that it belongs to; empty for none.
+        condition: of a table whose rows that extension has dumped: which of them, in SQL; empty for
+            all. None for other tables.
     """
 
     schema: str
@@ -219,6 +228,8 @@ class Relation:
     reader: Reader
     without_code: bool
     columns: tuple[Column, ...]
+    extension: str = ""
+    condition: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -229,6 +240,10 @@ class Relation:
     def identifier(self) -> sql.Identifier:
         """Its quoted, qualified name."""
         return sql.Identifier(self.schema, self.name)
+
+
+RowHash = Callable[[Sequence[Column]], sql.Composable]
+"""Makes the expression for the hash of a row, from the columns ordered by name."""
 
 
 def make_canonical(connection: Connection) -> None:
@@ -248,14 +263,26 @@ def list_tables(connection: Connection) -> list[Relation]:
     return _list_relations(connection, ["r", "m"])
 
 
+def list_extension_tables(connection: Connection) -> list[Relation]:
+    """The tables that belong to extensions, which have no definition in a dump; in the same order.
+
+    No materialized views, which are derived, and no partitioned tables, whose partitions have the
+    rows.
+    """
+    return _list_relations(connection, ["r"], of_extensions=True)
+
+
 def list_sequences(connection: Connection) -> list[Relation]:
     """All sequences, those of identity columns too."""
     return _list_relations(connection, ["S"])
 
 
-def _list_relations(connection: Connection, kinds: list[str]) -> list[Relation]:
+def _list_relations(
+    connection: Connection, kinds: list[str], of_extensions: bool = False
+) -> list[Relation]:
     rows: Any = connection.execute(
-        _RELATIONS, {"kinds": kinds, "exact": [*_HASHES, *_STORED_FORMS]}
+        _RELATIONS,
+        {"kinds": kinds, "exact": [*_HASHES, *_STORED_FORMS], "of_extensions": of_extensions},
     )
     return [_relation(*row) for row in rows]
 
@@ -270,6 +297,8 @@ def _relation(
     forced: bool,
     of_superuser: bool,
     columns: list[tuple[str, str | None]],
+    extension: str | None,
+    condition: str | None,
 ) -> Relation:
     """From a row of _RELATIONS."""
     return Relation(
@@ -280,6 +309,8 @@ def _relation(
         Reader(owner, forced),
         not (owner or of_superuser),
         tuple(Column(*column) for column in columns),
+        extension or "",
+        condition,
     )
 
 
@@ -296,6 +327,7 @@ def fingerprint_tables(
     cancellation: Cancellation,
     further: Sequence[Work] = (),
     tally: Tally | None = None,
+    row_hash: RowHash | None = None,
 ) -> list[TableEntry]:
     """Count and fingerprint tables.
 
@@ -305,6 +337,7 @@ def fingerprint_tables(
         cancellation: ends running queries if something else has failed.
         further: what workers do when no table is left to begin with.
         tally: counts the tables that are done, and their rows.
+        row_hash: another one than ``hash_row``, for backups of an older format.
 
     Returns:
         One entry per table, ordered by schema and name.
@@ -322,7 +355,7 @@ def fingerprint_tables(
         for reader, mine in itertools.groupby(_drain(waiting, cancellation), _reader_of):
             with open_session(reader) as connection, cancellation.calls(connection.cancel_safe):
                 for table in mine:
-                    entry = _fingerprint_table(connection, table)
+                    entry = _fingerprint_table(connection, table, row_hash or hash_row)
                     entries.append(entry)
                     if tally:
                         tally.add(entry.rows)
@@ -345,7 +378,7 @@ def _drain(waiting: queue.SimpleQueue[Item], cancellation: Cancellation) -> Iter
             return
 
 
-def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
+def _fingerprint_table(connection: Connection, table: Relation, row_hash: RowHash) -> TableEntry:
     """Read a table; of a materialized view nothing is compared but whether it is populated.
 
     It cannot be locked either: a DROP or REFRESH beside the reading would fail a good backup.
@@ -353,9 +386,10 @@ def _fingerprint_table(connection: Connection, table: Relation) -> TableEntry:
     rows, total = 0, 0
     if table.populated and table.kind != MATERIALIZED_VIEW:
         statement = _TABLE_CONTENT.format(
-            number=sql.Literal(len(table.columns)),
-            hash=_row_hash(table.columns),
+            hash=row_hash(table.columns),
             table=table.identifier,
+            # The extension's own words, as pg_dump takes them, but in no superuser's session.
+            condition=sql.SQL(table.condition or ""),
         )
         try:
             # Planning the table before may have executed a function that has changed settings.
@@ -382,7 +416,7 @@ def _unreadable(table: Relation, error: psycopg.Error) -> OperatorError:
     )
 
 
-def _row_hash(columns: Sequence[Column]) -> sql.Composable:
+def hash_row(columns: Sequence[Column]) -> sql.Composable:
     """The expression for the hash of a row."""
     hashes: list[sql.Composable] = []
     stored, others = [], []
@@ -406,12 +440,19 @@ def _row_hash(columns: Sequence[Column]) -> sql.Composable:
             seed = len(columns) + len(hashes) + 1
             together = sql.SQL(", ").join(values)
             hashes.append(sql.SQL(form).format(values=together, seed=sql.Literal(seed)))
-    return sql.SQL(" # ").join(hashes) if hashes else sql.Literal(0)
+    all_hashes = sql.SQL(" # ").join(hashes) if hashes else sql.Literal(0)
+    return _LAST_HASH.format(number=sql.Literal(len(columns)), hash=all_hashes)
 
 
-def read_large_objects(connection: Connection) -> LargeObjects:
-    """Count, size and fingerprint of all large objects together."""
-    count, size, total = _single_row(connection, sql.SQL(_LARGE_OBJECTS))
+def read_large_objects(connection: Connection, page_hash: str = HASH_PAGE) -> LargeObjects:
+    """Count, size and fingerprint of all large objects together.
+
+    Args:
+        page_hash: the expression for the hash of a page of one; another one for backups of an older
+            format.
+    """
+    statement = sql.SQL(_LARGE_OBJECTS).format(hash=sql.SQL(page_hash))
+    count, size, total = _single_row(connection, statement)
     return LargeObjects(count=count, size_bytes=int(size), fingerprint=_as_fingerprint(total))
 
 

@@ -99,20 +99,21 @@ def read_variables(file: Path) -> Params:
 
 
 def encode_result(result: dict[str, Any]) -> bytes:
-    """One line of JSON of at most LIMIT_BYTES; a ``message`` that is too long is cut.
+    """One line of JSON of at most LIMIT_BYTES; a ``message`` or ``warning`` is cut for that.
 
     Raises:
-        ValueError: it is too long without a message.
+        ValueError: it is too long without.
     """
     content = _dump(result)
-    message = str(result.get("message", ""))
+    key = "message" if "message" in result else "warning"
+    message = str(result.get(key, ""))
     while len(content) > LIMIT_BYTES:
         if not message:
             raise ValueError(f"the result exceeds {LIMIT_BYTES} bytes")
         excess = len(content) - LIMIT_BYTES
         # A character takes up to four bytes, or two when escaped: so this may need some rounds.
         message = message[: max(len(message) - max(excess // 4, 1) - 1, 0)]
-        content = _dump(result | {"message": message.rstrip() + "…"})
+        content = _dump(result | {key: message.rstrip() + "…"})
     return content
 
 
@@ -151,7 +152,7 @@ def _back_up(params: Params, check_mode: bool) -> Params:
         if not outcome.adopted:
             _clear(params)
         raise
-    summary = outcome.artifact.summary()
+    summary = outcome.summary()
     if request.store.key:
         summary["recipients"] = request.store.key.public_keys
     return {"changed": not outcome.adopted, "artifact": summary}

@@ -74,7 +74,7 @@ def check_extensions(
         OperatorError: ``failure``.
     """
     present = connection.execute("SELECT name FROM pg_catalog.pg_available_extensions")
-    missing = set(artifact.manifest.source.extensions) - {str(name) for (name,) in present}
+    missing = artifact.manifest.source.extension_names - {str(name) for (name,) in present}
     if missing:
         raise failure(
             f"backup {artifact.location} needs extensions that the server lacks:"

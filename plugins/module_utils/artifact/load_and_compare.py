@@ -10,6 +10,7 @@ from ..postgres.connection import ConnectionParameters, connect
 from ..units import format_size
 from .artifact import Artifact
 from .compare import compare_content, compare_views, tables_tally
+from .extension_versions import extension_versions_told
 from .load_contents import LoadRequest, load_contents
 from .manifest import MATERIALIZED_VIEW, Manifest
 from .progress import Progress, percent
@@ -29,14 +30,28 @@ SELECT coalesce(sum(tuples_processed), 0) FROM pg_catalog.pg_stat_progress_copy
 """
 
 
-def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: bool) -> Artifact:
+@dataclass(frozen=True)
+class Restored:
+    """What was loaded and compared.
+
+    Attributes:
+        artifact: as if it held just what was loaded.
+        warning: what differs and is no failure, see ``compare_content``.
+    """
+
+    artifact: Artifact
+    warning: str
+
+    def summary(self) -> dict[str, Any]:
+        """``Artifact.summary()``, with the ``warning`` if there is one."""
+        return self.artifact.summary() | ({"warning": self.warning} if self.warning else {})
+
+
+def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: bool) -> Restored:
     """Load all that was asked for, compare every row, and give everything to its owner.
 
     Args:
         with_statistics: whether the planner gets its statistics, beside the comparison.
-
-    Returns:
-        The artifact as if it held just what was loaded.
 
     Raises:
         OperatorError: as ``load_contents``; ``request.failure`` too where the contents differ.
@@ -45,13 +60,13 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     here = request.parameters.at(request.roles.server.hostaddr)
     request = replace(request, parameters=here)
     figures = _LoadProgress(request.parameters, request.artifact.manifest)
-    with progress.step("Restoring into it", figures.text):
+    with progress.step("Restoring into it", figures.text), extension_versions_told(request):
         loaded = load_contents(request)
     manifest = loaded.artifact.manifest
     readers = Readers(request.roles, request.parameters.dbname, request.as_superuser)
     tally, cancellation = tables_tally(), Cancellation()
     with progress.step("Comparing it with the manifest", tally.text):
-        compare_content(
+        warning = compare_content(
             request.parameters,
             readers,
             manifest,
@@ -64,7 +79,7 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     with progress.step("Giving everything to its owner"):
         loaded.hand_over()
         compare_views(request.parameters, manifest, request.failure)
-    return loaded.artifact
+    return Restored(loaded.artifact, warning)
 
 
 @dataclass

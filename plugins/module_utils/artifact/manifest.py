@@ -16,8 +16,15 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from ..errors import ChecksumMismatch, IncompatibleVersion
 from ..postgres.databases import Locale
 
-FORMAT_VERSION = 2
-"""Another one with every change of what is written here, of how fingerprints are computed too."""
+FORMAT_VERSION = 3
+"""Another one with every change of what is written here, of how fingerprints are computed too.
+
+All older ones are read: 1 has fingerprints of the rows' text (``text_fingerprint``), and neither 1
+nor 2 has versions of extensions or tables that belong to one.
+"""
+
+_FIRST_WITH_STORED_VALUES = 2
+_FIRST_WITH_EXTENSION_TABLES = 3
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
@@ -67,6 +74,35 @@ class TableEntry:
 
 
 @dataclass(frozen=True)
+class ExtensionTable:
+    """A table that belongs to an extension: no dump has its definition.
+
+    Attributes:
+        configuration: whether a dump has rows of it: those for which the condition holds that the
+            extension gives. Rows and fingerprint are of these; else of all.
+    """
+
+    schema: str
+    name: str
+    extension: str
+    configuration: bool
+    rows: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Extension:
+    """An installed extension.
+
+    Attributes:
+        version: None where it is not known: a backup of format 1 or 2 does not say.
+    """
+
+    name: str
+    version: str | None
+
+
+@dataclass(frozen=True)
 class SequenceState:
     """What a sequence's own row says."""
 
@@ -100,7 +136,6 @@ class Source:
     Attributes:
         server_version_num: such as 150020.
         roles: roles that own something or were granted something, predefined ones excepted.
-        extensions: names of the installed extensions.
     """
 
     database: str
@@ -111,12 +146,23 @@ class Source:
     dump_program_version: str
     locale: Locale
     roles: tuple[str, ...]
-    extensions: tuple[str, ...]
+    extensions: tuple[Extension, ...]
+
+    @property
+    def extension_names(self) -> frozenset[str]:
+        """Of the installed ones."""
+        return frozenset(extension.name for extension in self.extensions)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that is known of an artifact. Times are RFC 3339 in UTC, to the second."""
+    """All that is known of an artifact. Times are RFC 3339 in UTC, to the second.
+
+    Attributes:
+        format_version: what it was written as.
+        extension_tables: those that have rows, and all that an extension marks as configuration;
+            none of a partial backup.
+    """
 
     format_version: int
     namespace: str
@@ -127,6 +173,7 @@ class Manifest:
     source: Source
     files: tuple[FileEntry, ...]
     tables: tuple[TableEntry, ...]
+    extension_tables: tuple[ExtensionTable, ...]
     sequences: tuple[SequenceEntry, ...]
     large_objects: LargeObjects
 
@@ -154,6 +201,16 @@ class Manifest:
         """Of all tables; those of materialized views are not counted, they are derived."""
         return sum(table.rows for table in self.tables if table.kind != MATERIALIZED_VIEW)
 
+    @property
+    def has_text_fingerprints(self) -> bool:
+        """Whether they are of the rows' text, see ``text_fingerprint``."""
+        return self.format_version < _FIRST_WITH_STORED_VALUES
+
+    @property
+    def knows_extension_tables(self) -> bool:
+        """Whether it says what they held: older formats do not."""
+        return self.format_version >= _FIRST_WITH_EXTENSION_TABLES
+
 
 def to_json(manifest: Manifest) -> bytes:
     """The manifest as UTF-8 JSON; keys in camelCase."""
@@ -164,7 +221,7 @@ def from_json(content: bytes) -> Manifest:
     """Parse a manifest.
 
     Raises:
-        IncompatibleVersion: its format version is not FORMAT_VERSION.
+        IncompatibleVersion: its format version is newer than FORMAT_VERSION.
         ChecksumMismatch: it is not a manifest: broken JSON, a missing or unknown key, a value
             of the wrong type or form, a file name that leads elsewhere, a name given twice.
     """
@@ -175,7 +232,7 @@ def from_json(content: bytes) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise ChecksumMismatch(f"the manifest is not valid JSON: {error}") from None
     _check_format_version(document)
-    manifest = _to_dataclass(Manifest, document, "manifest")
+    manifest = _to_dataclass(Manifest, _in_this_format(document), "manifest")
     _check_values(manifest)
     return manifest
 
@@ -213,12 +270,29 @@ def _check_format_version(document: Any) -> None:
     version = document.get("formatVersion") if isinstance(document, dict) else None
     if type(version) is not int:
         raise ChecksumMismatch("the manifest has no formatVersion: it is not a manifest")
-    if version != FORMAT_VERSION:
-        reader = "a newer operator" if version > FORMAT_VERSION else "the operator that made it"
+    if not 1 <= version <= FORMAT_VERSION:
+        reader = " restore it with a newer operator" if version > 0 else " it is none that there is"
         raise IncompatibleVersion(
-            f"the backup has format version {version}, this operator reads {FORMAT_VERSION}:"
-            f" restore it with {reader}"
+            f"the backup has format version {version}, this operator reads 1 to {FORMAT_VERSION}:"
+            f"{reader}"
         )
+
+
+def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with what its format version did not have yet.
+
+    What is not as that version has it is left to be refused.
+    """
+    if document["formatVersion"] >= _FIRST_WITH_EXTENSION_TABLES:
+        return document
+    if "extensionTables" in document:
+        raise ChecksumMismatch("the manifest has extensionTables, which its format version has not")
+    source = document.get("source")
+    names = source.get("extensions") if isinstance(source, dict) else None
+    if not isinstance(source, dict) or not isinstance(names, list):
+        return document
+    extensions = [{"name": name, "version": None} for name in names]
+    return document | {"extensionTables": [], "source": source | {"extensions": extensions}}
 
 
 def _to_dataclass(cls: type[T], value: Any, where: str) -> T:
@@ -270,14 +344,20 @@ def _check_values(manifest: Manifest) -> None:
     for table in manifest.tables:
         kinds = (TABLE, PARTITION, MATERIALIZED_VIEW)
         _require(table.kind in kinds, "a kind of table", table.kind)
-        _require(table.rows >= 0, "a number of rows", table.rows)
+    with_rows: tuple[TableEntry | ExtensionTable, ...] = (
+        *manifest.tables,
+        *manifest.extension_tables,
+    )
+    for entry in with_rows:
+        _require(entry.rows >= 0, "a number of rows", entry.rows)
     provider = manifest.source.locale.provider
     _require(provider in ("b", "c", "i"), "a locale provider", provider)
-    fingerprints = [table.fingerprint for table in manifest.tables]
+    fingerprints = [entry.fingerprint for entry in with_rows]
     for fingerprint in (*fingerprints, manifest.large_objects.fingerprint):
         _require(_FINGERPRINT.fullmatch(fingerprint) is not None, "a fingerprint", fingerprint)
     _require_unique("file", manifest.files, lambda file: file.name)
-    _require_unique("table", manifest.tables, lambda table: (table.schema, table.name))
+    _require_unique("table", with_rows, lambda table: (table.schema, table.name))
+    _require_unique("extension", manifest.source.extensions, lambda extension: extension.name)
     _require_unique("sequence", manifest.sequences, lambda entry: (entry.schema, entry.name))
 
 

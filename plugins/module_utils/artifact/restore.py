@@ -51,7 +51,7 @@ from .history import (
     find_outcome,
 )
 from .load import check_extensions, check_roles, check_versions
-from .load_and_compare import load_and_compare
+from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
 from .manifest import Manifest, TableEntry
 from .progress import Progress, now_text
@@ -60,6 +60,7 @@ from .selection import Selection
 from .snapshot import locked_snapshot
 from .standby_sessions import end_standby_sessions
 from .swap import Swap, swap
+from .text_fingerprint import row_hash_of
 
 LOCK_WAIT_SECONDS = 10.0
 # A failover takes half a minute, a node's return some minutes.
@@ -131,9 +132,9 @@ class RestoreOutcome:
     """How a restore ended.
 
     Attributes:
-        summary: ``Artifact.summary()`` with the restore's own times and previousDatabase; of a
-            dry run with ``difference``, see ``summarize_difference``. With ``warning`` if sessions
-            on standbys could not be ended.
+        summary: ``Restored.summary()`` with the restore's own times and previousDatabase; of a
+            dry run with ``difference``, see ``summarize_difference``. Its ``warning`` says too if
+            sessions on standbys could not be ended.
         repeated: an earlier run had swapped already.
     """
 
@@ -229,14 +230,18 @@ def check_restore(
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
     with open_artifact(
-        request.store, request.location, request.expected_sha256, request.jobs, progress
+        request.store,
+        request.location,
+        request.expected_sha256,
+        request.jobs,
+        progress,
+        lambda found: check_versions(found, connection),
     ) as artifact:
         if not request.partial and (request.selection or artifact.manifest.is_partial):
             raise InvalidInput(
                 f'a partial restore does not replace database "{request.database}": restore it'
                 " beside that, into a targetDatabase, and copy what you need"
             )
-        check_versions(artifact, connection)
         check_roles(artifact, connection)
         check_extensions(artifact, connection, RestoreFailed)
         yield artifact
@@ -336,22 +341,27 @@ def _end_dry_run(
     request: RestoreRequest,
     connection: Connection,
     roles: SessionRoles,
-    artifact: Artifact,
+    loaded: Restored,
     started: str,
     progress: Progress,
 ) -> dict[str, Any]:
     """Drop the scratch database, and compare with what it would have replaced."""
     drop_scratch(connection, request.scratch)
+    manifest = loaded.artifact.manifest
     with progress.step(f'Comparing the backup with database "{request.database}"'):
         found = []
         if read_properties(connection, request.database) is not None:
             with locked_snapshot(request.parameters, roles) as snapshot:
                 found = fingerprint_tables(
-                    snapshot.session, snapshot.tables, request.jobs, Cancellation()
+                    snapshot.session,
+                    snapshot.tables,
+                    request.jobs,
+                    Cancellation(),
+                    row_hash=row_hash_of(manifest),
                 )
-        difference = summarize_difference(*_comparable(artifact.manifest, found))
+        difference = summarize_difference(*_comparable(manifest, found))
     times = {"startTime": started, "completionTime": now_text()}
-    return artifact.summary() | times | {"difference": difference}
+    return loaded.summary() | times | {"difference": difference}
 
 
 def _comparable(
@@ -392,7 +402,7 @@ def end_swap(
         done: what is remembered of the swap.
 
     Returns:
-        ``done``, with a ``warning`` where it could not be done.
+        ``done``, whose ``warning`` says too what could not be done.
     """
     if not keep_previous:
         # Standbys end the sessions of a database that is dropped by themselves. What cannot be
@@ -405,10 +415,11 @@ def end_swap(
     problems = end_standby_sessions(connection, maintenance, previous)
     if not problems:
         return done
-    return done | {
-        "warning": f"sessions that began before may still see the replaced database on"
-        f" {'; '.join(problems)}; end or restart them"
-    }
+    sessions = (
+        f"sessions that began before may still see the replaced database on {'; '.join(problems)};"
+        " end or restart them"
+    )
+    return done | {"warning": "; ".join(filter(None, (done.get("warning"), sessions)))}
 
 
 def _undo(request: RestoreRequest) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ Key = tuple[str, str]
 _PART = r'"(?:[^"]|"")+"|[^".]+'
 _TABLE_NAME = re.compile(rf"({_PART})\.({_PART})", re.DOTALL)
 _NAMED = 5
+_NAME_LENGTH = 100
 
 # A partitioned table stands for its partitions, on whatever level. Members of extensions are not
 # dumped, and neither are temporary tables.
@@ -115,6 +116,13 @@ def quote(part: str) -> str:
     return '"' + part.replace('"', '""') + '"'
 
 
+def short_name(key: Key) -> str:
+    """The quoted name, cut where it would take too much of a result's room (in bytes)."""
+    text = ".".join(map(quote, key))
+    cut = text.encode()[:_NAME_LENGTH].decode(errors="ignore")
+    return cut if cut == text else f"{cut}…"
+
+
 def select_tables(connection: Connection, selection: Selection) -> frozenset[Key]:
     """Find the tables (partitions, not what they are partitions of) that are selected.
 
@@ -169,17 +177,23 @@ class DumpedContent:
 
     Attributes:
         tables: all tables; those without their rows are not ``populated``.
+        extension_tables: those that belong to extensions; none if rows are left out.
         large_objects: whether they are dumped; they belong to no table.
         options: for pg_dump.
     """
 
     tables: Sequence[Relation]
+    extension_tables: Sequence[Relation] = ()
     large_objects: bool = True
     options: tuple[str, ...] = ()
 
 
 def choose_content(
-    connection: Connection, tables: Sequence[Relation], selection: Selection, encoding: str
+    connection: Connection,
+    tables: Sequence[Relation],
+    extension_tables: Sequence[Relation],
+    selection: Selection,
+    encoding: str,
 ) -> DumpedContent:
     """Return pg_dump's options for what not to dump.
 
@@ -189,6 +203,7 @@ def choose_content(
     Args:
         connection: a session that sees what is dumped.
         tables: all tables of the database, materialized views too.
+        extension_tables: those that belong to extensions.
         encoding: the database's, in which pg_dump takes its options.
 
     Raises:
@@ -202,7 +217,7 @@ def choose_content(
         if table.key not in selected and table.kind != MATERIALIZED_VIEW
     ]
     if not left_out:
-        return DumpedContent(tables)
+        return DumpedContent(tables, extension_tables)
     require_plain_names(left_out, encoding)
     chosen = [
         table if table.key in selected else replace(table, populated=False) for table in tables
@@ -210,7 +225,7 @@ def choose_content(
     options = [f"--exclude-table-data={quote(schema)}.{quote(name)}" for schema, name in left_out]
     # Its name until PostgreSQL 15, which later versions know too.
     options += ["--no-blobs"] if selection.includes else []
-    return DumpedContent(chosen, not selection.includes, tuple(options))
+    return DumpedContent(chosen, (), not selection.includes, tuple(options))
 
 
 def require_plain_names(tables: Iterable[Key], encoding: str) -> None:
@@ -237,6 +252,7 @@ def narrow_manifest(manifest: Manifest, selected: frozenset[Key] | None) -> Mani
         return manifest
     return replace(
         manifest,
+        extension_tables=(),
         tables=tuple(
             table if _has_rows(table, selected) else without_rows(table)
             for table in manifest.tables

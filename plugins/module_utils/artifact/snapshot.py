@@ -14,7 +14,13 @@ from ..errors import BackupFailed, Timeout
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.session_roles import SessionRoles
-from .fingerprint import Reader, Relation, list_sequences, list_tables
+from .fingerprint import (
+    Reader,
+    Relation,
+    list_extension_tables,
+    list_sequences,
+    list_tables,
+)
 from .manifest import MATERIALIZED_VIEW
 from .readers import Readers
 
@@ -66,6 +72,7 @@ class Snapshot:
             cannot have.
         name: what ``pg_dump --snapshot`` takes.
         tables: all tables that can be seen; ordinary ones are locked in ACCESS SHARE mode.
+        extension_tables: the same of tables that belong to extensions.
         sequences: all sequences that can be seen, locked in the same mode.
     """
 
@@ -74,6 +81,7 @@ class Snapshot:
     keeper: Connection
     name: str
     tables: list[Relation]
+    extension_tables: list[Relation]
     sequences: list[Relation]
 
     def end_endless_waits(self, ended: threading.Event, cancellation: Cancellation) -> None:
@@ -143,7 +151,7 @@ def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> It
 def _try_snapshot(readers: Readers, connection: Connection, keeper: Connection) -> Snapshot | None:
     """A snapshot whose tables were all locked before it was taken, None if that failed."""
     schemas = _lock_schemas(keeper)
-    wanted = list_tables(connection)
+    wanted = [*list_tables(connection), *list_extension_tables(connection)]
     _begin(connection)
     try:
         _lock(connection, wanted)
@@ -151,17 +159,19 @@ def _try_snapshot(readers: Readers, connection: Connection, keeper: Connection) 
         row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         assert row is not None
         tables, sequences = list_tables(connection), list_sequences(connection)
+        extension_tables = list_extension_tables(connection)
         _lock_sequences(connection, sequences)
         renamed = connection.execute(_RENAMED).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         connection.execute("ROLLBACK")
         return None
-    unlocked = _locks(tables) - _locks(wanted)
-    unlocked |= {one.key for one in (*tables, *sequences) if one.schema not in schemas}
+    read = [*tables, *extension_tables]
+    unlocked = _locks(read) - _locks(wanted)
+    unlocked |= {one.key for one in (*read, *sequences) if one.schema not in schemas}
     if unlocked or renamed:
         connection.execute("ROLLBACK")
         return None
-    return Snapshot(readers, connection, keeper, str(row[0]), tables, sequences)
+    return Snapshot(readers, connection, keeper, str(row[0]), tables, extension_tables, sequences)
 
 
 def _begin(connection: Connection) -> None:

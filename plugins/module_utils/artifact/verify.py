@@ -31,7 +31,7 @@ from ..postgres.session_roles import session_roles
 from ..store.protocol import Location
 from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .load import check_extensions, check_versions
-from .load_and_compare import load_and_compare
+from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
 from .progress import Progress, now_text
 
@@ -70,7 +70,7 @@ def verify_artifact(request: VerifyRequest, progress: Progress | None = None) ->
     """Check every file, restore everything, compare it, and leave nothing behind.
 
     Returns:
-        ``Artifact.summary()`` with the verification's own times.
+        ``Restored.summary()`` with the verification's own times.
 
     Raises:
         BackupLocationMissing, ChecksumMismatch: see ``check_artifact``.
@@ -93,8 +93,8 @@ def verify_artifact(request: VerifyRequest, progress: Progress | None = None) ->
                 scratch_server(request.scratch, settings, VerificationFailed)
             )
         with _explained(request, server):
-            _restore_and_compare(request, artifact, server, progress)
-    return artifact.summary() | {"startTime": started, "completionTime": now_text()}
+            restored = _restore_and_compare(request, artifact, server, progress)
+    return restored.summary() | {"startTime": started, "completionTime": now_text()}
 
 
 def _settings(artifact: Artifact, jobs: int) -> dict[str, str]:
@@ -107,7 +107,7 @@ def _settings(artifact: Artifact, jobs: int) -> dict[str, str]:
         "max_locks_per_transaction": str(locks),
         # From a list of our own and not by name: what it names is run, and manifests are input.
         "shared_preload_libraries": ",".join(
-            name for name in _PRELOADED if name in manifest.source.extensions
+            name for name in _PRELOADED if name in manifest.source.extension_names
         ),
     }
 
@@ -117,7 +117,7 @@ def _restore_and_compare(
     artifact: OpenArtifact,
     server: ScratchServer,
     progress: Progress,
-) -> None:
+) -> Restored:
     database = replace(server.parameters, dbname=_DATABASE)
     with connect(server.parameters) as connection:
         check_versions(artifact, connection)
@@ -136,7 +136,7 @@ def _restore_and_compare(
             options=("--no-tablespaces",),
             disposable=True,
         )
-        load_and_compare(load, progress, with_statistics=False)
+        return load_and_compare(load, progress, with_statistics=False)
 
 
 def _create_roles(artifact: Artifact, connection: Connection) -> None:

@@ -124,6 +124,12 @@ def result_fields(job: JobState) -> dict[str, Any]:
     return fields
 
 
+def with_warning(done: str, result: Mapping[str, Any]) -> str:
+    """Return the sentence, with what the result warns of."""
+    warning = result.get("warning")
+    return f"{done}, but {warning}" if warning else done
+
+
 def elapsed(result: Mapping[str, Any]) -> str:
     """Return how long the work took that ended with this result, such as 2m5s.
 

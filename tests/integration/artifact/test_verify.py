@@ -197,7 +197,7 @@ def edit_source(bench, **changes: object) -> None:
 
 def test_what_the_programs_lack_is_named(bench, verify) -> None:
     bench.backup()
-    edit_source(bench, extensions=["plpgsql", "postgis"])
+    edit_source(bench, extensions=[{"name": "postgis", "version": "3.3.2"}])
     with pytest.raises(errors.VerificationFailed, match=r'extensions .* lacks: "postgis"; use an'):
         verify()
     edit_source(bench, extensions=[], serverVersionNum=990001)
@@ -207,7 +207,7 @@ def test_what_the_programs_lack_is_named(bench, verify) -> None:
 
 def test_a_library_that_the_image_lacks_is_named(bench, verify, monkeypatch) -> None:
     bench.backup()
-    edit_source(bench, extensions=["no_such_library"])
+    edit_source(bench, extensions=[{"name": "no_such_library", "version": "1.0"}])
     monkeypatch.setattr(verifying, "_PRELOADED", ("no_such_library",))
     with pytest.raises(errors.VerificationFailed, match=r'did not start.*"no_such_library"'):
         verify()

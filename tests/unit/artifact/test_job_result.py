@@ -34,6 +34,12 @@ def test_a_long_message_keeps_most_of_its_text() -> None:
     assert len(content) > LIMIT_BYTES - 100
 
 
+def test_a_warning_is_cut_too() -> None:
+    content = encode_result({"ok": True, "sha256": "ab", "warning": "ü" * 5000})
+    assert len(content) <= LIMIT_BYTES
+    assert json.loads(content)["sha256"] == "ab"
+
+
 def test_what_cannot_be_cut_is_an_error() -> None:
     with pytest.raises(ValueError, match="4096"):
         encode_result({"location": "x" * 5000})

@@ -10,6 +10,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact import 
     manifest as manifests,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifest import (
+    Extension,
+    ExtensionTable,
     FileEntry,
     LargeObjects,
     Locale,
@@ -28,7 +30,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 MANIFEST = Manifest(
-    format_version=2,
+    format_version=3,
     namespace="default",
     database="app",
     uid="0f8fad5b",
@@ -43,10 +45,11 @@ MANIFEST = Manifest(
         dump_program_version="15.20",
         locale=Locale("UTF8", "c", "C.UTF-8", "C.UTF-8", None, None),
         roles=("app",),
-        extensions=("plpgsql",),
+        extensions=(Extension("plpgsql", "1.0"),),
     ),
     files=(FileEntry("dump/toc.dat", 3, "0" * 64), FileEntry("dump/3001.dat.gz", 0, "a" * 64)),
     tables=(TableEntry("public", "t", "table", True, 2, "0123456789abcdef"),),
+    extension_tables=(ExtensionTable("cron", "job", "pg_cron", True, 1, "0123456789abcdef"),),
     sequences=(SequenceEntry("public", "s", SequenceState(1, False), SequenceState(2, True)),),
     large_objects=LargeObjects(0, 0, "0" * 16),
 )
@@ -107,7 +110,7 @@ def test_a_value_of_another_type_is_refused_anywhere(path: tuple, wrong: object)
     for key in path[:-1]:
         target = target[key]
     same = type(target[path[-1]]) is type(wrong) and not isinstance(wrong, str)
-    optional = path[-1] in ("locale", "icuRules") and wrong is None and len(path) == 3
+    optional = path[-1] in ("locale", "icuRules", "version") and wrong is None and len(path) > 2
     if same or optional:
         return
     target[path[-1]] = wrong
@@ -158,7 +161,7 @@ def test_file_names_that_lead_elsewhere(name: str) -> None:
         parse(changed)
 
 
-@pytest.mark.parametrize("list_name", ["files", "tables", "sequences"])
+@pytest.mark.parametrize("list_name", ["files", "tables", "extensionTables", "sequences"])
 def test_a_name_given_twice(list_name: str) -> None:
     changed = document()
     changed[list_name] = [changed[list_name][0]] * 2
@@ -172,10 +175,42 @@ def test_a_key_given_twice() -> None:
         manifests.from_json(content)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, -1, 10**30])
-def test_other_format_versions(version: int) -> None:
+@pytest.mark.parametrize("version", [0, 4, -1, 10**30])
+def test_unknown_format_versions(version: int) -> None:
     with pytest.raises(IncompatibleVersion, match=str(version)):
         parse({"formatVersion": version, "whatever": "it is"})
+
+
+def older_document(version: int) -> dict:
+    """The same as formats 1 and 2 had it."""
+    older = document() | {"formatVersion": version}
+    del older["extensionTables"]
+    older["source"]["extensions"] = ["plpgsql"]
+    return older
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_format_versions_are_read(version: int) -> None:
+    found = parse(older_document(version))
+    source = replace(MANIFEST.source, extensions=(Extension("plpgsql", None),))
+    assert found == replace(MANIFEST, format_version=version, source=source, extension_tables=())
+    assert not found.knows_extension_tables
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"extensionTables": []},
+        {"source": None},
+        {"source": {"extensions": ["plpgsql"]}},
+        {"source": document()["source"]},
+        {"source": document()["source"] | {"extensions": 1}},
+    ],
+)
+def test_what_an_older_format_version_has_not_is_refused(version: int, change: dict) -> None:
+    with pytest.raises(ChecksumMismatch):
+        parse(older_document(version) | change)
 
 
 @pytest.mark.parametrize(

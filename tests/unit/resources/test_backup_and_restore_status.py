@@ -105,6 +105,18 @@ def test_a_backup_that_was_restored_and_compared_is_verified() -> None:
     assert (decision.fields["duration"], decision.fields["verifyDuration"]) == ("7s", "2m5s")
 
 
+def test_what_a_backup_and_its_verification_warn_of_is_in_the_messages() -> None:
+    job = JobState(
+        "j",
+        result=RESULT | {"warning": "no dump has public.t"},
+        verification=VERIFICATION | {"warning": "public.u has other rows"},
+    )
+    ready, verified = backup.decide(backup.Observation("c", job=job)).conditions
+    assert ready.message == "Backup completed successfully, but no dump has public.t"
+    assert (ready.status, verified.status) == ("True", "True")
+    assert verified.message.endswith("4 tables, 9 rows, but public.u has other rows")
+
+
 def test_a_clock_put_back_meanwhile_makes_no_negative_duration() -> None:
     result = RESULT | {"completionTime": "2020-01-01T00:00:00Z"}
     decision = backup.decide(backup.Observation("c", job=JobState("j", result=result)))

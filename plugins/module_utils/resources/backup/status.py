@@ -8,7 +8,7 @@ from typing import Any
 
 from ...units import plural
 from ..conditions import Condition, Decision
-from ..job_state import JobState, decide_unfinished, elapsed, result_fields
+from ..job_state import JobState, decide_unfinished, elapsed, result_fields, with_warning
 
 CONDITION = "BackupReady"
 VERIFIED = "Verified"
@@ -50,7 +50,8 @@ def decide(observation: Observation) -> Decision:
     fields = result_fields(observation.job)
     fields["backupTime"] = result["completionTime"]
     fields["backupLocation"] = f"{observation.place}/{result['location']}"
-    completed = Condition(CONDITION, "True", "BackupCompleted", "Backup completed successfully")
+    done = with_warning("Backup completed successfully", result)
+    completed = Condition(CONDITION, "True", "BackupCompleted", done)
     fields["recipients"] = result.get("recipients")
     verified = _judge(result, observation.job.verification)
     if verified.status != "Unknown":
@@ -92,5 +93,7 @@ def _judge(result: Mapping[str, Any], verification: Mapping[str, Any] | None) ->
         VERIFIED,
         "True",
         "RestoreCompared",
-        f"restored into a scratch server and compared: {tables}, {rows}",
+        with_warning(
+            f"restored into a scratch server and compared: {tables}, {rows}", verification
+        ),
     )

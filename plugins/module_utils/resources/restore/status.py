@@ -8,7 +8,7 @@ from typing import Any
 
 from ...units import plural
 from ..conditions import WAITING, Condition, Decision
-from ..job_state import JobState, decide_unfinished, result_fields
+from ..job_state import JobState, decide_unfinished, result_fields, with_warning
 
 CONDITION = "RestoreReady"
 
@@ -84,12 +84,12 @@ def _decide(observation: Observation) -> Decision:
         return _failed(result["reason"], result["message"], fields)
     if "difference" in result:
         fields["difference"] = result["difference"]
-        return _completed(_describe(result["difference"]) + _newer_run(observation.job), fields)
+        described = _describe(result["difference"]) + _newer_run(observation.job)
+        return _completed(with_warning(described, result), fields)
     fields["restoreTime"] = result["completionTime"]
     fields["previousDatabase"] = result.get("previousDatabase")
-    warning = result.get("warning")
     done = f"Restore completed successfully{_newer_run(observation.job)}"
-    return _completed(f"{done}, but {warning}" if warning else done, fields)
+    return _completed(with_warning(done, result), fields)
 
 
 def _newer_run(job: JobState) -> str:
