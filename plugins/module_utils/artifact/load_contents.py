@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from ..errors import InvalidInput, OperatorError
@@ -45,6 +47,13 @@ SELECT n.nspname, c.relname, r.rolname
 _FOREIGN = """
 SELECT 'FOREIGN DATA WRAPPER', fdwname FROM pg_catalog.pg_foreign_data_wrapper
  UNION ALL SELECT 'FOREIGN SERVER', srvname FROM pg_catalog.pg_foreign_server
+"""
+# What the server can make of an extension and would not make by itself.
+_OTHER_VERSIONS = """
+SELECT v.name, v.version
+  FROM pg_catalog.pg_available_extension_versions v
+  JOIN pg_catalog.pg_available_extensions e USING (name)
+ WHERE v.version <> e.default_version AND NOT v.installed
 """
 _BYPASSING = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper OR rolbypassrls"
 _NOT_ALLOWED = re.compile(r"permission denied|must be (owner|superuser|member|able)")
@@ -339,6 +348,7 @@ def load_contents(request: LoadRequest) -> Loaded:
     plan = _plan(request, entries, superusers)
     sessions = _Sessions(request, plan, superusers)
     sessions.make_schemas()
+    _create_extensions(request, entries)
     selected = None
     if request.selection is None:
         sessions.run(plan.steps)
@@ -372,6 +382,39 @@ def _plan(request: LoadRequest, entries: Sequence[Entry], superusers: frozenset[
             " with consent.loadAsSuperuser: true"
         )
     return plan
+
+
+def _create_extensions(request: LoadRequest, entries: Sequence[Entry]) -> None:
+    """Create the extensions first whose version at the backup is not the server's default one.
+
+    The dump does not say the version, and views and functions may use what another one has not. If
+    that version cannot be created any more, pg_restore creates the default one.
+    """
+    # All schemas are made by pg_restore then, after these.
+    if request.as_superuser:
+        return
+    wanted = {one.name: one.version for one in request.artifact.manifest.source.extensions}
+    with connect(request.parameters) as connection:
+        others = {
+            str(name): str(version)
+            for name, version in connection.execute(_OTHER_VERSIONS)
+            if wanted.get(str(name)) == version
+        }
+        if not others:
+            return
+        with suppress(psycopg.Error), connection.transaction():
+            # All of them, since one may require another; in the order of the dump.
+            for entry in entries:
+                if entry.kind == "EXTENSION":
+                    connection.execute(_creation(entry, others.get(entry.name)))
+
+
+def _creation(entry: Entry, version: str | None) -> sql.Composed:
+    """What pg_restore would execute, with the version."""
+    statement = sql.SQL(entry.definition.strip().removesuffix(";"))
+    if version is None:
+        return sql.Composed([statement])
+    return sql.SQL("{} VERSION {}").format(statement, sql.Literal(version))
 
 
 def _python_encoding(connection: Connection) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,15 +31,17 @@ INSERT INTO words VALUES ('of the script');
 SCRIPT_1_1 = SCRIPT + "ALTER TABLE words RENAME w TO word;"
 
 
-def sharedir() -> Path:
-    done = subprocess.run(["pg_config", "--sharedir"], capture_output=True, text=True, check=True)
-    return Path(done.stdout.strip(), "extension")
+def folder_of(bench_or_server) -> Path:
+    """Where the server looks for extensions."""
+    with bench_or_server.connect("postgres") as connection:
+        row = connection.execute("SELECT setting FROM pg_config() WHERE name = 'SHAREDIR'")
+        return Path(row.fetchone()[0], "extension")
 
 
 @pytest.fixture
 def extension(postgres_server) -> Iterator[Path]:
     """An extension's files in the server's folder; the default version is 1.0."""
-    folder = sharedir()
+    folder = folder_of(postgres_server)
     control = folder / f"{NAME}.control"
     scripts = [folder / f"{NAME}--1.0.sql", folder / f"{NAME}--1.1.sql"]
     control.write_text("default_version = '1.0'\nrelocatable = true\n")
@@ -150,7 +151,7 @@ def test_configuration_is_dumped_and_compared(bench, extension, verify) -> None:
 def test_configuration_that_is_not_what_was_backed_up_fails(bench, extension, verify) -> None:
     bench.execute(f"CREATE EXTENSION {NAME}; INSERT INTO settings VALUES ('mine', 'x')")
     bench.backup()
-    path = sharedir() / f"{NAME}--1.0.sql"
+    path = folder_of(bench) / f"{NAME}--1.0.sql"
     path.write_text(SCRIPT + "INSERT INTO settings VALUES ('another', 'row');")
     with pytest.raises(
         errors.VerificationFailed, match=r'configuration table "public"\."settings".* has 2 rows'
@@ -187,13 +188,28 @@ def test_a_part_of_the_rows_is_not_compared_by_extensions(bench) -> None:
     assert bench.scalar("SELECT name FROM version") == "old"
 
 
+def test_an_extension_is_restored_at_its_version(bench, extension, verify) -> None:
+    """In a schema of its own, with a view that the server's default version cannot have."""
+    bench.execute(
+        f'CREATE SCHEMA "of it"; CREATE EXTENSION {NAME} SCHEMA "of it";'
+        'CREATE VIEW wordy AS SELECT w FROM "of it".words'
+    )
+    bench.backup()
+    extension.write_text("default_version = '1.1'\nrelocatable = true\n")
+    verify()
+    bench.restore()
+    assert bench.scalar("SELECT w FROM wordy") == "of the script"
+    version = f"SELECT extversion FROM pg_extension WHERE extname = '{NAME}'"
+    assert bench.scalar(version) == "1.0"
+
+
 def test_a_view_that_another_version_has_no_column_for_names_both(bench, extension) -> None:
     bench.execute(f"CREATE EXTENSION {NAME}; CREATE VIEW wordy AS SELECT w FROM words")
     bench.backup()
-    (sharedir() / f"{NAME}--1.0.sql").unlink()
+    (folder_of(bench) / f"{NAME}--1.0.sql").unlink()
     extension.write_text("default_version = '1.1'\nrelocatable = true\n")
     try:
         with pytest.raises(errors.RestoreFailed, match=rf"{NAME} 1\.0, here 1\.1"):
             bench.restore()
     finally:
-        (sharedir() / f"{NAME}--1.0.sql").write_text(SCRIPT)
+        (folder_of(bench) / f"{NAME}--1.0.sql").write_text(SCRIPT)
