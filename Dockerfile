@@ -1,8 +1,8 @@
 # The operator image: the controller, the roles it runs, and /opt/agent, the self-contained tree
 # that database pods and Jobs copy out of it. Build it with `python3 hack/images build`, or with
 # docker, podman or buildah as they are.
-ARG GO_IMAGE=golang:1.26-bookworm
-ARG DEBIAN_IMAGE=debian:bookworm-slim
+ARG GO_IMAGE=golang:1.26-trixie
+ARG DEBIAN_IMAGE=debian:trixie-slim
 
 # ---- The controller: upstream's ansible-operator, as pinned in image/go.mod and go.sum.
 FROM ${GO_IMAGE} AS controller
@@ -30,7 +30,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python3 -m venv --without-pip /opt/operator \
     && python3 -m pip --python /opt/operator/bin/python3 install \
         --no-compile --requirement /tmp/requirements.txt \
-    && rm -r /opt/operator/lib/python3.11/site-packages/ansible_test \
+    && rm -r /opt/operator/lib/python3*/site-packages/ansible_test \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/operator/lib
 
 # ---- The agent: Python with its own C library, Patroni and Ansible.
@@ -59,10 +59,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && python3 -m pip --python /opt/sbom/bin/python3 install --requirement /tmp/sbom.txt
 COPY --from=base /var/lib/dpkg/status /tmp/image/dpkg
 COPY --from=controller /ansible-operator.modules /tmp/image/go
-COPY --from=operator-python /opt/operator/lib/python3.11/site-packages /tmp/image/python
+COPY --from=operator-python /opt/operator/lib /tmp/image/python
 COPY image/sbom/ /tmp/sbom/
 RUN /opt/sbom/bin/python3 /tmp/sbom/sbom.py --dpkg /tmp/image/dpkg --go /tmp/image/go \
-    --python /tmp/image/python --agent /opt/agent --output /sbom
+    --python /tmp/image/python/python3*/site-packages --agent /opt/agent --output /sbom
 
 # ---- The image.
 FROM base

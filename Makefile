@@ -18,7 +18,7 @@ CONTAINER_TOOL ?=
 PYTEST_ARGS ?=
 # warm, or stock: the operator runs the scenarios with ansible-runner as it is, and the outcomes are compared.
 RUNNER ?= warm
-# Debian's, as in the image, where it is new enough: others on PATH are often slower by a half.
+# Debian's, where it is new enough: others on PATH are often slower by a half.
 ifndef PYTHON
 PYTHON := $(shell /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo /usr/bin/python3 || echo python3)
@@ -26,7 +26,7 @@ endif
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
 # The folder of an environment, from its name and its requirements: it changes with what it is made from.
-venv_folder = $(CACHE)/$(1)-$(shell (echo $(PYTHON); cat requirements/$(2).txt hack/venv.sh) | sha256sum | cut -c1-12)
+venv_folder = $(CACHE)/$(1)-$(shell (echo $(PYTHON); cat requirements/$(2).txt hack/venv.sh hack/newer_python.py) | sha256sum | cut -c1-12)
 VENV := $(call venv_folder,venv,dev)
 BIN := $(VENV)/bin
 # What the image has, and no more: a warm parent with more loaded is a slower one.

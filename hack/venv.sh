@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # hack/venv.sh FOLDER REQUIREMENTS: make the Python environment that the make targets use.
-# Installs Debian's python3-venv where the machine's Python came without it.
+# Installs Debian's python3-venv where the machine's Python came without it. Where that is older than the image's, the
+# environment has the image's, out of Debian's packages.
 set -euo pipefail
 folder=$1 requirements=$2
 python=${PYTHON:-python3}
@@ -11,6 +12,9 @@ exec 9>"$folder.lock"
 flock 9
 [ ! -x "$folder/bin/pip" ] || exit 0
 
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then
+    python=$("$python" "$(dirname "$0")/newer_python.py")
+fi
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     echo "installing python3-venv"
     apt-get update -qq

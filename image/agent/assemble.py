@@ -15,13 +15,16 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
 HERE = Path(__file__).parent
 LAUNCHERS = ("ansible-playbook", "patroni", "patronictl")
-STDLIB = Path("/usr/lib/python3.11")
+# The interpreter that runs this is the one that is copied.
+INTERPRETER = Path(sys.executable).resolve()
+STDLIB = Path(sysconfig.get_path("stdlib"))
 # Where Debian's Python looks for packages, seen from its own prefix.
 PACKAGES = Path("lib/python3/dist-packages")
 # Outside the C library; the one locale that the agent itself needs.
@@ -30,8 +33,8 @@ UTF8_LOCALE = Path("/usr/lib/locale/C.utf8")
 # Parts of the standard library that need a screen, a compiler or a directory service, or are only
 # for developing Python.
 UNUSED_STDLIB = (
-    "config-3.11-*", "distutils", "ensurepip", "idlelib", "lib-dynload/_dbm.*", "lib-dynload/nis.*",
-    "lib2to3", "pydoc_data", "test", "tkinter", "turtle.py", "turtledemo",
+    "config-3.*", "ensurepip", "idlelib", "lib-dynload/_dbm.*", "pydoc_data", "test", "tkinter",
+    "turtle.py", "turtledemo",
 )  # fmt: skip
 # Parts of the packages that nothing in a pod reaches: Ansible's own test tool and the skeletons of
 # `ansible-galaxy init`; Patroni's client for Consul with what only that needs; and the C parser,
@@ -92,7 +95,7 @@ def system_libraries(path: Path) -> set[Path]:
 def copy_python(output: Path) -> None:
     """Copy the interpreter and the standard library."""
     (output / "bin").mkdir(parents=True)
-    shutil.copy2(Path("/usr/bin/python3.11"), output / "bin" / "python3")
+    shutil.copy2(INTERPRETER, output / "bin" / "python3")
     library = output / "lib" / STDLIB.name
     shutil.copytree(STDLIB, library, symlinks=False, ignore_dangling_symlinks=True)
     remove(library, UNUSED_STDLIB)
@@ -131,10 +134,10 @@ def copy_libraries(output: Path) -> None:
     loader = libraries / system_loader.name
     shutil.copy2(system_loader.resolve(), loader)
     # An RPATH (not a RUNPATH) of the program also counts for what its libraries load.
-    run(
-        "patchelf", "--set-interpreter", loader, "--force-rpath", "--set-rpath", libraries,
-        output / "bin" / "python3",
-    )  # fmt: skip
+    # In this order: patchelf 0.18 breaks the interpreter, whose addresses are fixed, in the other.
+    python = output / "bin" / "python3"
+    run("patchelf", "--force-rpath", "--set-rpath", libraries, python)
+    run("patchelf", "--set-interpreter", loader, python)
     for library in libraries.glob("*.so*"):
         if library != loader:
             run("patchelf", "--force-rpath", "--set-rpath", "$ORIGIN", library)

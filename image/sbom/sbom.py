@@ -26,8 +26,8 @@ from packageurl import PackageURL
 
 # Of the agent, what does not name its package by its own name: see image/agent/assemble.py.
 AGENT_FILES = (
-    "/usr/bin/python3.11", "/usr/bin/tini-static", "/usr/lib/python3.11/json/__init__.py",
-    "/usr/lib/python3.11/lib-dynload/_ssl.cpython-*.so", "/usr/lib/locale/C.utf8/LC_CTYPE",
+    "/usr/bin/python3.[0-9]*", "/usr/bin/tini-static", "/usr/lib/python3.[0-9]*/json/__init__.py",
+    "/usr/lib/python3.[0-9]*/lib-dynload/_ssl.cpython-*.so", "/usr/lib/locale/C.utf8/LC_CTYPE",
 )  # fmt: skip
 NAMESPACE = uuid.UUID("2f9d9f3c-1c39-4f0e-9c0c-6d1f3f8f7f52")
 

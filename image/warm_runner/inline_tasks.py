@@ -39,9 +39,7 @@ def run_inline(collections: Collection[str]) -> None:
         return
     worker: Any = importlib.import_module("ansible.executor.process.worker")
     executor: Any = importlib.import_module("ansible.executor.task_executor")
-    result: Any = importlib.import_module("ansible.executor.task_result")
-    ambient: Any = importlib.import_module("ansible._internal._task")
-    errors: Any = importlib.import_module("ansible._internal._errors._error_utils")
+    tasks: Any = importlib.import_module("ansible._internal._task")
     names = frozenset(collections)
 
     class Worker(worker.WorkerProcess):  # type: ignore[misc]
@@ -54,35 +52,39 @@ def run_inline(collections: Collection[str]) -> None:
                 super().start()
                 return
             self._inline = True
-            task = self._task.copy(exclude_parent=True)
+            task = self._task.copy(exclude_parent=True, exclude_tasks=True)
             # Parents are read, and not changed.
             task._parent = self._task._parent
-            with ambient.TaskContext(task):
-                self._run_task(task, copy.copy(self._host))
+            host = copy.copy(self._host)
+            variables = dict(self._task_vars)
+            with tasks.TaskContext.create(task=task, task_vars=variables, host_name=host.name):
+                self._run_task(task, host)
 
         def is_alive(self) -> bool:
             return not self._inline and bool(super().is_alive())
 
         def _run_task(self, task: Any, host: Any) -> None:
-            returned = executor.TaskExecutor(
+            task.squash()
+            result = executor.TaskExecutor(
                 host,
-                task,
-                dict(self._task_vars),
                 self._play_context,
                 self._loader,
                 self._shared_loader_obj,
                 self._final_q,
                 self._variable_manager,
             ).run()
-            # Both are sent to the thread that awaits results: as little as possible.
-            host.vars = {}
-            host.groups = []
+            result.finalize_registered_values()
+            task.ignore_errors = result.ignore_errors
+            task.ignore_unreachable = result.ignore_unreachable
             try:
-                fields = task.dump_attrs()
-                self._final_q.send_task_result(result._RawTaskResult(host, task, returned, fields))
+                self._final_q.send_task_result(host, task, result)
             except Exception as error:
-                failed = errors.result_dict_from_exception(error)
-                self._final_q.send_task_result(result._RawTaskResult(host, task, failed, {}))
+                # It is the result that cannot be sent, or a value of the task.
+                bare = type(self._task)()
+                bare._uuid = self._task._uuid
+                failed = tasks.UnifiedTaskResult.create_from_action_exception(error)
+                failed.finalize_registered_values()
+                self._final_q.send_task_result(host, bare, failed)
 
     importlib.import_module("ansible.plugins.strategy")
     vars(sys.modules["ansible.plugins.strategy"])["WorkerProcess"] = Worker

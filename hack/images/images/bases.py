@@ -15,10 +15,10 @@ from .debian import RELEASE, install_missing, machine_sources
 from .engines import Engine
 from .steps import StepFailed, cache_folder, output_of, run, step, succeeds
 
-DEBIAN = "docker.io/library/debian:bookworm-slim"
-GO = "docker.io/library/golang:1.26-bookworm"
-STAND_IN_DEBIAN = "localhost/postgres-operator/debian:bookworm-slim"
-STAND_IN_GO = "localhost/postgres-operator/golang:1.26-bookworm"
+DEBIAN = "docker.io/library/debian:trixie-slim"
+GO = "docker.io/library/golang:1.26-trixie"
+STAND_IN_DEBIAN = "localhost/postgres-operator/debian:trixie-slim"
+STAND_IN_GO = "localhost/postgres-operator/golang:1.26-trixie"
 
 # Files of the machine without which its mirrors and indexes can't be reached.
 MACHINE_FILES = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .steps import StepFailed, output_of, run, step
 
-RELEASE = "bookworm"
+RELEASE = "trixie"
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ def sources_for(machine: Iterable[Source], release: str = RELEASE) -> list[Sourc
 
     The main archive comes first. Mirrors of other things than Debian are left out.
 
-    >>> sources_for([Source("http://m/debian-security", "trixie-security"),
-    ...              Source("http://m/debian", "trixie")])
-    [Source(uri='http://m/debian', suite='bookworm'), \
-Source(uri='http://m/debian-security', suite='bookworm-security')]
+    >>> sources_for([Source("http://m/debian-security", "bookworm-security"),
+    ...              Source("http://m/debian", "bookworm")])
+    [Source(uri='http://m/debian', suite='trixie'), \
+Source(uri='http://m/debian-security', suite='trixie-security')]
     """
     endings = {"": 0, "-updates": 1, "-security": 2}
     found: dict[Source, int] = {}

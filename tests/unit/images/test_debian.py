@@ -10,14 +10,14 @@ def test_only_the_main_component_counts_and_once() -> None:
 
 def test_another_releases_suites_become_the_base_images() -> None:
     machine = [
-        Source("http://m/debian-security", "trixie-security"),
-        Source("http://m/debian", "trixie"),
-        Source("http://m/debian", "trixie-updates"),
-    ]
-    assert sources_for(machine) == [
+        Source("http://m/debian-security", "bookworm-security"),
         Source("http://m/debian", "bookworm"),
         Source("http://m/debian", "bookworm-updates"),
-        Source("http://m/debian-security", "bookworm-security"),
+    ]
+    assert sources_for(machine) == [
+        Source("http://m/debian", "trixie"),
+        Source("http://m/debian", "trixie-updates"),
+        Source("http://m/debian-security", "trixie-security"),
     ]
 
 
