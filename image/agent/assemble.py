@@ -22,6 +22,7 @@ from py_compile import PycInvalidationMode
 
 HERE = Path(__file__).parent
 LAUNCHERS = ("ansible-playbook", "patroni", "patronictl")
+MODULES = ("authorities.py", "compiled_collections.py", "member_names.py", "private_process.py")
 # The interpreter that runs this is the one that is copied.
 INTERPRETER = Path(sys.executable).resolve()
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -156,7 +157,7 @@ def copy_launchers(output: Path) -> None:
     shutil.copy("/usr/bin/tini-static", output / "bin" / "tini")
     for name in ("ansible.cfg", "inventory"):
         shutil.copy(HERE / name, output / name)
-    for name in ("compiled_collections.py", "member_names.py", "private_process.py"):
+    for name in MODULES:
         shutil.copy(HERE / name, output / PACKAGES)
 
 

@@ -86,7 +86,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _forward(self, body: bytes, truncate: bool) -> None:
-        context = ssl.create_default_context(cafile=self.upstream.ca_file)
+        # Its authority has no key usage, as some that users have: Python 3.13 refuses it by default.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.upstream.ca_file)
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.upstream.port, context=context, timeout=60
         )
