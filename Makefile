@@ -16,7 +16,8 @@ DIST ?= dist
 IMAGE ?= $(IMG)
 CONTAINER_TOOL ?=
 PYTEST_ARGS ?=
-# warm, or stock: the operator runs the scenarios with ansible-runner as it is, and the outcomes are compared.
+# warm, or another one for the scenarios, whose outcomes are compared then: off (the warm runner switched off), or stock
+# (ansible-runner as it is).
 RUNNER ?= warm
 # Debian's, where it is new enough: others on PATH are often slower by a half.
 ifndef PYTHON
@@ -80,11 +81,11 @@ test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CR
 	$(BIN)/pytest -q tests/integration/kubernetes $(PYTEST_ARGS)
 
 .PHONY: test-scenarios
-test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed (RUNNER=stock)
-	RUNNER=$(RUNNER) $(BIN)/pytest -q -m "not alone" -n $(if $(filter stock,$(RUNNER)),0,2) tests/e2e $(PYTEST_ARGS)
+test-scenarios: venv ## The molecule scenarios, on the cluster of KUBECONFIG with the operator deployed (RUNNER=off|stock)
+	RUNNER=$(RUNNER) $(BIN)/pytest -q -m "not alone" -n $(if $(filter warm,$(RUNNER)),2,0) tests/e2e $(PYTEST_ARGS)
 
 .PHONY: test-alone
-test-alone: venv ## The same for what takes the operator away: the roles without it, and the kill tests
+test-alone: venv ## The same for what takes the operator away: other runners, the roles without it, the kill tests
 	$(BIN)/pytest -q -m alone tests/e2e tests/faults $(PYTEST_ARGS)
 
 .PHONY: test-faults

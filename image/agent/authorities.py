@@ -23,4 +23,4 @@ def accept_without_extensions() -> None:
     from urllib3.util.ssl_ import create_urllib3_context  # noqa: PLC0415
 
     lenient = functools.partial(create_urllib3_context, verify_flags=ssl.VerifyFlags(0))
-    connection.create_urllib3_context = lenient  # type: ignore[assignment]
+    connection.create_urllib3_context = lenient

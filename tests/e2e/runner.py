@@ -1,8 +1,9 @@
 """Which ansible-runner the operator uses in the scenarios, and whether both lead to the same.
 
-`RUNNER=stock` has the operator execute the real ansible-runner (WARM_RUNNER=off); `warm`, the
-default, is how it is deployed. What a scenario leaves is written down without what differs
-between any two runs: times, addresses, sizes, who leads.
+`RUNNER=warm`, the default, is how the operator is deployed. With `off` the warm runner executes the
+real ansible-runner each time (WARM_RUNNER=off), and with `stock` the operator has no warm runner at
+all. What a scenario leaves is written down without what differs between any two runs: times,
+addresses, sizes, who leads.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,29 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = "deployment/postgres-operator-controller-manager"
 NAMESPACE = "postgres-operator-system"
-RUNNERS = {"warm": "WARM_RUNNER-", "stock": "WARM_RUNNER=off"}
-SOCKETS = "/tmp/warm-runner-65532/*.socket"
+# The image's entrypoint without the warm runner, on PATH too.
+WITHOUT_WARM_RUNNER = [
+    "/usr/bin/tini", "--", "python3", "/opt/ansible/run_operator.py",
+    "/usr/bin/env", "PATH=/opt/operator/bin:/usr/local/bin:/usr/bin:/bin",
+    "ansible-operator", "run", "--watches-file=/opt/ansible/watches.yaml",
+]  # fmt: skip
+# The manager's command and its WARM_RUNNER; None is the image's own.
+RUNNERS: dict[str, tuple[list[str] | None, str | None]] = {
+    "warm": (None, None),
+    "off": (None, "off"),
+    "stock": (WITHOUT_WARM_RUNNER, None),
+}
+# Which ansible-runner the operator's process finds, by its own environment. Linux cuts names to 15 letters.
+USED = r"""
+pid=$(grep -lx ansible-operato /proc/[0-9]*/comm | head -1 | cut -d/ -f3)
+ours=$(tr '\0' '\n' < /proc/$pid/environ)
+path=$(printf %s "$ours" | sed -n 's/^PATH=//p')
+case $(PATH=$path command -v ansible-runner) in
+    /opt/operator/bin/*) echo stock ;;
+    *) if printf %s "$ours" | grep -qx WARM_RUNNER=off; then echo off
+       elif ls /tmp/warm-runner-65532/*.socket >/dev/null 2>&1; then echo warm; fi ;;
+esac
+"""
 
 # Of a status, what the same scenario always ends with.
 LASTING = ("phase", "ready", "instancesReady", "replicas", "readyReplicas", "version", "secretName")
@@ -49,15 +72,28 @@ def kubectl(*arguments: str, text: str = "", timeout: float = 240) -> str:
 
 def switch_to(name: str) -> None:
     """Have the deployed operator use a runner from now on."""
-    kubectl("-n", NAMESPACE, "set", "env", DEPLOYMENT, "--containers=manager", RUNNERS[name])
+    command, setting = RUNNERS[name]
+    variable = {"name": "WARM_RUNNER", "value": setting}
+    if setting is None:
+        variable = {"name": "WARM_RUNNER", "$patch": "delete"}
+    manager = {"name": "manager", "command": command, "env": [variable]}
+    patch = json.dumps({"spec": {"template": {"spec": {"containers": [manager]}}}})
+    kubectl("-n", NAMESPACE, "patch", DEPLOYMENT, "--patch", patch)
     kubectl("-n", NAMESPACE, "rollout", "status", DEPLOYMENT, "--timeout=180s")
 
 
 def used() -> str:
-    """Return the runner that the operator's container really has."""
-    script = f"ls {SOCKETS} >/dev/null 2>&1 && echo warm || echo stock"
-    found = kubectl("-n", NAMESPACE, "exec", DEPLOYMENT, "-c", "manager", "--", "sh", "-c", script)
-    return found.strip()
+    """Return the runner that the operator's process really has; empty before it can be known."""
+    manager = ("exec", DEPLOYMENT, "-c", "manager", "--", "sh", "-c", USED)
+    return kubectl("-n", NAMESPACE, *manager).strip()
+
+
+def await_use(name: str, seconds: float = 60) -> None:
+    """Wait until the operator uses a runner: the warm parent takes a moment to start."""
+    deadline = time.monotonic() + seconds
+    while used() != name:
+        assert time.monotonic() < deadline, f"after {seconds:g} s the runner is not {name}"
+        time.sleep(1)
 
 
 def write_down(namespace: str, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Each molecule scenario is one test, on the cluster of $KUBECONFIG with the operator deployed.
 
-With RUNNER=stock the operator uses the stock ansible-runner meanwhile, and what each scenario
+With RUNNER=off or stock the operator uses another ansible-runner meanwhile, and what each scenario
 leaves is compared with what it left when it last ran with the warm one.
 """
 
@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +31,8 @@ TIMEOUT_KIND_SECONDS = 2400
 KEPT = CHECKOUT / ".cache" / "scenarios"
 # They have a cluster of their own, or run the roles themselves while the operator is away.
 WITHOUT_OPERATOR = ("kind", "runner")
+# In `make test` the other runners have this one alone; RUNNER=stock has each.
+OTHER_RUNNERS_SCENARIO = "default"
 PARAMETERS = [
     pytest.param(name, marks=[pytest.mark.alone] if name in WITHOUT_OPERATOR else [])
     for name in SCENARIOS
@@ -81,17 +82,33 @@ def log(request: pytest.FixtureRequest) -> Path:
 
 @pytest.mark.e2e
 def test_the_operator_uses_the_runner_that_was_asked_for(used_runner: str) -> None:
-    # The warm parent is started with the operator, but takes a moment.
-    deadline = time.monotonic() + 60
-    while runner.used() != used_runner and time.monotonic() < deadline:
-        time.sleep(1)
-    assert runner.used() == used_runner
+    runner.await_use(used_runner)
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("scenario", PARAMETERS)
 def test_scenario(scenario: str, environment: Environment, log: Path, used_runner: str) -> None:
     skip_what_cannot_run(scenario)
+    play(scenario, environment, log, used_runner)
+
+
+@pytest.mark.alone
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", ["off", "stock"])
+@pytest.mark.parametrize("scenario", [OTHER_RUNNERS_SCENARIO])
+def test_another_runner_leaves_the_same(
+    scenario: str, name: str, environment: Environment, log: Path
+) -> None:
+    runner.switch_to(name)
+    try:
+        runner.await_use(name)
+        play(scenario, environment, log, name)
+    finally:
+        runner.switch_to("warm")
+
+
+def play(scenario: str, environment: Environment, log: Path, name: str) -> None:
+    """Run a scenario with the runner that the operator uses, and compare what it leaves."""
     timeout = TIMEOUT_KIND_SECONDS if scenario == "kind" else TIMEOUT_SECONDS
     arguments = ("test", "--destroy", "never", "--scenario-name", scenario)
     problem = run([*MOLECULE, *arguments], environment, log, timeout)
@@ -102,7 +119,7 @@ def test_scenario(scenario: str, environment: Environment, log: Path, used_runne
         # What went wrong is kept for inspection.
         show_cluster(f"scenario-{scenario}", environment, log)
     elif scenario not in WITHOUT_OPERATOR:
-        problem = compare_runners(scenario, used_runner)
+        problem = compare_runners(scenario, name)
     run([*MOLECULE, "destroy", "--scenario-name", scenario], environment, log, TIMEOUT_SECONDS)
     if problem:
         text = log.read_text(errors="replace")
@@ -129,7 +146,7 @@ def compare_runners(scenario: str, name: str) -> str:
         return ""
     one, other = (json.loads(kept[each].read_text()) for each in ("warm", name))
     found = runner.differences(one, other)
-    return "\n".join(["the warm and the stock runner differ:", *found]) if found else ""
+    return "\n".join([f"RUNNER=warm and RUNNER={name} differ:", *found]) if found else ""
 
 
 def skip_what_cannot_run(scenario: str) -> None:
