@@ -88,7 +88,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.prereq
     find_backup_block,
     find_database_block,
     find_newer,
+    find_newer_refusal,
     find_refusal,
+    is_newer,
     needs_safety_backup,
     restores_part,
 )
@@ -212,8 +214,10 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
     namespace, spec = resource["metadata"]["namespace"], resource["spec"]
     database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
-    backup, newer = _find_backup(cluster, namespace, backup_name)
+    backup, newer, refused = _find_backup(cluster, resource, backup_name)
     blocked = find_database_block(database_name, database, is_first_restore(resource))
+    if refused and not blocked:
+        return _Found(database, backup, refused=refused)
     blocked = blocked or find_backup_block(backup_name, backup)
     if blocked or database is None or backup is None:
         return _Found(database, backup, blocked=blocked)
@@ -245,18 +249,40 @@ def _look_after_timeout(cluster: Cluster, resource: Object) -> _Found:
     return _Found(database, blocked=blocked, start=blocked is None)
 
 
-def _find_backup(cluster: Cluster, namespace: str, name: str) -> tuple[Object | None, str]:
+def _find_backup(
+    cluster: Cluster, restore: Object, name: str
+) -> tuple[Object | None, str, tuple[str, str] | None]:
     """Return the Backup, of a schedule the run to restore, or the schedule if there is none.
 
-    And the name of a newer run, where a verified one is preferred to it.
+    And the name of a newer run, where a verified one is preferred to it; and reason and message
+    where all that there is is newer than the Restore.
     """
+    namespace = restore["metadata"]["namespace"]
     backup = cluster.get(GROUP_VERSION, "Backup", namespace, name)
-    if backup is None or "schedule" not in backup["spec"]:
-        return backup, ""
-    runs = list_runs(cluster, backup)
+    if backup is None:
+        return None, "", None
+    scheduled = "schedule" in backup["spec"]
+    runs = list_runs(cluster, backup) if scheduled else []
+    refused = None
+    if not _accepts_newer(restore):
+        refused = find_newer_refusal(restore, backup, runs)
+        runs = [run for run in runs if not is_newer(run, restore)]
+    if not scheduled:
+        return backup, "", refused
     run = choose_run(runs)
     newer = find_newer(runs, run)
-    return (dict(run) if run else backup), newer["metadata"]["name"] if newer else ""
+    return (dict(run) if run else backup), newer["metadata"]["name"] if newer else "", refused
+
+
+def _accepts_newer(restore: Object) -> bool:
+    """Return whether a Restore may take a Backup that was begun after it was created.
+
+    A dry run changes nothing; a Database that is made from a Backup has nothing to lose, and waits
+    for no Backup of itself.
+    """
+    spec = restore["spec"]
+    consent = spec.get("consent", {}).get("newerBackup", False)
+    return bool(consent or spec.get("dryRun") or is_first_restore(restore))
 
 
 def _missing_claim(cluster: Cluster, backup: Object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import DatabaseGone
+from ..units import parse_time
 
 RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
@@ -76,6 +77,49 @@ def find_newer(
 
 def _completed(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
+
+
+def is_newer(backup: Mapping[str, Any], restore: Mapping[str, Any]) -> bool:
+    """Return whether a Backup holds, or will hold, what was there after a Restore was created.
+
+    After the loss of a cluster all resources are applied again: a Backup of that name is then one
+    of the new, empty database. It counts when the backup was begun, which a waiting one was not.
+    """
+    status, created = backup.get("status", {}), restore["metadata"]["creationTimestamp"]
+    if "startTime" in status:
+        return parse_time(status["startTime"]) > parse_time(created)
+    return bool(status.get("phase", "Pending") == "Pending")
+
+
+def find_newer_refusal(
+    restore: Mapping[str, Any], backup: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]
+) -> tuple[str, str] | None:
+    """Return reason and message where all that could be restored is newer than the Restore.
+
+    Args:
+        backup: the one that backupRef names.
+        runs: of a schedule, its runs.
+    """
+    name, created = backup["metadata"]["name"], restore["metadata"]["creationTimestamp"]
+    begun = backup.get("status", {}).get("startTime")
+    can_come = [
+        run
+        for run in (runs if "schedule" in backup["spec"] else [backup])
+        if not is_newer(run, restore) and run.get("status", {}).get("phase") != "Failed"
+    ]
+    if can_come or backup.get("status", {}).get("phase") == "Failed":
+        return None
+    if "schedule" in backup["spec"]:
+        what = f"no run of Backup {name} was begun before this Restore was created"
+    elif begun:
+        what = f"Backup {name} was begun at {begun}, after this Restore was created"
+    else:
+        what = f"Backup {name} has not begun, and this Restore was created already"
+    return (
+        "BackupNewerThanRestore",
+        f"{what} ({created}): it would hold what the Restore replaces; wait until the Backup is"
+        " Completed and make another Restore, or one with consent.newerBackup: true",
+    )
 
 
 def find_backup_block(name: str, backup: Mapping[str, Any] | None) -> tuple[str, str] | None:

@@ -15,7 +15,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.prereq
     find_backup_block,
     find_database_block,
     find_newer,
+    find_newer_refusal,
     find_refusal,
+    is_newer,
     needs_safety_backup,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.restore import (
@@ -259,6 +261,51 @@ def test_what_will_never_come_true_is_refused(spec, backup, claim, reason, messa
     assert message in refusal[1]
     decision = restore.decide(restore.Observation(refused=refusal))
     assert (decision.phase, decision.requeue_after) == ("Failed", None)
+
+
+RESTORE = {"metadata": {"creationTimestamp": "2026-01-01T12:00:00Z"}, "spec": {}}
+BEFORE = {"startTime": "2026-01-01T11:59:59Z"}
+AFTER = {"startTime": "2026-01-01T12:00:01Z"}
+
+
+@pytest.mark.parametrize(
+    ("backup", "newer"),
+    [
+        (a_backup("Completed", **BEFORE), False),
+        (a_backup("Completed", startTime="2026-01-01T12:00:00Z"), False),
+        (a_backup("Completed", **AFTER), True),
+        (a_backup("Pending"), True),
+        ({"metadata": {"name": "b"}, "spec": {}}, True),
+        # When it was begun is known when it has ended.
+        (a_backup("InProgress"), False),
+        (a_backup("Failed"), False),
+    ],
+)
+def test_a_backup_is_newer_than_a_restore_that_was_created_before_it_began(backup, newer) -> None:
+    assert is_newer(backup, RESTORE) == newer
+
+
+def test_a_newer_backup_is_refused() -> None:
+    refusal = find_newer_refusal(RESTORE, a_backup("Completed", **AFTER), [])
+    assert refusal[0] == "BackupNewerThanRestore"
+    assert "was begun at 2026-01-01T12:00:01Z, after this Restore" in refusal[1]
+    assert "or one with consent.newerBackup: true" in refusal[1]
+    refusal = find_newer_refusal(RESTORE, a_backup("Pending"), [])
+    assert "has not begun" in refusal[1]
+    assert find_newer_refusal(RESTORE, a_backup("Completed", **BEFORE), []) is None
+    # Why it is Failed is more to the point.
+    assert find_newer_refusal(RESTORE, a_backup("Failed", **AFTER), []) is None
+
+
+def test_of_a_schedule_an_older_run_is_restored_or_waited_for() -> None:
+    schedule = {"metadata": {"name": "nightly"}, "spec": {"schedule": "@daily"}, "status": {}}
+    older, newer = a_backup("Completed", **BEFORE), a_backup("Completed", **AFTER)
+    assert find_newer_refusal(RESTORE, schedule, [older, newer]) is None
+    assert find_newer_refusal(RESTORE, schedule, [a_backup("InProgress"), newer]) is None
+    for runs in ([], [newer], [a_backup("Failed", **BEFORE), newer]):
+        refusal = find_newer_refusal(RESTORE, schedule, runs)
+        assert refusal[0] == "BackupNewerThanRestore"
+        assert "no run of Backup nightly was begun before" in refusal[1]
 
 
 def test_a_part_may_be_restored_beside_the_database() -> None:
