@@ -63,6 +63,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     set_deletion_policy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
+from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
+    find_database_block,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.cron import (
     Schedule,
     parse_schedule,
@@ -94,6 +97,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.units import for
 ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
 # A step that the API server refused is tried again after so many seconds.
 _RETRY = 60.0
+# One without its Database checks this often whether that was created.
+_NO_DATABASE = 10.0
 # A run that hangs notifies nothing: so the schedule checks unfinished runs this often.
 _ACTIVE = 600.0
 
@@ -118,6 +123,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             observation = _after(cluster, backup, observation, found, now)
             observation = replace(observation, overrun=_find_overrun(backup, schedule, runs, now))
         removed = _prune(cluster, backup, schedule, observation.runs, check_mode)
+        observation = _with_database(cluster, backup, observation)
         observation = _without(observation, removed)
     except (ScheduleInvalid, TimeZoneUnknown) as error:
         observation = replace(observation, refused=(error.reason, error.message))
@@ -134,6 +140,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "removed": removed,
         "observation": asdict(observation),
     }
+
+
+def _with_database(cluster: Cluster, backup: Object, observation: Observation) -> Observation:
+    """Return the observation with what is wrong with databaseRef: it is told before the first slot."""
+    name = backup["spec"]["databaseRef"]["name"]
+    database = cluster.get(GROUP_VERSION, "Database", backup["metadata"]["namespace"], name)
+    if database is not None:
+        return observation
+    wake = min(_NO_DATABASE, observation.wake_seconds or _NO_DATABASE)
+    return replace(observation, problem=find_database_block(name, database), wake_seconds=wake)
 
 
 def _decide_slot(

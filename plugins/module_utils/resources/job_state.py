@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..units import format_duration, format_size, parse_time
@@ -13,6 +13,9 @@ from .conditions import SOON, WAITING, Condition, Decision
 _WAITS = {"Queued": 30.0}
 # Seconds that a pod takes at the least until its work begins.
 _POD_START = 3.0
+
+ENDED = frozenset({"Completed", "Failed"})
+"""The final phases."""
 
 _RESULT_KEYS = (
     "startTime",
@@ -25,9 +28,22 @@ _RESULT_KEYS = (
 )
 
 
+FINISHED = "Finished"
+"""The condition of a Backup or a Restore that has ended, whichever way: what can be waited for."""
+
+
+def add_finished(decision: Decision) -> Decision:
+    """Return a decision with the condition Finished where it is about what has ended."""
+    if decision.phase not in ENDED:
+        return decision
+    message = f"it is {decision.phase} and is not tried again"
+    finished = Condition(FINISHED, "True", decision.phase, message)
+    return replace(decision, conditions=[*decision.conditions, finished])
+
+
 def has_ended(resource: Mapping[str, Any]) -> bool:
     """Return whether a Backup or a Restore has its final phase."""
-    return resource.get("status", {}).get("phase") in {"Completed", "Failed"}
+    return resource.get("status", {}).get("phase") in ENDED
 
 
 @dataclass(frozen=True)

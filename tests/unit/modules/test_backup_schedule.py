@@ -21,13 +21,21 @@ THIS_MINUTE = datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 class FakeCluster:
-    """Backups by name; `refuse` is the message with which the API server refuses new ones."""
+    """Backups by name, and a Database or none.
+
+    `refuse` is the message with which the API server refuses new Backups.
+    """
 
     def __init__(self) -> None:
         self.backups: dict[str, Any] = {}
         self.deleted: list[str] = []
         self.restores: list[dict[str, Any]] = []
         self.refuse = ""
+        self.database: dict[str, Any] | None = {"kind": "Database"}
+
+    def get(self, _version: str, kind: str, namespace: str, name: str) -> Any:
+        assert (kind, namespace, name) == ("Database", "shop", "app")
+        return self.database
 
     def list(self, _version: str, kind: str, *_: Any) -> list[Any]:
         if kind == "Restore":
@@ -108,6 +116,24 @@ def schedule(missed_minutes: int = 0, **spec: Any) -> dict[str, Any]:
 
 def look(resource: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
     return backup_schedule.run({"resource": resource}, check_mode)
+
+
+def test_a_database_that_does_not_exist_is_told_before_the_first_slot(
+    cluster: FakeCluster,
+) -> None:
+    cluster.database = None
+    found = look(schedule(missed_minutes=-30, schedule="0 3 1 1 *"))["observation"]
+    assert found["problem"][0] == "DatabaseNotFound"
+    assert "there is no Database app in this namespace" in found["problem"][1]
+    assert found["wake_seconds"] == 10
+    cluster.database = {"kind": "Database"}
+    assert look(schedule(missed_minutes=-30))["observation"]["problem"] is None
+
+
+def test_a_suspended_one_too(cluster: FakeCluster) -> None:
+    cluster.database = None
+    found = look(schedule(suspend=True))["observation"]
+    assert (found["problem"][0], found["wake_seconds"]) == ("DatabaseNotFound", 10)
 
 
 def test_a_downtime_of_many_slots_ends_with_one_run(cluster: FakeCluster) -> None:

@@ -180,9 +180,25 @@ def test_a_claim_that_is_gone_is_reported(cluster: FakeCluster) -> None:
     assert "app-backups" in found["observation"]["refused"][1]
 
 
-def test_a_schedule_without_a_run_is_waited_for(cluster: FakeCluster) -> None:
+def test_a_schedule_without_a_run_is_waited_for_with_consent(cluster: FakeCluster) -> None:
     del cluster.objects["Backup", "nightly-20260101030000"]
-    assert look(cluster)["observation"]["blocked"][0] == "BackupNotCompleted"
+    found = look(cluster, consent={"newerBackup": True})["observation"]
+    assert (found["blocked"][0], found["refused"]) == ("BackupNotCompleted", None)
+    refused = look(cluster)["observation"]["refused"]
+    assert refused[0] == "BackupNewerThanRestore"
+
+
+def test_a_run_that_was_begun_after_the_restore_was_created_is_not_taken(
+    cluster: FakeCluster,
+) -> None:
+    run = cluster.objects["Backup", "nightly-20260101030000"]
+    run["status"]["startTime"] = "2026-01-01T03:00:00Z"
+    found = look(cluster)
+    assert found["definitions"] == []
+    assert found["safety_backup"] == {}
+    assert found["observation"]["refused"][0] == "BackupNewerThanRestore"
+    assert look(cluster, dryRun=True)["observation"]["refused"] is None
+    assert look(cluster, consent={"newerBackup": True})["observation"]["refused"] is None
 
 
 def test_once_there_is_a_job_nothing_else_is_read(cluster: FakeCluster) -> None:

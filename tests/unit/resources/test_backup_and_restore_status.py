@@ -113,7 +113,7 @@ def test_what_a_backup_and_its_verification_warn_of_is_in_the_messages() -> None
         result=RESULT | {"warning": "no dump has public.t"},
         verification=VERIFICATION | {"warning": "public.u has other rows"},
     )
-    ready, verified = backup.decide(backup.Observation("c", job=job)).conditions
+    ready, verified, _ = backup.decide(backup.Observation("c", job=job)).conditions
     assert ready.message == "Backup completed successfully, but no dump has public.t"
     assert (ready.status, verified.status) == ("True", "True")
     assert verified.message.endswith("4 tables, 9 rows, but public.u has other rows")
@@ -137,8 +137,9 @@ def test_a_backup_whose_verification_failed_is_completed_and_not_verified(
     verification, reason
 ) -> None:
     decision = completed(verification)
-    ready, verified = decision.conditions
+    ready, verified, finished = decision.conditions
     assert (decision.phase, ready.status) == ("Completed", "True")
+    assert (finished.type, finished.status, finished.reason) == ("Finished", "True", "Completed")
     assert (verified.status, verified.reason) == ("False", reason)
     assert decision.fields["verified"] is False
     assert "verifyDuration" not in decision.fields
@@ -306,6 +307,16 @@ def test_of_a_schedule_an_older_run_is_restored_or_waited_for() -> None:
         refusal = find_newer_refusal(RESTORE, schedule, runs)
         assert refusal[0] == "BackupNewerThanRestore"
         assert "no run of Backup nightly was begun before" in refusal[1]
+
+
+def test_what_has_failed_is_finished_and_what_runs_is_not() -> None:
+    failed = restore.decide(restore.Observation(refused=("InvalidInput", "no")))
+    assert [(c.type, c.status) for c in failed.conditions] == [
+        ("RestoreReady", "False"),
+        ("Finished", "True"),
+    ]
+    waiting = restore.decide(restore.Observation(blocked=("BackupNotFound", "none")))
+    assert [c.type for c in waiting.conditions] == ["RestoreReady"]
 
 
 def test_a_part_may_be_restored_beside_the_database() -> None:

@@ -8,7 +8,14 @@ from typing import Any
 
 from ...units import plural
 from ..conditions import Condition, Decision
-from ..job_state import JobState, decide_unfinished, elapsed, result_fields, with_warning
+from ..job_state import (
+    JobState,
+    add_finished,
+    decide_unfinished,
+    elapsed,
+    result_fields,
+    with_warning,
+)
 
 CONDITION = "BackupReady"
 VERIFIED = "Verified"
@@ -30,7 +37,11 @@ class Observation:
 
 
 def decide(observation: Observation) -> Decision:
-    """Decide phase, condition and the other fields of the status."""
+    """Decide phase, conditions and the other fields of the status."""
+    return add_finished(_decide(observation))
+
+
+def _decide(observation: Observation) -> Decision:
     if observation.job is None or observation.job.result is None:
         return decide_unfinished(
             CONDITION,

@@ -8,7 +8,13 @@ from typing import Any
 
 from ...units import plural
 from ..conditions import WAITING, Condition, Decision
-from ..job_state import JobState, decide_unfinished, result_fields, with_warning
+from ..job_state import (
+    JobState,
+    add_finished,
+    decide_unfinished,
+    result_fields,
+    with_warning,
+)
 
 CONDITION = "RestoreReady"
 
@@ -58,8 +64,8 @@ class Observation:
 
 
 def decide(observation: Observation) -> Decision:
-    """Decide phase, condition and the other fields of the status."""
-    decision = _decide(observation)
+    """Decide phase, conditions and the other fields of the status."""
+    decision = add_finished(_decide(observation))
     return replace(decision, fields={**decision.fields, **_backup_fields(observation)})
 
 
