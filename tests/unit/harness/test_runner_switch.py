@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -84,17 +85,24 @@ def test_what_is_named_by_a_uid_is_the_same_in_both(name: str) -> None:
     assert runner.differences(one, other) == []
 
 
-def test_the_switch_sets_the_operators_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_switch_sets_the_operators_command_and_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr(runner, "kubectl", lambda *arguments: called.append(arguments) or "")
-    runner.switch_to("stock")
-    runner.switch_to("warm")
-    set_env = [arguments[-1] for arguments in called if "env" in arguments]
-    assert set_env == ["WARM_RUNNER=off", "WARM_RUNNER-"]
-    assert sum("rollout" in arguments for arguments in called) == 2
+    for name in ("off", "stock", "warm"):
+        runner.switch_to(name)
+    patches = [json.loads(arguments[-1]) for arguments in called if "patch" in arguments]
+    off, stock, warm = (one["spec"]["template"]["spec"]["containers"][0] for one in patches)
+    assert (off["command"], off["env"]) == (None, [{"name": "WARM_RUNNER", "value": "off"}])
+    assert "with-warm-runner" not in stock["command"]
+    assert not any("/opt/warm" in word for word in stock["command"])
+    assert (warm["command"], warm["env"]) == (None, [{"name": "WARM_RUNNER", "$patch": "delete"}])
+    assert stock["env"] == warm["env"]
+    assert sum("rollout" in arguments for arguments in called) == 3
 
 
 def test_an_unknown_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNNER", "cold")
-    with pytest.raises(ValueError, match="write warm or stock"):
+    with pytest.raises(ValueError, match="write warm or off or stock"):
         runner.chosen()
