@@ -55,6 +55,19 @@ SELECT v.name, v.version
   JOIN pg_catalog.pg_available_extensions e USING (name)
  WHERE v.version <> e.default_version AND NOT v.installed
 """
+# Its owner, or who has the privilege, may have put a trigger on it, which would be executed.
+_OF_USERS = """
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), r.rolname
+  FROM unnest(%s::text[], %s::text[]) AS filled(schema, name)
+  JOIN pg_catalog.pg_namespace n ON n.nspname = filled.schema
+  JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = filled.name
+  JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+ WHERE NOT r.rolsuper OR EXISTS (
+       SELECT FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+         JOIN pg_catalog.pg_roles o ON o.oid = p.proowner
+        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND NOT o.rolsuper)
+ LIMIT 1
+"""
 _BYPASSING = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper OR rolbypassrls"
 _NOT_ALLOWED = re.compile(r"permission denied|must be (owner|superuser|member|able)")
 _ROWS = "TABLE DATA"
@@ -215,6 +228,7 @@ class _Sessions:
             parameters = request.parameters
             if step.owner == SUPERUSER:
                 self._require_own_passwords()
+                self._require_of_superuser(step)
                 options = request.options
             else:
                 parameters = self._roles[step.owner]
@@ -271,6 +285,23 @@ class _Sessions:
                 f"code in the backup has changed the password of the role {changed}, which loaded"
                 " its rows: look for ALTER ROLE in functions that its tables use, and remove it"
                 " from the database before the next backup"
+            )
+
+    def _require_of_superuser(self, step: Step) -> None:
+        """Refuse to fill as superuser what a user could have attached code to.
+
+        What an extension makes belongs to a superuser, unless its script gives it away.
+        """
+        if not step.filled:
+            return
+        schemas, names = zip(*step.filled, strict=True)
+        with connect(self._request.parameters) as connection:
+            row: Any = connection.execute(_OF_USERS, [list(schemas), list(names)]).fetchone()
+        if row is not None:
+            raise self._request.failure(
+                f"the rows of {row[0]}, which an extension makes, can only be restored by a"
+                f" superuser, and the table belongs to {row[1]}: if you trust {row[1]}, make a"
+                " Restore with consent.loadAsSuperuser: true"
             )
 
     def _require_nothing_owned(self, connection: Connection, role: str) -> None:

@@ -85,12 +85,14 @@ class Step:
         entries: numbers, in order.
         references: (schema, name) of the tables of other owners that foreign keys refer to.
         alone: whether all that comes before has to be there.
+        filled: (schema, name) of the extensions' tables and sequences that a superuser fills.
     """
 
     owner: str
     entries: tuple[int, ...]
     references: tuple[tuple[str, str], ...] = ()
     alone: bool = False
+    filled: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -274,13 +276,22 @@ class _Planner:
     def _row_steps(
         self, rows: Sequence[Entry], before: Sequence[Entry], after: Sequence[Entry]
     ) -> tuple[Step, ...]:
-        """One step for each owner, in an order that puts steps of the same owner together."""
+        """One step for each owner, in an order that puts steps of the same owner together.
+
+        A superuser's comes first: none of what users have written was executed for rows by then.
+        """
         sessions = dict.fromkeys(map(self._session, rows))
         first = self._session(before[-1]) if before else None
         final = self._session(after[0]) if after else None
-        ordered = sorted(sessions, key=lambda one: (one != first, one == final and one != first))
+        ordered = sorted(
+            sessions,
+            key=lambda one: (one != SUPERUSER, one != first, one == final and one != first),
+        )
+        steps = [self._step(one, [e for e in rows if self._session(e) == one]) for one in ordered]
+        filled = tuple((e.schema, e.name) for e in rows if self._session(e) == SUPERUSER)
         return tuple(
-            self._step(one, [e for e in rows if self._session(e) == one]) for one in ordered
+            replace(step, alone=True, filled=filled) if step.owner == SUPERUSER else step
+            for step in steps
         )
 
     def _references(self, entry: Entry) -> Iterable[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,26 @@ def test_configuration_is_dumped_and_compared(bench, extension, verify) -> None:
     outcome = bench.restore()
     assert "warning" not in outcome.summary
     assert bench.scalar("SELECT count(*) FROM settings WHERE NOT own") == 2
+
+
+def test_configuration_that_the_script_gives_to_a_user_takes_consent(bench, extension) -> None:
+    """Such a user could have a trigger on it, which a superuser would execute."""
+    bench.execute("DROP ROLE IF EXISTS curious; CREATE ROLE curious")
+    script = SCRIPT + "ALTER TABLE settings OWNER TO curious;"
+    (folder_of(bench) / f"{NAME}--1.0.sql").write_text(script)
+    try:
+        bench.execute(f"CREATE EXTENSION {NAME}; INSERT INTO settings VALUES ('mine', 'x')")
+        bench.backup()
+        with pytest.raises(
+            errors.RestoreFailed,
+            match=r"rows of public\.settings.*belongs to curious.*consent\.loadAsSuperuser: true",
+        ):
+            bench.restore()
+        bench.execute("DELETE FROM settings")
+        bench.restore(as_superuser=True, keep_previous=timedelta(0))
+        assert bench.scalar("SELECT count(*) FROM settings WHERE NOT own") == 1
+    finally:
+        bench.execute(f"DROP EXTENSION {NAME}; DROP ROLE curious")
 
 
 def test_configuration_that_is_not_what_was_backed_up_fails(bench, extension, verify) -> None:

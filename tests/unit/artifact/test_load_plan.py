@@ -87,6 +87,17 @@ def test_what_an_extension_makes_is_filled_by_the_superuser() -> None:
     assert [sessions[one] for one in (other, theirs, number)] == [SUPERUSER] * 3
 
 
+def test_it_is_filled_before_code_of_users_is_executed_for_rows() -> None:
+    dump = Dump()
+    dump.add("TABLE", "app", name="mine")
+    mine = dump.add("TABLE DATA", "app", DATA, name="mine")
+    theirs = dump.add("TABLE DATA", "postgres", DATA, name="settings")
+    first, second = plan_load(dump.entries, SUPERUSERS).contents
+    assert (first.owner, first.entries) == (SUPERUSER, (theirs,))
+    assert first.filled == (("public", "settings"),)
+    assert (second.owner, second.entries, second.filled) == ("app", (mine,), ())
+
+
 def test_event_triggers_come_last_and_with_their_comments() -> None:
     dump = Dump()
     function = dump.add("FUNCTION", "postgres", definition="\n    LANGUAGE plpgsql\n")
