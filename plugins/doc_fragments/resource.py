@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`name`: which resource."""
+    """`name`: which resource; `agent`: what its Job or its instances are copied from."""
 
     NAME = r"""
 options:
@@ -16,4 +16,12 @@ options:
     description: Its namespace.
     type: str
     required: true
+"""
+
+    AGENT = r"""
+options:
+  agent_image:
+    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
+    type: str
+    default: ''
 """

@@ -17,6 +17,9 @@ RESOURCE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Those of modules for one custom resource; see doc_fragments/resource.py."""
 
+AGENT_OPTIONS: dict[str, dict[str, Any]] = {"agent_image": {"type": "str", "default": ""}}
+"""Of those that make its Job or its instances."""
+
 Run = Callable[[dict[str, Any], bool], dict[str, Any]]
 
 

@@ -8,15 +8,10 @@ module: backup_info
 short_description: Read a Backup and what it depends on
 description:
   - Reads the Backup, its Database, its Job and the Backups before it from the API server.
+extends_documentation_fragment:
+  - postgres.operator.resource.name
+  - postgres.operator.resource.agent
 options:
-  name:
-    description: The Backup's name.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace.
-    type: str
-    required: true
   max_active:
     description: How many Backups are made at the same time, of all Databases; V(0) is no limit.
     type: int
@@ -29,10 +24,6 @@ options:
     description: How many are written to the same place at the same time; V(0) is no limit.
     type: int
     default: 0
-  agent_image:
-    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
-    type: str
-    default: ''
 author: [postgres-operator maintainers]
 """
 
@@ -90,7 +81,11 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    AGENT_OPTIONS,
+    RESOURCE_OPTIONS,
+    execute,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     Cluster,
@@ -143,12 +138,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.units import (
 )
 
 ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
+    **RESOURCE_OPTIONS,
+    **AGENT_OPTIONS,
     "max_active": {"type": "int", "default": 0},
     "max_active_per_namespace": {"type": "int", "default": 0},
     "max_active_per_destination": {"type": "int", "default": 0},
-    "agent_image": {"type": "str", "default": ""},
 }
 
 
@@ -309,10 +303,5 @@ def _waiting(ended: Object, following: Sequence[Mapping[str, Any]]) -> list[dict
     return [{"kind": kind, "name": name, "namespace": namespace} for kind, name, namespace in names]
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -69,10 +69,5 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return {"changed": changed, "refused": []}
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

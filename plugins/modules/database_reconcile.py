@@ -12,22 +12,13 @@ description:
     included, there are none.
   - Where the API server shows nothing to do, the primary is prepared and queried, as by
     M(postgres.operator.database_sql), which is not done in check mode. What was done there is a reason for all steps.
+extends_documentation_fragment:
+  - postgres.operator.resource.name
+  - postgres.operator.resource.agent
 options:
-  name:
-    description: The Database's name.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace.
-    type: str
-    required: true
   role_path:
     description: The folder of the role, whose files decide about the Database's objects.
     type: path
-    default: ''
-  agent_image:
-    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
-    type: str
     default: ''
 author: [postgres-operator maintainers]
 """
@@ -86,7 +77,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    AGENT_OPTIONS,
+    RESOURCE_OPTIONS,
+    execute,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     connect,
@@ -106,10 +101,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 )
 
 ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
+    **RESOURCE_OPTIONS,
+    **AGENT_OPTIONS,
     "role_path": {"type": "path", "default": ""},
-    "agent_image": {"type": "str", "default": ""},
 }
 # Of the code that applies them. It is read once, where the collection is imported from its folder.
 _PLUGINS = Path(__file__).resolve().parents[1]
@@ -150,10 +144,5 @@ def _made_with(params: dict[str, Any]) -> str:
     return digest([image, os.environ.get("OPERATOR_NAMESPACE", ""), code])
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

@@ -8,19 +8,9 @@ module: restore_info
 short_description: Read a Restore and what it depends on
 description:
   - Reads the Restore, its Backup, its Database, its safety Backup and its Job from the API server.
-options:
-  name:
-    description: The Restore's name.
-    type: str
-    required: true
-  namespace:
-    description: Its namespace.
-    type: str
-    required: true
-  agent_image:
-    description: The image that the agent is copied from; where it is empty, C($OPERATOR_IMAGE).
-    type: str
-    default: ''
+extends_documentation_fragment:
+  - postgres.operator.resource.name
+  - postgres.operator.resource.agent
 author: [postgres-operator maintainers]
 """
 
@@ -61,7 +51,11 @@ observation:
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
+from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import (
+    AGENT_OPTIONS,
+    RESOURCE_OPTIONS,
+    execute,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
     GROUP_VERSION,
     Cluster,
@@ -113,11 +107,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.work_j
 )
 from ansible_collections.postgres.operator.plugins.module_utils.units import parse_duration
 
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
-    "agent_image": {"type": "str", "default": ""},
-}
+ARGUMENT_SPEC = {**RESOURCE_OPTIONS, **AGENT_OPTIONS}
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -335,10 +325,5 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
     return variables
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)

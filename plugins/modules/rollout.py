@@ -72,10 +72,5 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return update_instances(connect(), params["resource"], params["allowed"], dry_run=check_mode)
 
 
-def main() -> None:
-    """Run as an ordinary module."""
-    execute(ARGUMENT_SPEC, run)
-
-
 if __name__ == "__main__":
-    main()
+    execute(ARGUMENT_SPEC, run)
