@@ -29,7 +29,11 @@ PROGRAMS = {
 }
 """Each program that is called, and the package that brings it."""
 
-FILES = {Path("/usr/lib/cni/ptp"): "containernetworking-plugins"}
+FILES = {
+    Path("/usr/lib/cni/ptp"): "containernetworking-plugins",
+    # Debian 13's buildah starts nothing without it, and does not depend on it.
+    Path("/usr/lib/podman/netavark"): "netavark",
+}
 
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 """PATH of a plain user often lacks the system administrator's folders."""

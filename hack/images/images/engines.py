@@ -232,5 +232,6 @@ def choose(tool: str | None) -> Engine:
                 return Daemon(name)
     elif tool != "buildah":
         raise StepFailed(f"{tool} is not a known tool: use docker, podman or buildah")
-    install_missing({"buildah": "buildah"})
+    # Debian 13's buildah starts nothing without netavark, and does not depend on it.
+    install_missing({"buildah": "buildah", "/usr/lib/podman/netavark": "netavark"})
     return Buildah(storage_driver())
