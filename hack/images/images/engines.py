@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ class Buildah:
         run(
             [
                 *self._command, "build", "--isolation", "chroot", "--layers", "--pull=false",
-                "--timestamp", SOURCE_DATE_EPOCH, *build_arguments(arguments, anew),
+                "--timestamp", SOURCE_DATE_EPOCH, *own_limits(), *build_arguments(arguments, anew),
                 "--tag", image, str(context),
             ],
             log="build",
@@ -161,7 +162,7 @@ class Buildah:
 
     def copy_out(self, image: str, folder: str, output: Path) -> None:
         """Copy the files of a folder of the image into one of this machine."""
-        container = output_of([*self._command, "from", "--pull-never", image])
+        container = output_of([*self._command, "from", "--pull-never", *own_limits(), image])
         try:
             # By a volume: of what it prints, chroot isolation loses all but the first 64 KiB.
             run(
@@ -174,6 +175,19 @@ class Buildah:
             )  # fmt: skip
         finally:
             run([*self._command, "rm", container], log="rm")
+
+
+def own_limits() -> list[str]:
+    """Options by which what buildah runs has this process's limits.
+
+    Without them Debian 13's buildah sets its own, and raising one is refused where root lacks
+    CAP_SYS_RESOURCE, as in a container (source: buildah, run_linux.go, addRlimits).
+    """
+    options = []
+    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
+        soft, hard = resource.getrlimit(number)
+        options.append(f"--ulimit={name}={soft}:{hard}")
+    return options
 
 
 def build_arguments(arguments: Mapping[str, str], anew: bool = False) -> list[str]:
