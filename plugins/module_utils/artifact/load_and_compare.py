@@ -36,7 +36,8 @@ class Restored:
 
     Attributes:
         artifact: as if it held just what was loaded.
-        warning: what differs and is no failure, see ``compare_content``.
+        warning: what differs and is no failure, see ``compare_content``; and which tables have no
+            statistics.
     """
 
     artifact: Artifact
@@ -79,7 +80,7 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     with progress.step("Giving everything to its owner"):
         loaded.hand_over()
         compare_views(request.parameters, manifest, request.failure)
-    return Restored(loaded.artifact, warning)
+    return Restored(loaded.artifact, "; ".join(filter(None, (warning, loaded.warning))))
 
 
 @dataclass

@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,8 @@ SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), r.rolname
 """
 _BYPASSING = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper OR rolbypassrls"
 _NOT_ALLOWED = re.compile(r"permission denied|must be (owner|superuser|member|able)")
+# Classes of SQLSTATE: what a function of a user raises, and not what befalls a session.
+_OF_FUNCTIONS = frozenset({"0A", "21", "22", "23", "25", "2F", "38", "39", "42", "P0"})
 _ROWS = "TABLE DATA"
 _FOREIGN_KEY = "FK CONSTRAINT"
 _NAMED = 5
@@ -111,12 +113,27 @@ class Loaded:
 
     Attributes:
         artifact: as if it held just what was loaded: its manifest is what the database must hold.
+        not_analyzed: tables without statistics, and PostgreSQL's message.
     """
 
     request: LoadRequest
     plan: LoadPlan
     artifact: Artifact
     sessions: _Sessions
+    not_analyzed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def warning(self) -> str:
+        """Which tables have no statistics, and why; empty where all have."""
+        if not self.not_analyzed:
+            return ""
+        named = [f"{name} ({why})" for name, why in sorted(self.not_analyzed.items())]
+        more = len(named) - _NAMED
+        return (
+            f"the planner has no statistics of {', '.join(named[:_NAMED])}"
+            f"{f' and {more} more' if more > 0 else ''}: ANALYZE fails on them, as it would for"
+            " their owners"
+        )
 
     def analyses(self, cancellation: Cancellation) -> list[Work]:
         """What gives the planner its statistics, which a dump does not carry; tables only."""
@@ -175,9 +192,23 @@ class Loaded:
                 for table in tables:
                     if cancellation.requested:
                         return
-                    connection.execute(sql.SQL("ANALYZE {}").format(table))
+                    self._analyze(connection, table)
 
         return analyze
+
+    def _analyze(self, connection: Connection, table: sql.Identifier) -> None:
+        """Give the planner its statistics; where the owner's own functions fail, note it.
+
+        From PostgreSQL 17 on ANALYZE has a search_path of its own, with which a function that a
+        statistics object or an index uses may find nothing.
+        """
+        try:
+            connection.execute(sql.SQL("ANALYZE {}").format(table))
+        except psycopg.Error as error:
+            if (error.sqlstate or "")[:2] not in _OF_FUNCTIONS:
+                raise
+            words = " ".join((error.diag.message_primary or "").split())
+            self.not_analyzed[table.as_string()] = words
 
 
 class _Sessions:

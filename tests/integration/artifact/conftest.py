@@ -22,6 +22,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.create 
     BackupRequest,
     create_artifact,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import Compression
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
     RestoreOutcome,
     RestoreRequest,
@@ -75,7 +76,9 @@ class Bench:
         return self.files.folder(self.location)
 
     def backup_request(self, **changes: object) -> BackupRequest:
-        return BackupRequest(self.parameters, self.store, self.location, **{"jobs": 2} | changes)
+        # Whatever the server's default is: some tests look into the files.
+        settings = {"jobs": 2, "compression": Compression("gzip")} | changes
+        return BackupRequest(self.parameters, self.store, self.location, **settings)
 
     def restore_request(self, **changes: object) -> RestoreRequest:
         settings = {"uid": str(uuid.uuid4()), "jobs": 2, "lock_wait_seconds": 0.2} | changes

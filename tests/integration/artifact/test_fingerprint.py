@@ -338,8 +338,10 @@ def test_parallel_workers_and_settings_change_nothing(bench) -> None:
         "  FROM generate_series(1, 20000) n"
     )
     before = fingerprint(bench)
+    with bench.connect() as connection:
+        renamed = connection.info.server_version >= 160000
     for setting in (
-        "force_parallel_mode = on",
+        f"{'debug_parallel_query' if renamed else 'force_parallel_mode'} = on",
         "parallel_setup_cost = 0",
         "parallel_tuple_cost = 0",
         "min_parallel_table_scan_size = 0",

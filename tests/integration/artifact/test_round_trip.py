@@ -191,22 +191,39 @@ def test_the_planner_knows_the_restored_tables(make_bench) -> None:
         "INSERT INTO p VALUES (1), (2), (2)"
     )
     bench.backup()
-    bench.restore()
+    outcome = bench.restore()
     with bench.connect() as connection:
         rows = connection.execute(
             "SELECT tablename::text, attname::text, inherited FROM pg_stats"
             " WHERE schemaname = 'public' ORDER BY 1, 2"
         ).fetchall()
+        # ANALYZE has a search_path of its own from there on: the function cannot be executed.
+        restricted = connection.info.server_version >= 170000
     assert rows == [
         ("m", "b", False),
         ("m", "count", False),
         ("p", "a", True),
         ("p1", "a", False),
-        ("t", "a", False),
-        ("t", "b", False),
+        *([] if restricted else [("t", "a", False), ("t", "b", False)]),
     ]
-    assert bench.scalar("SELECT reltuples FROM pg_class WHERE relname = 't'") == 1000
-    assert bench.scalar("SELECT count(*) FROM pg_stats_ext WHERE statistics_name = 'together'") == 1
+    made = bench.scalar("SELECT count(*) FROM pg_stats_ext WHERE statistics_name = 'together'")
+    assert made == (0 if restricted else 1)
+    assert ("warning" in outcome.summary) == restricted
+
+
+def test_a_table_that_cannot_be_analyzed_is_named(make_bench) -> None:
+    """Its rows are there, and the original has no statistics of it either."""
+    bench = make_bench()
+    bench.execute(
+        "CREATE TABLE t AS SELECT n AS a, n % 7 AS b FROM generate_series(1, 1000) n;"
+        "CREATE FUNCTION f(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE"
+        " AS 'BEGIN IF $1 = 500 THEN RAISE ''not this one''; END IF; RETURN $1; END';"
+        "CREATE STATISTICS together ON b, f(a) FROM t"
+    )
+    bench.backup()
+    summary = bench.restore().summary
+    assert 'no statistics of "public"."t" (not this one)' in summary["warning"]
+    assert bench.scalar("SELECT count(*) FROM t") == 1000
 
 
 def test_only_what_makes_the_restore_durable_waits_for_the_disk(bench) -> None:
