@@ -161,8 +161,17 @@ def read_file(path: Path) -> bytes:
 
 
 def readable_by_others(path: Path) -> bool:
-    """Return whether group or others may read or change a file."""
+    """Return whether group or others may read or change a file.
+
+    They may not where a folder of the file's owner lets nobody else in: Ansible gives its fact
+    cache, which is empty, the mode 0644 below such a folder.
+    """
     try:
-        return bool(stat.S_IMODE(path.stat().st_mode) & 0o066)
+        status = path.stat()
+        folders = [folder.stat() for folder in path.parents]
     except OSError:
         return False
+    # Root's folders are above the pods' volumes, and would hide all that is in them.
+    own = [folder for folder in folders if folder.st_uid == status.st_uid != 0]
+    closed = any(not stat.S_IMODE(folder.st_mode) & 0o011 for folder in own)
+    return bool(stat.S_IMODE(status.st_mode) & 0o066) and not closed
