@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 
@@ -59,3 +60,13 @@ def plural(count: int, noun: str) -> str:
     ('1 table', '2 tables')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def first_of(texts: Sequence[str], separator: str = ", ", limit: int = 5) -> str:
+    """Return the first texts, and how many more there are: a message must stay short.
+
+    >>> first_of("abc", limit=2), first_of("abc", "; ", limit=2)
+    ('a, b and 1 more', 'a; b; and 1 more')
+    """
+    named, more = separator.join(texts[:limit]), len(texts) - limit
+    return f"{named}{separator.strip(', ')} and {more} more" if more > 0 else named

@@ -143,7 +143,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _with_database(cluster: Cluster, backup: Object, observation: Observation) -> Observation:
-    """Return the observation with what is wrong with databaseRef: it is told before the first slot."""
+    """Return the observation with what is wrong with databaseRef, also before the first slot."""
     name = backup["spec"]["databaseRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", backup["metadata"]["namespace"], name)
     if database is not None:

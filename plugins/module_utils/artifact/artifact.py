@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from ..postgres.releases import Version
 from ..store.encryption import HEADER, EncryptionKey
 from ..store.filesystem import FilesystemStore, store_errors
 from ..store.protocol import ENCRYPTED_SUFFIX, MANIFEST_NAME, MANIFEST_NAMES, Location, Store
-from ..units import format_size
+from ..units import first_of, format_size
 from . import manifest as manifests
 from .manifest import DUMP_FOLDER, FileEntry, Manifest
 from .progress import Progress, Tally
@@ -122,9 +122,13 @@ class Artifact:
     manifest: Manifest
     sha256: str
 
-    def summary(self) -> dict[str, Any]:
-        """What a status shows of it, keys in camelCase; sizeBytes is that of the dump's files."""
-        return {
+    def summary(self, warning: str = "") -> dict[str, Any]:
+        """What a status shows of it, keys in camelCase; sizeBytes is that of the dump's files.
+
+        Args:
+            warning: what its reader should know too; left out where it is empty.
+        """
+        shown = {
             "location": str(self.location),
             "sizeBytes": self.manifest.size_bytes,
             "sha256": self.sha256,
@@ -134,6 +138,7 @@ class Artifact:
             "startTime": self.manifest.start_time,
             "completionTime": self.manifest.completion_time,
         }
+        return shown | ({"warning": warning} if warning else {})
 
     def check_written(self, jobs: int = 1, tally: Tally | None = None) -> None:
         """Read everything back as it is stored; what is encrypted is compared as such.
@@ -185,7 +190,7 @@ class Artifact:
         for what, names in (("lacks", expected - present), ("also has", present - expected)):
             if names:
                 raise ChecksumMismatch(
-                    f"backup {self.location} {what} {_some(sorted(names))}:"
+                    f"backup {self.location} {what} {first_of(sorted(names))}:"
                     " it is not what was written"
                 )
 
@@ -434,7 +439,7 @@ def copy_artifact(files: Store, location: Location, target: FilesystemStore, job
     names = sorted(files.file_names(location))
     strange = [name for name in names if not manifests.is_file_name(name)]
     if strange:
-        raise ChecksumMismatch(f"backup {location} has unexpected files: {_some(strange)}")
+        raise ChecksumMismatch(f"backup {location} has unexpected files: {first_of(strange)}")
     target.begin(location)
     with store_errors(f"copying backup {location}"):
         (target.folder(location) / DUMP_FOLDER).mkdir()
@@ -504,10 +509,6 @@ def _for_each(items: Iterable[Item], work: Callable[[Item], None], jobs: int) ->
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 @contextmanager

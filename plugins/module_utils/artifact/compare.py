@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import ConnectionParameters, connect
-from ..units import plural
+from ..units import first_of, plural
 from .extension_tables import compare_extension_tables, split_entries
 from .fingerprint import (
     Work,
@@ -198,7 +198,5 @@ def _name(key: tuple[str, str]) -> str:
 
 
 def _describe(differences: list[str]) -> str:
-    named = "; ".join(differences[:_NAMED_DIFFERENCES])
-    more = len(differences) - _NAMED_DIFFERENCES
-    rest = f"; and {more} more" if more > 0 else ""
-    return f"the restored content differs from the backup's: {named}{rest}"
+    named = first_of(differences, "; ", _NAMED_DIFFERENCES)
+    return f"the restored content differs from the backup's: {named}"

@@ -113,8 +113,7 @@ class BackupOutcome:
 
     def summary(self) -> dict[str, Any]:
         """``Artifact.summary()``, with ``warning`` where there are rows that the dump has not."""
-        warning = describe_not_dumped(self.artifact.manifest)
-        return self.artifact.summary() | ({"warning": warning} if warning else {})
+        return self.artifact.summary(describe_not_dumped(self.artifact.manifest))
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..units import plural
+from ..units import first_of, plural
 from .fingerprint import Relation
 from .manifest import ExtensionTable, Manifest, TableEntry
 from .selection import quote, short_name
-
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -127,9 +125,7 @@ def _describe_missing(table: ExtensionTable) -> str:
 
 def _list(tables: Sequence[ExtensionTable]) -> str:
     """The first ones and how many more, of a length that a Job's result has room for."""
-    names = ", ".join(_name(table) for table in tables[:_NAMED])
-    more = len(tables) - _NAMED
-    return f"{names} and {more} more" if more > 0 else names
+    return first_of([_name(table) for table in tables])
 
 
 def _name(table: ExtensionTable) -> str:

@@ -9,10 +9,10 @@ import psycopg
 
 from ..errors import OperatorError
 from ..postgres.connection import connect
+from ..units import first_of
 from .load_contents import LoadRequest
 from .manifest import Source
 
-_NAMED = 5
 _NAME_LENGTH = 100
 """Characters; a version is any text."""
 
@@ -24,7 +24,7 @@ SELECT name, coalesce(installed_version, default_version)
 
 
 @contextmanager
-def extension_versions_told(request: LoadRequest) -> Iterator[None]:
+def naming_other_versions(request: LoadRequest) -> Iterator[None]:
     """Add to what fails in the block which extensions have another version than at the backup.
 
     A view may use a column, or an object a function, that another version has not.
@@ -58,5 +58,4 @@ def describe_other_versions(source: Source, found: Mapping[str, str]) -> str:
     ]
     if not others:
         return ""
-    more = f"; and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return f"extensions of another version at the backup: {'; '.join(others[:_NAMED])}{more}"
+    return f"extensions of another version at the backup: {first_of(others, '; ')}"

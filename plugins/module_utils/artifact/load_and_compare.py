@@ -10,7 +10,7 @@ from ..postgres.connection import ConnectionParameters, connect
 from ..units import format_size
 from .artifact import Artifact
 from .compare import compare_content, compare_views, tables_tally
-from .extension_versions import extension_versions_told
+from .extension_versions import naming_other_versions
 from .load_contents import LoadRequest, load_contents
 from .manifest import MATERIALIZED_VIEW, Manifest
 from .progress import Progress, percent
@@ -45,7 +45,7 @@ class Restored:
 
     def summary(self) -> dict[str, Any]:
         """``Artifact.summary()``, with the ``warning`` if there is one."""
-        return self.artifact.summary() | ({"warning": self.warning} if self.warning else {})
+        return self.artifact.summary(self.warning)
 
 
 def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: bool) -> Restored:
@@ -61,7 +61,7 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     here = request.parameters.at(request.roles.server.hostaddr)
     request = replace(request, parameters=here)
     figures = _LoadProgress(request.parameters, request.artifact.manifest)
-    with progress.step("Restoring into it", figures.text), extension_versions_told(request):
+    with progress.step("Restoring into it", figures.text), naming_other_versions(request):
         loaded = load_contents(request)
     manifest = loaded.artifact.manifest
     readers = Readers(request.roles, request.parameters.dbname, request.as_superuser)

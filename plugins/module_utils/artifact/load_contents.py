@@ -20,6 +20,7 @@ from ..errors import InvalidInput, OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.session_roles import SessionRoles
+from ..units import first_of
 from .artifact import Artifact, OpenArtifact
 from .fingerprint import Work
 from .load import run_pg_restore
@@ -128,11 +129,9 @@ class Loaded:
         if not self.not_analyzed:
             return ""
         named = [f"{name} ({why})" for name, why in sorted(self.not_analyzed.items())]
-        more = len(named) - _NAMED
         return (
-            f"the planner has no statistics of {', '.join(named[:_NAMED])}"
-            f"{f' and {more} more' if more > 0 else ''}: ANALYZE fails on them, as it would for"
-            " their owners"
+            f"the planner has no statistics of {first_of(named)}: ANALYZE fails on them, as it"
+            " would for their owners"
         )
 
     def analyses(self, cancellation: Cancellation) -> list[Work]:
@@ -436,12 +435,10 @@ def _plan(request: LoadRequest, entries: Sequence[Entry], superusers: frozenset[
     if plan.refused and request.disposable:
         plan = plan_load(entries, superusers, together=True)
     if plan.refused:
-        more = len(plan.refused) - _NAMED
         raise request.failure(
             f"backup {request.artifact.location} has what only a superuser can restore, who would"
-            f" then execute what users have written: {'; '.join(plan.refused[:_NAMED])}"
-            f"{f'; and {more} more' if more > 0 else ''}; if you trust its owners, make a Restore"
-            " with consent.loadAsSuperuser: true"
+            f" then execute what users have written: {first_of(plan.refused, '; ')}; if you trust"
+            " its owners, make a Restore with consent.loadAsSuperuser: true"
         )
     return plan
 

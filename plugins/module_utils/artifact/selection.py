@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..postgres.connection import Connection
+from ..units import first_of
 from .fingerprint import Relation
 from .manifest import MATERIALIZED_VIEW, NO_ROWS, Manifest, TableEntry
 
@@ -23,7 +24,6 @@ Key = tuple[str, str]
 
 _PART = r'"(?:[^"]|"")+"|[^".]+'
 _TABLE_NAME = re.compile(rf"({_PART})\.({_PART})", re.DOTALL)
-_NAMED = 5
 _NAME_LENGTH = 100
 
 # A partitioned table stands for its partitions, on whatever level. Members of extensions are not
@@ -164,9 +164,8 @@ def _require_known(selection: Selection, schemas: set[str], tables: Collection[K
         for schema, name in sorted(selection.include_tables - set(tables))
     ]
     if unknown:
-        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
         raise InvalidInput(
-            f"include names what is not there: {', '.join(unknown[:_NAMED])}{more}; name tables"
+            f"include names what is not there: {first_of(unknown)}; name tables"
             " (no views, no materialized views) and schemas as they are written in the database"
         )
 

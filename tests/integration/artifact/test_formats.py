@@ -38,11 +38,11 @@ def old(request, bench):
 
 
 def assert_told(bench, summary: dict[str, object]) -> None:
-    """What an older format cannot be compared by is told, and of a newer one nothing."""
+    """The message names what an older format cannot be compared by; of the present one nothing."""
     version = json.loads((bench.folder / "manifest.json").read_text())["formatVersion"]
     if version < FIRST_WITH_EXTENSION_TABLES:
-        told = f"not compared, since a backup of format version {version} does not say"
-        assert told in summary["warning"]
+        message = f"not compared, since a backup of format version {version} does not say"
+        assert message in summary["warning"]
     else:
         assert "warning" not in summary
 

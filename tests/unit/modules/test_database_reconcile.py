@@ -22,6 +22,7 @@ from ansible_collections.postgres.operator.plugins.modules import (
     rollout,
     status,
 )
+from primary_answer import SERVER
 
 Object = dict[str, Any]
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "database"
@@ -34,16 +35,6 @@ OBJECTS = [
     ("policy/v1", "PodDisruptionBudget", "app"),
     ("apps/v1", "StatefulSet", "app"),
 ]
-SERVER = {
-    "problem": [],
-    "writable": True,
-    "database_exists": True,
-    "role_exists": True,
-    "encrypted": True,
-    "version": "17.6",
-    "timeline": 1,
-    "standbys": [{"name": "app-1", "state": "streaming", "lag_bytes": 16}],
-}
 
 
 class World:

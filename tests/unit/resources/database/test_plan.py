@@ -23,18 +23,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     make_plan,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import decide
+from primary_answer import SERVER
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-SERVER: dict[str, Any] = {
-    "problem": [],
-    "writable": True,
-    "database_exists": True,
-    "role_exists": True,
-    "encrypted": True,
-    "version": "17.6",
-    "timeline": 1,
-    "standbys": [{"name": "app-1", "state": "streaming", "lag_bytes": 16}],
-}
 PRIMARY = Member("app-0", "u0", 0, "10.0.0.1", True, "r1", "primary", "running", 1, 9, None)
 REPLICA = replace(PRIMARY, name="app-1", uid="u1", ordinal=1, role="replica", state="streaming")
 ALL_BUT_CONTENTS = tuple(step for step in Step if step is not Step.CONTENTS)
