@@ -177,17 +177,24 @@ class Buildah:
             run([*self._command, "rm", container], log="rm")
 
 
-def own_limits() -> list[str]:
-    """Options by which what buildah runs has this process's limits.
+def own_limits(pid_max: Path = Path("/proc/sys/kernel/pid_max")) -> list[str]:
+    """Options by which what buildah runs has this process's limits, where they can be had.
 
-    Without them Debian 13's buildah sets its own, and raising one is refused where root lacks
-    CAP_SYS_RESOURCE, as in a container (source: buildah, run_linux.go, addRlimits).
+    Without them Debian 13's buildah sets its own, and raising a hard limit is refused where root
+    lacks CAP_SYS_RESOURCE, as in a container (source: buildah, run_linux.go, addRlimits). Debian
+    12's has by then lowered its own number of processes to the kernel's greatest process id, and
+    cannot raise that again either (source: containers/common, getDefaultProcessLimits).
     """
-    options = []
-    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
-        soft, hard = resource.getrlimit(number)
-        options.append(f"--ulimit={name}={soft}:{hard}")
-    return options
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = int(pid_max.read_text(encoding="ascii"))
+    processes = [
+        most if limit == resource.RLIM_INFINITY else min(limit, most)
+        for limit in resource.getrlimit(resource.RLIMIT_NPROC)
+    ]
+    return [
+        f"--ulimit={name}={soft}:{hard}"
+        for name, (soft, hard) in (("nofile", files), ("nproc", processes))
+    ]
 
 
 def build_arguments(arguments: Mapping[str, str], anew: bool = False) -> list[str]:

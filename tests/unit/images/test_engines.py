@@ -1,5 +1,8 @@
 """What the command decides about the machine before it builds."""
 
+import resource
+from pathlib import Path
+
 import pytest
 from images import engines
 from images.steps import StepFailed
@@ -30,3 +33,22 @@ def test_a_tool_without_an_engine_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_first_working_engine_is_taken(monkeypatch: pytest.MonkeyPatch, working: str) -> None:
     monkeypatch.setattr(engines, "succeeds", lambda command: command[0] == working)
     assert engines.choose(None).name == working
+
+
+@pytest.mark.parametrize(
+    ("limits", "option"),
+    [
+        ((96365, 96365), "--ulimit=nproc=32768:32768"),
+        ((1024, 4096), "--ulimit=nproc=1024:4096"),
+        ((1024, resource.RLIM_INFINITY), "--ulimit=nproc=1024:32768"),
+    ],
+)
+def test_buildah_is_never_asked_to_raise_a_limit_that_it_lowered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limits: tuple[int, int], option: str
+) -> None:
+    pid_max = tmp_path / "pid_max"
+    pid_max.write_text("32768\n", encoding="ascii")
+    monkeypatch.setattr(resource, "getrlimit", lambda number: limits)
+    nofile, nproc = engines.own_limits(pid_max)
+    assert nofile == f"--ulimit=nofile={limits[0]}:{limits[1]}"
+    assert nproc == option
