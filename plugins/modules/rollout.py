@@ -51,6 +51,11 @@ instances:
   type: list
   elements: dict
   returned: success
+not_created:
+  description: Reason and message where the API server refuses the pod of an instance that is missing; empty otherwise.
+  type: list
+  elements: str
+  returned: success
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Events of a resource (kubectl describe, kubectl get events)."""
+"""Events of a resource (kubectl describe, kubectl get events), and of what Kubernetes makes of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import uuid
 from datetime import datetime
 
 from ..printable import printable
+from ..units import parse_time
 from .client import FIELD_MANAGER, GROUP_VERSION, ApiError, Cluster, Object
+from .pods import Problem
 
 _MAX_NOTE = 1024
+_MAX_QUOTED = 500
+"""What a condition quotes of another program's Event, in characters."""
+
+# The words of the controllers of StatefulSets and Jobs.
+_NOT_CREATED, _CREATED = "FailedCreate", "SuccessfulCreate"
 
 
 def record(
@@ -37,6 +44,49 @@ def record(
     except ApiError as error:
         if not (once and error.status == 409):
             raise
+
+
+def find_refusal(cluster: Cluster, owner: Object) -> Problem | None:
+    """Return what the API server said when a controller last tried to create a pod, or its claim.
+
+    None where one was created since, or the Events have expired or cannot be read.
+
+    Args:
+        owner: the StatefulSet or the Job that lacks a pod.
+    """
+    metadata = owner["metadata"]
+    selector = f"regarding.uid={metadata['uid']}"
+    try:
+        found = cluster.list("events.k8s.io/v1", "Event", metadata["namespace"], "", selector)
+    except ApiError:
+        # They only explain: what lacks a pod is reported all the same.
+        return None
+    events = [event for event in found if event.get("reason") in {_NOT_CREATED, _CREATED}]
+    # Of two in the same second the refusal counts: a pod is missing.
+    newest = max(events, key=lambda e: (_time(e), e["reason"] == _NOT_CREATED), default=None)
+    if newest is None or newest["reason"] == _CREATED:
+        return None
+    note = printable(" ".join(newest.get("note", "").split()))
+    if len(note) > _MAX_QUOTED:
+        note = f"{note[:_MAX_QUOTED]}…"
+    return Problem(
+        "PodNotCreated",
+        f"Kubernetes cannot create a pod of {owner['kind']} {metadata['name']}: {note}; correct what"
+        " refuses it, such as a ResourceQuota, a LimitRange or an admission policy; it is tried"
+        " again",
+        needs_user=False,
+    )
+
+
+def _time(event: Object) -> datetime:
+    """Return when an Event was seen last; the controllers count one that occurs again."""
+    series = event.get("series") or {}
+    return parse_time(
+        series.get("lastObservedTime")
+        or event.get("deprecatedLastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"]["creationTimestamp"]
+    )
 
 
 def _manifest(

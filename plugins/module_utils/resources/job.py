@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..kube.client import GROUP_VERSION, ApiError, Cluster, Object
+from ..kube.events import find_refusal
 from ..kube.objects import is_condition_true, job_name
 from ..kube.pods import describe_end, find_problem, kubelet_message
 from ..units import format_duration, parse_time
@@ -30,7 +31,7 @@ _FOLLOWED_AFTER_TIMEOUT = frozenset({"backup", "restore"})
 _DEADLINE_EXCEEDED = "DeadlineExceeded"
 
 _POD_PATIENCE = timedelta(seconds=60)
-"""A Job without a pod for longer is not just starting: a quota, or its ServiceAccount is gone."""
+"""A Job without a pod for longer is not just starting, also where no Event says why."""
 
 
 class LatestJob(NamedTuple):
@@ -87,17 +88,27 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     # A node that is lost would not answer; what its pod said last is no progress.
     progress = "" if state.result or state.problem else _read_progress(cluster, pods)
     age = datetime.now(UTC) - parse_time(job["metadata"]["creationTimestamp"])
-    if not pods and not state.result and age >= _POD_PATIENCE:
-        state = replace(
-            state,
-            problem=(
-                "PodNotCreated",
-                f"Kubernetes has made no pod for Job {name}; see why:"
-                f" kubectl describe job {name} --namespace={namespace}",
-            ),
-        )
+    if not state.result and all(map(_has_ended, pods)):
+        state = replace(state, problem=_lack_of_pod(cluster, job, bool(pods), age))
     return replace(
         state, annotations=annotations, progress=progress, age=max(age.total_seconds(), 0.0)
+    )
+
+
+def _lack_of_pod(
+    cluster: Cluster, job: Object, had_pods: bool, age: timedelta
+) -> tuple[str, str] | None:
+    """Return why a Job that has not ended has no pod; None while it may just be starting."""
+    refusal = find_refusal(cluster, job)
+    if refusal:
+        return refusal.reason, refusal.message
+    if had_pods or age < _POD_PATIENCE:
+        return None
+    namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
+    return (
+        "PodNotCreated",
+        f"Kubernetes has made no pod for Job {name}; see why:"
+        f" kubectl describe job {name} --namespace={namespace}",
     )
 
 

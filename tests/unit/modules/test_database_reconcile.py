@@ -320,3 +320,20 @@ def test_a_leader_that_is_not_promoted_yet_is_no_primary(world: World) -> None:
     world.get_("Endpoints")["metadata"]["annotations"]["leader"] = "app-1"
     found = rollout.run({"resource": world.database, "allowed": False}, False)
     assert (found["leader"], found["primary"], world.writes) == ("app-1", {}, [])
+
+
+def test_an_instance_whose_pod_is_refused_has_the_words_of_the_api_server(world: World) -> None:
+    params = {"resource": world.database, "allowed": True}
+    quota = {"reason": "FailedCreate", "note": 'create Pod app-1 failed: exceeded quota "small"'}
+    world.add("Event", "app.1", creationTimestamp="2026-01-01T00:00:00Z")
+    world.objects["Event", "app.1"].update(quota)
+    assert rollout.run(params, False)["not_created"] == []
+    del world.objects["Pod", "app-1"]
+    found = rollout.run(params, False)
+    assert found["not_created"][0] == "PodNotCreated"
+    assert quota["note"] in found["not_created"][1]
+    observation = {"replicas": 2, "instances": found["instances"], "primary": found["leader"]}
+    observation |= {"server": copy.deepcopy(SERVER), "not_created": found["not_created"]}
+    status.run({"resource": world.database, "observation": observation}, False)
+    ready = world.database["status"]["conditions"][0]
+    assert (ready["status"], ready["reason"]) == ("False", "PodNotCreated")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,7 +20,13 @@ OK = {"ok": True, "location": "a/b/c"}
 
 def job(*conditions: str, containers: tuple[str, ...] = ("backup",)) -> dict[str, Any]:
     return {
-        "metadata": {"name": "b-backup-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "kind": "Job",
+        "metadata": {
+            "name": "b-backup-1",
+            "namespace": "n",
+            "uid": "u",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
         "spec": {"template": {"spec": {"containers": [{"name": name} for name in containers]}}},
         "status": {
             "conditions": [{"type": c, "status": "True", "message": "gave up"} for c in conditions]
@@ -274,7 +281,58 @@ def test_a_job_without_a_pod_is_reported() -> None:
     assert found is not None
     assert found.problem is not None
     assert found.problem[0] == "PodNotCreated"
-    assert "kubectl describe job j --namespace=n" in found.problem[1]
+    assert "kubectl describe job b-backup-1 --namespace=n" in found.problem[1]
+
+
+QUOTA = 'Error creating: pods "b-" is forbidden: exceeded quota: small'
+
+
+class RefusingCluster(LoggingCluster):
+    """A cluster with a young Job, whose pods are these, and its Events."""
+
+    def __init__(self, pods: list[dict[str, Any]], *reasons: str) -> None:
+        super().__init__("running", "")
+        self.pods, self.reasons = pods, reasons
+
+    def get(self, *_: str) -> dict[str, Any]:
+        made = job()
+        made["metadata"]["creationTimestamp"] = datetime.now(UTC).isoformat()
+        return made
+
+    def list(self, _version: str, kind: str, *_: str) -> list[dict[str, Any]]:
+        if kind == "Pod":
+            return self.pods
+        return [
+            {
+                "metadata": {"creationTimestamp": f"2026-01-01T00:00:0{second}Z"},
+                "reason": reason,
+                "note": QUOTA,
+            }
+            for second, reason in enumerate(self.reasons)
+        ]
+
+
+def test_a_job_whose_pod_is_refused_says_at_once_what_the_api_server_said() -> None:
+    ended = pod("")
+    ended["status"]["phase"] = "Failed"
+    # Before its first pod, and before the one that replaces one that was killed.
+    for pods in ([], [ended]):
+        cluster: Any = RefusingCluster(pods, "SuccessfulCreate", "FailedCreate")
+        found = read_job(cluster, "n", "j", "BackupFailed")
+        assert found is not None and found.problem is not None
+        assert found.problem[0] == "PodNotCreated"
+        assert QUOTA in found.problem[1]
+        assert not found.needs_user
+
+
+def test_a_job_whose_pod_was_created_after_all_has_no_problem() -> None:
+    cluster: Any = RefusingCluster([], "FailedCreate", "SuccessfulCreate")
+    found = read_job(cluster, "n", "j", "BackupFailed")
+    assert found is not None and found.problem is None
+    # The pod is there: nothing is asked about Events.
+    cluster = RefusingCluster([pod("") | {"status": {"phase": "Pending"}}], "FailedCreate")
+    found = read_job(cluster, "n", "j", "BackupFailed")
+    assert found is not None and found.problem is None
 
 
 class JobsByName:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...errors import OperatorError
 from ...kube.client import Cluster, Object
+from ...kube.events import find_refusal
 from . import rollout
 from .applied import content, digest, is_unchanged
 from .certificates import ensure_certificates
@@ -184,7 +185,8 @@ def update_instances(
 
     Returns:
         `changed`, `action` and `message` of the step, `leader`, `primary` (the leader, once it runs
-        as the primary: its name, pod_ip and encrypted) and `instances`.
+        as the primary: its name, pod_ip and encrypted), `instances`, and `not_created`: reason and
+        message where the API server refuses one that is missing.
 
     Raises:
         ApiError: the API server refused or was not reached.
@@ -209,7 +211,17 @@ def update_instances(
         "leader": leader,
         "primary": _address(primary) if primary else {},
         "instances": [describe(member) for member in members],
+        "not_created": _find_refusal(cluster, database, members),
     }
+
+
+def _find_refusal(cluster: Cluster, database: Object, members: list[Member]) -> list[str]:
+    if len(members) >= database["spec"]["replicas"]:
+        return []
+    metadata = database["metadata"]
+    found = cluster.get("apps/v1", "StatefulSet", metadata["namespace"], metadata["name"])
+    refusal = find_refusal(cluster, found) if found else None
+    return [refusal.reason, refusal.message] if refusal else []
 
 
 def _address(primary: Member) -> dict[str, Any]:

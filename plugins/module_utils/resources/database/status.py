@@ -64,6 +64,7 @@ class Observation:
     Attributes:
         refused: (reason, message) where the spec or a Secret does not allow to go on.
         instances: the pods.
+        not_created: (reason, message) where the API server refuses the pod of an instance.
         primary: the leader's name; empty where there is none.
         rollout: the message of the rolling update's step; empty where nothing is to be rolled.
         server: what the primary said; None where it was not asked, because it does not run yet.
@@ -76,6 +77,7 @@ class Observation:
     replicas: int
     refused: tuple[str, str] | None = None
     instances: tuple[Instance, ...] = ()
+    not_created: tuple[str, str] | None = None
     primary: str = ""
     rollout: str = ""
     server: Server | None = None
@@ -181,6 +183,8 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
 def _worst_problem(observation: Observation) -> Instance | None:
     """Return the instance whose problem is reported: first one that needs a user's action."""
     with_problem = [instance for instance in observation.instances if instance.problem]
+    if observation.not_created:
+        with_problem.append(Instance("", ready=False, problem=observation.not_created))
     return min(with_problem, key=lambda instance: not instance.needs_user, default=None)
 
 
@@ -262,7 +266,7 @@ def _rolling(
     observation: Observation, fields: dict[str, Any], problem: Instance | None, serving: bool
 ) -> Decision:
     """A rolling update is under way; the primary takes writes meanwhile."""
-    stopped = problem.problem if problem and problem.needs_user else None
+    stopped = problem.problem if problem and problem.needs_user else observation.not_created
     message = observation.rollout
     if stopped:
         message = f"the update has stopped and the other instances are not changed: {stopped[1]}"

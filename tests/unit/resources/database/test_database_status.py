@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,6 +111,27 @@ def test_an_image_that_cannot_be_pulled_fails_and_says_so() -> None:
     assert decision.phase == "Failed"
     assert condition(decision).reason == "ImagePullFailed"
     assert condition(decision).message == BAD_IMAGE[1]
+
+
+REFUSED = ("PodNotCreated", "Kubernetes cannot create a pod of StatefulSet app: exceeded quota")
+
+
+def test_a_pod_that_is_refused_is_reported_in_every_phase() -> None:
+    first = observed(instances=(), server=None, not_created=REFUSED)
+    for awaited, phase in ((first, "Provisioning"), (observed(instances=(PRIMARY,)), "Deploying")):
+        decision = decide(resource(), replace(awaited, not_created=REFUSED))
+        assert decision.phase == phase
+        assert condition(decision).reason == "PodNotCreated"
+        assert REFUSED[1] in condition(decision).message
+        assert condition(decision, "Progressing").status == "True"
+        assert decision.requeue_after is not None and decision.requeue_after <= 5
+    rolling = observed(instances=(PRIMARY,), rollout="waiting for 2 instances", not_created=REFUSED)
+    decision = decide(resource("Updating", version="17.6"), rolling)
+    assert condition(decision).reason == "PodNotCreated"
+    assert REFUSED[1] in condition(decision).message
+    assert decision.fields["ready"] is True
+    # It goes with what was refused.
+    assert condition(decide(resource(), observed())).reason == "AllChecksPassed"
 
 
 def test_a_stopped_update_goes_on_serving() -> None:
