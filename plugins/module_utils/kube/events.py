@@ -1,4 +1,4 @@
-"""Events of a resource (kubectl describe, kubectl get events), and of what Kubernetes makes of it."""
+"""Events of a resource (kubectl describe, kubectl get events), and of its StatefulSet and Jobs."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def find_refusal(cluster: Cluster, owner: Object) -> Problem | None:
         note = f"{note[:_MAX_QUOTED]}…"
     return Problem(
         "PodNotCreated",
-        f"Kubernetes cannot create a pod of {owner['kind']} {metadata['name']}: {note}; correct what"
-        " refuses it, such as a ResourceQuota, a LimitRange or an admission policy; it is tried"
-        " again",
+        f"Kubernetes cannot create a pod of {owner['kind']} {metadata['name']}: {note}; correct"
+        " what refuses it, such as a ResourceQuota, a LimitRange or an admission policy; it is"
+        " tried again",
         needs_user=False,
     )
 

@@ -56,10 +56,11 @@ class FakeCluster:
     def add_job(self, kind: str, age: timedelta, cancelled: timedelta | None = None) -> None:
         """Add a Job that runs, made and perhaps asked to end so long ago."""
         name, now = job_name(kind, self.backup()), datetime.now(UTC)
-        metadata = {"name": name, "creationTimestamp": format_time(now - age)}
+        metadata = {"name": name, "namespace": "shop", "uid": "0001-uid"}
+        metadata["creationTimestamp"] = format_time(now - age)
         if cancelled is not None:
             metadata["deletionTimestamp"] = format_time(now - cancelled)
-        self.jobs[name] = {"metadata": metadata, "spec": {}, "status": {}}
+        self.jobs[name] = {"kind": "Job", "metadata": metadata, "spec": {}, "status": {}}
 
     def list(self, *_: Any) -> list[Any]:
         return []
