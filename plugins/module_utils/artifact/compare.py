@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
@@ -10,7 +11,9 @@ from ..postgres.connection import ConnectionParameters, connect
 from ..units import first_of, plural
 from .extension_tables import compare_extension_tables, split_entries
 from .fingerprint import (
+    Relation,
     Work,
+    add_fingerprints,
     fingerprint_tables,
     list_extension_tables,
     list_sequences,
@@ -30,7 +33,14 @@ from .progress import Tally
 from .readers import Readers
 from .text_fingerprint import read_large_objects_like, row_hash_of
 
+Key = tuple[str, str]
+"""Schema and name."""
+
+HashRoots = Mapping[Key, Key]
+"""Partitions, and the topmost table partitioned by hash that each is one of."""
+
 _NAMED_DIFFERENCES = 10
+_PARTITIONED = "partitioned table"
 
 
 def compare_content(
@@ -89,7 +99,7 @@ def compare_content(
     )
     tables, extension_tables = split_entries(entries, of_extensions)
     findings = compare_extension_tables(manifest, extension_tables)
-    differences = table_differences(expected, tables)
+    differences = table_differences(expected, tables, hash_roots(relations))
     differences += sequence_differences(manifest.sequences, sequences)
     if large_objects != [manifest.large_objects]:
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
@@ -117,7 +127,7 @@ def compare_views(
             for view in list_tables(connection)
             if view.kind == MATERIALIZED_VIEW
         ]
-    differences = table_differences(expected, found)
+    differences = table_differences(expected, found, {})
     if differences:
         raise failure(_describe(differences))
 
@@ -127,12 +137,54 @@ def tables_tally() -> Tally:
     return Tally("tables", lambda rows: plural(rows, "row"))
 
 
-def table_differences(expected: tuple[TableEntry, ...], found: list[TableEntry]) -> list[str]:
-    """One text per table that is missing, extra or different."""
+def hash_roots(relations: Iterable[Relation]) -> HashRoots:
+    """Those of tables that were listed."""
+    return {table.key: table.hash_root for table in relations if table.hash_root is not None}
+
+
+def pool_partitions(tables: Iterable[TableEntry], roots: HashRoots) -> dict[Key, TableEntry]:
+    """The tables, with one entry for all partitions of each table that is partitioned by hash.
+
+    The hash of an enum's value follows from its OID, which is another one after a restore, as that
+    of what contains one does: so rows are then in other partitions. That each is in the right one,
+    PostgreSQL checks when it loads them.
+    """
+    pooled: dict[Key, TableEntry] = {}
+    for table in tables:
+        key = table.schema, table.name
+        root = roots.get(key)
+        if root is None:
+            pooled[key] = table
+            continue
+        before = pooled.get(root)
+        pooled[root] = replace(
+            table,
+            schema=root[0],
+            name=root[1],
+            kind=_PARTITIONED,
+            rows=table.rows + (before.rows if before else 0),
+            fingerprint=add_fingerprints(
+                [table.fingerprint, before.fingerprint if before else NO_ROWS]
+            ),
+        )
+    return pooled
+
+
+def table_differences(
+    expected: Sequence[TableEntry], found: Sequence[TableEntry], roots: HashRoots
+) -> list[str]:
+    """One text per table that is missing, extra or different.
+
+    Args:
+        roots: partitions of them are compared together, see ``pool_partitions``.
+    """
     wanted = {(entry.schema, entry.name): entry for entry in expected}
     present = {(entry.schema, entry.name): entry for entry in found}
     differences = _unmatched("table", wanted, present)
-    for key in wanted.keys() & present.keys():
+    both = wanted.keys() & present.keys()
+    wanted = pool_partitions((wanted[key] for key in both), roots)
+    present = pool_partitions((present[key] for key in both), roots)
+    for key in wanted:
         if not is_same_content(wanted[key], present[key]):
             differences.append(
                 f"{wanted[key].kind} {_name(key)} has {_content(present[key])},"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .compare import is_same_content
+from .compare import HashRoots, is_same_content, pool_partitions
 from .manifest import TableEntry
 from .selection import short_name
 
@@ -13,9 +13,12 @@ _NAMED = 10
 
 
 def summarize_difference(
-    backup: Sequence[TableEntry], database: Sequence[TableEntry]
+    backup: Sequence[TableEntry], database: Sequence[TableEntry], roots: HashRoots
 ) -> dict[str, Any]:
     """Compare the tables of a backup with those of a database.
+
+    Args:
+        roots: in the database; their partitions are compared together, see ``pool_partitions``.
 
     Returns:
         Counts of tables: ``equal``, ``different``, ``onlyInBackup``, ``onlyInDatabase``; and
@@ -24,7 +27,10 @@ def summarize_difference(
     wanted = {(table.schema, table.name): table for table in backup}
     present = {(table.schema, table.name): table for table in database}
     both = wanted.keys() & present.keys()
-    different = {key for key in both if not is_same_content(wanted[key], present[key])}
+    old = pool_partitions((wanted[key] for key in both), roots)
+    new = pool_partitions((present[key] for key in both), roots)
+    unequal = {key for key in old if not is_same_content(old[key], new[key])}
+    different = {key for key in both if roots.get(key, key) in unequal}
     examples = [
         *(
             f"{short_name(key)}: {wanted[key].rows} rows in the backup, {present[key].rows} in the"

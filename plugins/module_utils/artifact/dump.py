@@ -24,6 +24,22 @@ METHODS = ("gzip", "lz4", "none", "zstd")
 _FIRST_WITH_METHODS = 16
 """Before, pg_dump knows gzip's levels only."""
 
+# Tables partitioned by hash, where the hash of a value may be another one after a restore: it is
+# computed from OIDs (oid itself as regclass has it, arrays, ranges and rows as they may contain
+# enums), by a user's function or by a library that has versions. Of enums pg_dump knows.
+_OTHER_HASHES_LATER = """
+SELECT 1
+  FROM pg_catalog.pg_partitioned_table p, unnest(p.partclass, p.partcollation) AS key(class, coll)
+  JOIN pg_catalog.pg_opclass o ON o.oid = key.class
+  JOIN pg_catalog.pg_type t ON t.oid = o.opcintype
+  LEFT JOIN pg_catalog.pg_collation c ON c.oid = key.coll
+ WHERE p.partstrat = 'h'
+   AND (p.partexprs IS NOT NULL OR o.opcnamespace <> 'pg_catalog'::regnamespace
+        OR NOT c.collisdeterministic OR t.typname = 'oid'
+        OR t.typtype = 'p' AND t.typname <> 'anyenum')
+ LIMIT 1
+"""
+
 
 @dataclass(frozen=True)
 class Compression:
@@ -124,6 +140,8 @@ def run_pg_dump(
     """
     with connect(parameters) as connection:
         encoding = connection.info.parameter_status("server_encoding")
+        if connection.execute(_OTHER_HASHES_LATER).fetchone():
+            options = ("--load-via-partition-root", *options)
     with program_environment(parameters) as environment:
         run_program(
             [

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -118,6 +118,8 @@ _MAKE_CANONICAL = sql.SQL("; ").join(
 # Members of extensions are not dumped: CREATE EXTENSION makes them. Of those that the extension has
 # marked (pg_extension_config_dump) rows are, unless it came with template0: pg_dump's own rule.
 #
+# The last column is the topmost ancestor that is partitioned by hash.
+#
 # An owner who may not use the schema cannot read the table. It cannot make an index on it either,
 # until it gets the right back.
 _RELATIONS = """
@@ -141,7 +143,14 @@ SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
               ORDER BY attname COLLATE "C"),
        e.extname,
        CASE WHEN e.oid >= 16384 AND c.oid = ANY(e.extconfig)
-            THEN e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)] END
+            THEN e.extcondition[pg_catalog.array_position(e.extconfig, c.oid)] END,
+       CASE WHEN c.relispartition THEN
+           (SELECT ARRAY[an.nspname::text, a.relname::text]
+              FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY AS above(oid, level)
+              JOIN pg_catalog.pg_partitioned_table t ON t.partrelid = above.oid
+              JOIN pg_catalog.pg_class a ON a.oid = above.oid
+              JOIN pg_catalog.pg_namespace an ON an.oid = a.relnamespace
+             WHERE t.partstrat = 'h' ORDER BY above.level DESC LIMIT 1) END
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
   JOIN pg_catalog.pg_roles o
@@ -219,6 +228,8 @@ class Relation:
         extension: the name of the one that it belongs to; empty for none.
         condition: of a table whose rows that extension has dumped: which of them, in SQL; empty for
             all. None for other tables.
+        hash_root: schema and name of the topmost table partitioned by hash that it is a partition
+            of; None for none.
     """
 
     schema: str
@@ -230,6 +241,7 @@ class Relation:
     columns: tuple[Column, ...]
     extension: str = ""
     condition: str | None = None
+    hash_root: tuple[str, str] | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -299,6 +311,7 @@ def _relation(
     columns: list[tuple[str, str | None]],
     extension: str | None,
     condition: str | None,
+    hash_root: list[str] | None,
 ) -> Relation:
     """From a row of _RELATIONS."""
     return Relation(
@@ -311,6 +324,7 @@ def _relation(
         tuple(Column(*column) for column in columns),
         extension or "",
         condition,
+        (hash_root[0], hash_root[1]) if hash_root else None,
     )
 
 
@@ -489,6 +503,15 @@ def _single_row(connection: Connection, statement: sql.SQL | sql.Composed) -> An
     row = connection.execute(statement).fetchone()
     assert row is not None
     return row
+
+
+def add_fingerprints(fingerprints: Iterable[str]) -> str:
+    """The fingerprint of all the rows that several are of, as if they were of one table.
+
+    >>> add_fingerprints(["ffffffffffffffff", "0000000000000003"])
+    '0000000000000002'
+    """
+    return _as_fingerprint(sum(int(one, 16) for one in fingerprints))
 
 
 def _as_fingerprint(total: Any) -> str:

@@ -41,6 +41,7 @@ from ..postgres.session_roles import SessionRoles, session_roles
 from ..store.protocol import Location
 from ..uids import short_uid
 from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
+from .compare import HashRoots, hash_roots
 from .dry_run import summarize_difference
 from .fingerprint import fingerprint_tables
 from .history import (
@@ -349,7 +350,8 @@ def _end_dry_run(
     drop_scratch(connection, request.scratch)
     manifest = loaded.artifact.manifest
     with progress.step(f'Comparing the backup with database "{request.database}"'):
-        found = []
+        found: list[TableEntry] = []
+        roots: HashRoots = {}
         if read_properties(connection, request.database) is not None:
             with locked_snapshot(request.parameters, roles) as snapshot:
                 found = fingerprint_tables(
@@ -359,7 +361,8 @@ def _end_dry_run(
                     Cancellation(),
                     row_hash=row_hash_of(manifest),
                 )
-        difference = summarize_difference(*_comparable(manifest, found))
+                roots = hash_roots(snapshot.tables)
+        difference = summarize_difference(*_comparable(manifest, found), roots)
     times = {"startTime": started, "completionTime": now_text()}
     return loaded.summary() | times | {"difference": difference}
 

@@ -33,14 +33,14 @@ def table(name: str = "t", kind: str = TABLE, rows: int = 1, print_: str = "a" *
     ],
 )
 def test_tables_that_differ(expected, found, text) -> None:
-    differences = table_differences(tuple(expected), found)
+    differences = table_differences(tuple(expected), found, {})
     assert len(differences) == 1
     assert text in differences[0]
 
 
 def test_tables_that_do_not() -> None:
     stale, fresh = (table("m", MATERIALIZED_VIEW, rows, str(rows) * 16) for rows in (1, 2))
-    assert table_differences((table(), stale), [fresh, table()]) == []
+    assert table_differences((table(), stale), [fresh, table()], {}) == []
 
 
 @pytest.mark.parametrize(
