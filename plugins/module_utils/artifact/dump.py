@@ -8,7 +8,12 @@ from pathlib import Path
 
 from ..errors import BackupFailed, InvalidInput, ServerVersionUnsupported
 from ..postgres.cancellation import Cancellation
-from ..postgres.connection import ConnectionParameters, connect, program_environment
+from ..postgres.connection import (
+    ConnectionParameters,
+    connect,
+    program_environment,
+    superuser_options,
+)
 from ..postgres.programs import (
     program_version,
     require_client_not_older,
@@ -154,7 +159,7 @@ def run_pg_dump(
                 f"--lock-wait-timeout={SHARED_LOCK_WAIT_SECONDS}s",
                 "--no-password",
                 *options,
-                f"--dbname={parameters.conninfo()}",
+                f"--dbname={parameters.conninfo(options=superuser_options(parameters))}",
             ],
             environment,
             BackupFailed,

@@ -11,6 +11,7 @@ from ..postgres.connection import (
     ConnectionParameters,
     connect,
     program_environment,
+    superuser_options,
 )
 from ..postgres.databases import is_empty, knows_encoding
 from ..postgres.errors import database_errors
@@ -102,6 +103,7 @@ def run_pg_restore(
         failure: the error if the reason is not recognised.
         options: further ones for pg_restore.
     """
+    session = f"{_OPTIONS} {superuser_options(parameters)}"
     with program_environment(parameters) as environment:
         run_program(
             [
@@ -110,7 +112,7 @@ def run_pg_restore(
                 "--exit-on-error",
                 "--no-password",
                 *options,
-                f"--dbname={parameters.conninfo(options=_OPTIONS)}",
+                f"--dbname={parameters.conninfo(options=session)}",
                 str(dump),
             ],
             environment,

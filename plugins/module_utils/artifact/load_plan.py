@@ -144,13 +144,24 @@ def plan_load(
 
 
 def plan_as_superuser(entries: Sequence[Entry]) -> LoadPlan:
-    """Everything in a superuser's session, in the order that pg_restore itself knows."""
-    chosen = [entry for entry in entries if entry.kind not in _SPECIAL_KINDS]
+    """Everything in a superuser's session, in the order that pg_restore itself knows.
+
+    But event triggers come last, or they would fire for privileges and materialized views.
+    """
+    triggers = {entry.number for entry in entries if entry.kind in _LAST_KINDS}
+    last = [e for e in entries if e.number in triggers or _is_comment_on(e, triggers)]
+    chosen = [e for e in entries if e.kind not in _SPECIAL_KINDS and e not in last]
     before = [e.number for e in chosen if e.section is Section.PRE_DATA]
     after = [e.number for e in chosen if e.section is not Section.PRE_DATA]
     return LoadPlan(
-        definitions=(Step(SUPERUSER, tuple(before)),), contents=(Step(SUPERUSER, tuple(after)),)
+        definitions=(Step(SUPERUSER, tuple(before)),),
+        contents=(Step(SUPERUSER, tuple(after)),),
+        last=(Step(SUPERUSER, tuple(entry.number for entry in last)),) if last else (),
     )
+
+
+def _is_comment_on(entry: Entry, objects: Collection[int]) -> bool:
+    return entry.kind in _COMMENT_KINDS and not set(entry.dependencies).isdisjoint(objects)
 
 
 @dataclass

@@ -53,9 +53,20 @@ _STARTUP_OPTIONS = (
     " -c standard_conforming_strings=on -c array_nulls=on"
 )
 
+# What only a superuser's session may set, and what sessions of others are given with their role. A
+# database may have a limit for temporary files that no sort of a large index can keep, and the
+# server's messages are read.
+SUPERUSER_SETTINGS = {"temp_file_limit": "-1", "lc_messages": "C"}
+# Event triggers that fire at a login would write into a database that is only to be read, or refuse
+# the session.
+WITHOUT_EVENT_TRIGGERS = "event_triggers"
+FIRST_WITHOUT_EVENT_TRIGGERS = 170000
+"""server_version_num of the first server that has the setting, and such triggers."""
+
 # No schema of a user comes before PostgreSQL's own: else what a user has created, such as an
 # operator public.!~ (name, name), would be executed in this session.
 _SEARCH_PATH = "-c search_path=pg_catalog,pg_temp"
+_QUIET = "log_min_messages"
 
 _SESSION_SETTINGS = {
     # A table that its owner replaces by a view between two statements is not read.
@@ -113,6 +124,7 @@ class ConnectionParameters:
             is ignored); None where the server asks for none.
         tls: how the server is known.
         hostaddr: the address to connect to where it is not the one that `host` stands for.
+        superuser: whether the role is expected to be a superuser, see ``superuser_options``.
     """
 
     host: str
@@ -122,11 +134,12 @@ class ConnectionParameters:
     password_file: Path | None = None
     tls: Tls = Tls()
     hostaddr: str = ""
+    superuser: bool = True
 
     def as_user(self, user: str, password_file: Path | None) -> ConnectionParameters:
-        """The same server, checked the same way, as another role, which shows no certificate."""
+        """The same server, checked the same way, as a role without a certificate or rights."""
         tls = replace(self.tls, sslcert=None, sslkey=None)
-        return replace(self, user=user, password_file=password_file, tls=tls)
+        return replace(self, user=user, password_file=password_file, tls=tls, superuser=False)
 
     def at(self, address: str) -> ConnectionParameters:
         """Another server of the same cluster, whose certificate has the same names."""
@@ -210,23 +223,78 @@ def connect(
     Raises:
         AuthFailed, DatabaseNotFound, DatabaseNotReady, Timeout, SecretMissing.
     """
-    target = dbname or parameters.dbname
-    password = parameters.read_password()
-    settings = parameters.conninfo(target, "" if own_search_path else _SEARCH_PATH)
-    require_auth = parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None
-    try:
-        connection = _connect_when_named(settings, password, require_auth)
+    parameters = replace(parameters, dbname=dbname or parameters.dbname)
+    options = "" if own_search_path else _SEARCH_PATH
+    with _connection_errors(parameters):
+        try:
+            connection = _open(parameters, f"{options} {superuser_options(parameters)}")
+        except psycopg.OperationalError as error:
+            # By now another server has the name, of an older version.
+            if WITHOUT_EVENT_TRIGGERS not in str(error):
+                raise
+            _options.pop(_server_of(parameters), None)
+            connection = _open(parameters, f"{options} {superuser_options(parameters)}")
         _apply_session_settings(connection)
-    except psycopg.Error as error:
-        action = f'connecting to database "{target}" at {parameters.host}:{parameters.port}'
-        raise translate(error, action, DatabaseNotReady) from error
     return connection
 
 
-def _connect_when_named(
-    settings: str, password: str | None, require_auth: str | None
-) -> Connection:
-    """Connect, again where the host's name could not be looked up for a reason that passes."""
+@contextmanager
+def _connection_errors(parameters: ConnectionParameters) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        where = f"{parameters.host}:{parameters.port}"
+        action = f'connecting to database "{parameters.dbname}" at {where}'
+        raise translate(error, action, DatabaseNotReady) from error
+
+
+# What ``superuser_options`` has found out.
+_options: dict[tuple[str, int, str], str] = {}
+
+
+def superuser_options(parameters: ConnectionParameters) -> str:
+    """Options for a session: what only a superuser may set, and the server knows.
+
+    That comes with the start of a session, since triggers may fire then; but a setting that the
+    server does not know refuses the session, and its version is not known before. So a first
+    session tries it, without leaving an error in the server's log.
+
+    Raises:
+        OperatorError: what ``connect`` raises.
+    """
+    if not parameters.superuser:
+        return ""
+    server = _server_of(parameters)
+    if server not in _options:
+        with _connection_errors(parameters):
+            _options[server] = _find_options(parameters)
+    return _options[server]
+
+
+def _server_of(parameters: ConnectionParameters) -> tuple[str, int, str]:
+    return parameters.host, parameters.port, parameters.user
+
+
+def _find_options(parameters: ConnectionParameters) -> str:
+    settings = " ".join(f"-c {name}={value}" for name, value in SUPERUSER_SETTINGS.items())
+    silent = f"-c {WITHOUT_EVENT_TRIGGERS}=off"
+    try:
+        _open(parameters, f"-c {_QUIET}=panic {settings} {silent}").close()
+    except psycopg.OperationalError as error:
+        # In whatever language.
+        if WITHOUT_EVENT_TRIGGERS in str(error):
+            return settings
+        # No superuser, as a module can be given one.
+        if _QUIET in str(error):
+            return ""
+        raise
+    return f"{settings} {silent}"
+
+
+def _open(parameters: ConnectionParameters, options: str) -> Connection:
+    """Open a session, again where the name could not be looked up for a reason that passes."""
+    settings, password = parameters.conninfo(options=options), parameters.read_password()
+    require_auth = parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None
 
     def attempt() -> Connection:
         return psycopg.connect(

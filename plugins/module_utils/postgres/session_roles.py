@@ -21,7 +21,14 @@ from psycopg import sql
 
 from ..errors import Locked
 from ..uids import short_uid
-from .connection import Connection, ConnectionParameters, connect
+from .connection import (
+    FIRST_WITHOUT_EVENT_TRIGGERS,
+    SUPERUSER_SETTINGS,
+    WITHOUT_EVENT_TRIGGERS,
+    Connection,
+    ConnectionParameters,
+    connect,
+)
 from .scram import make_verifier
 
 _PREFIX = "postgres_operator_"
@@ -76,6 +83,7 @@ class SessionRoles:
                 _FIRST_MAJOR_WITH_RESERVED_CONNECTIONS
             ):
                 self.grant("pg_use_reserved_connections", role)
+            self._give_settings(role)
             self._let_connect(role, dbname)
         file = self._folder / role
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -125,6 +133,18 @@ class SessionRoles:
     def grant(self, role: str, member: str) -> None:
         """Make one role a member of another."""
         self.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member)))
+
+    def _give_settings(self, role: str) -> None:
+        """Give it those that it may not set itself; they count more than a database's."""
+        settings = dict(SUPERUSER_SETTINGS)
+        if self._connection.info.server_version >= FIRST_WITHOUT_EVENT_TRIGGERS:
+            settings[WITHOUT_EVENT_TRIGGERS] = "off"
+        for name, value in settings.items():
+            self.execute(
+                sql.SQL("ALTER ROLE {} SET {} TO {}").format(
+                    sql.Identifier(role), sql.Identifier(name), sql.Literal(value)
+                )
+            )
 
     def _let_connect(self, role: str, dbname: str) -> None:
         row = self._connection.execute(

@@ -422,7 +422,12 @@ def test_a_database_that_sets_a_role_for_its_sessions(own, owner) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["client_encoding = 'LATIN1'", "standard_conforming_strings = off", "array_nulls = off"],
+    [
+        "client_encoding = 'LATIN1'",
+        "client_encoding = 'SQL_ASCII'",
+        "standard_conforming_strings = off",
+        "array_nulls = off",
+    ],
 )
 def test_settings_of_a_database_that_change_how_values_are_read(own, owner, setting) -> None:
     with connected_as(own, owner) as connection:
@@ -437,3 +442,30 @@ def test_settings_of_a_database_that_change_how_values_are_read(own, owner, sett
     with own.server.connect(own.database, client_encoding="UTF8") as connection:
         row = connection.execute('SELECT * FROM "mäin"."tä"').fetchone()
     assert row == ("ä\\€", [1, None])
+
+
+def test_a_database_that_allows_no_temporary_files(own, owner, postgres_server) -> None:
+    """Neither to a sort of the restore, nor to the roles that read."""
+    with connected_as(own, owner) as connection:
+        connection.execute(
+            "CREATE SCHEMA mine; CREATE TABLE mine.some AS"
+            " SELECT md5(n::text) AS name FROM generate_series(1, 20000) n;"
+            "CREATE INDEX ON mine.some (name);"
+            "CREATE MATERIALIZED VIEW mine.sorted AS"
+            " SELECT name FROM mine.some ORDER BY name OFFSET 0"
+        )
+    own.execute(f"ALTER DATABASE {own.database} SET temp_file_limit = 0")
+    own.backup()
+    with postgres_server.connect() as connection:
+        connection.execute(
+            "ALTER ROLE ALL SET temp_file_limit = 0; ALTER ROLE ALL SET work_mem = 64;"
+            "ALTER ROLE ALL SET maintenance_work_mem = 1024"
+        )
+    try:
+        own.restore()
+    finally:
+        with postgres_server.connect() as connection:
+            connection.execute("ALTER ROLE ALL RESET ALL")
+    with own.connect() as connection:
+        assert connection.execute("SELECT count(*) FROM mine.sorted").fetchone() == (20000,)
+        assert connection.execute("SHOW temp_file_limit").fetchone() == ("0",)

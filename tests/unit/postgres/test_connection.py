@@ -8,13 +8,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.postgres import connection
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
     Tls,
     connect,
     program_environment,
+    superuser_options,
 )
 from psycopg import conninfo
 
@@ -120,3 +123,47 @@ def test_a_name_server_that_cannot_answer_now_is_asked_again(
     with pytest.raises(errors.DatabaseNotReady, match="as the resolver words it"):
         connect(parameters(None))
     assert asked == ["h"] * lookups
+
+
+SETTINGS = "-c temp_file_limit=-1 -c lc_messages=C"
+
+
+@pytest.mark.parametrize(
+    ("refused", "options"),
+    [
+        ("", f"{SETTINGS} -c event_triggers=off"),
+        ('FATAL: unrecognized configuration parameter "event_triggers"', SETTINGS),
+        ("FATAL: unbekannter Konfigurationsparameter »event_triggers«", SETTINGS),
+        ('FATAL: permission denied to set parameter "log_min_messages"', ""),
+    ],
+)
+def test_a_superuser_is_bothered_by_no_event_trigger(monkeypatch, refused, options) -> None:
+    tried = []
+
+    class Session:
+        def close(self) -> None:
+            """As the real one."""
+
+    def open_(_: object, options: str) -> Session:
+        tried.append(options)
+        if refused:
+            raise psycopg.OperationalError(refused)
+        return Session()
+
+    monkeypatch.setattr(connection, "_options", {})
+    monkeypatch.setattr(connection, "_open", open_)
+    for _ in range(2):
+        assert superuser_options(parameters(None)) == options
+    assert tried == [f"-c log_min_messages=panic {SETTINGS} -c event_triggers=off"]
+    assert superuser_options(parameters(None).as_user("reader", None)) == ""
+
+
+def test_what_a_server_refuses_otherwise_is_no_answer(monkeypatch) -> None:
+    def refuse(_: object, __: str) -> None:
+        raise psycopg.OperationalError("FATAL: the database system is starting up")
+
+    monkeypatch.setattr(connection, "_options", {})
+    monkeypatch.setattr(connection, "_open", refuse)
+    with pytest.raises(errors.DatabaseNotReady, match="starting up"):
+        connect(parameters(None))
+    assert connection._options == {}
