@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
@@ -23,15 +22,17 @@ from .fingerprint import (
 from .manifest import (
     MATERIALIZED_VIEW,
     NO_ROWS,
+    GeneratedColumn,
     LargeObjects,
     Manifest,
     SequenceEntry,
     SequenceState,
     TableEntry,
 )
+from .older_fingerprints import older_hash_of, read_large_objects_like
 from .progress import Tally
 from .readers import Readers
-from .text_fingerprint import read_large_objects_like, row_hash_of
+from .selection import quote, short_name
 
 Key = tuple[str, str]
 """Schema and name."""
@@ -67,7 +68,8 @@ def compare_content(
         tally: counts the tables that are read, and their rows.
 
     Returns:
-        What differs and is no failure, see ``compare_extension_tables``; empty for nothing.
+        What differs and is no failure, see ``compare_extension_tables`` and
+        ``describe_recomputed``; empty for nothing.
 
     Raises:
         OperatorError: ``failure``; it names the first differences.
@@ -81,6 +83,7 @@ def compare_content(
 
     with connect(superuser) as connection:
         relations = [table for table in list_tables(connection) if table.kind != MATERIALIZED_VIEW]
+        roots = hash_roots(relations)
         sequence_relations = list_sequences(connection)
         of_extensions = list_extension_tables(connection)
     sequences = read_sequences(readers.session, sequence_relations)
@@ -95,18 +98,19 @@ def compare_content(
         cancellation,
         [read_large, *further],
         tally,
-        row_hash_of(manifest),
+        older_hash_of(manifest),
     )
     tables, extension_tables = split_entries(entries, of_extensions)
     findings = compare_extension_tables(manifest, extension_tables)
-    differences = table_differences(expected, tables, hash_roots(relations))
+    differences = table_differences(expected, tables, roots)
     differences += sequence_differences(manifest.sequences, sequences)
     if large_objects != [manifest.large_objects]:
         differences.append(f"large objects: {large_objects}, expected {manifest.large_objects}")
     differences = [*findings.failures, *differences]
     if differences:
         raise failure(_describe(differences))
-    return findings.warning
+    recomputed = describe_recomputed(expected, tables, roots)
+    return "; ".join(filter(None, (findings.warning, recomputed)))
 
 
 def compare_views(
@@ -149,25 +153,26 @@ def pool_partitions(tables: Iterable[TableEntry], roots: HashRoots) -> dict[Key,
     of what contains one does: so rows are then in other partitions. That each is in the right one,
     PostgreSQL checks when it loads them.
     """
-    pooled: dict[Key, TableEntry] = {}
+    pools: dict[Key, list[TableEntry]] = {}
     for table in tables:
         key = table.schema, table.name
-        root = roots.get(key)
-        if root is None:
-            pooled[key] = table
-            continue
-        before = pooled.get(root)
-        pooled[root] = replace(
-            table,
-            schema=root[0],
-            name=root[1],
-            kind=_PARTITIONED,
-            rows=table.rows + (before.rows if before else 0),
-            fingerprint=add_fingerprints(
-                [table.fingerprint, before.fingerprint if before else NO_ROWS]
-            ),
-        )
-    return pooled
+        pools.setdefault(roots.get(key, key), []).append(table)
+    pooled = set(roots.values())
+    return {key: _sum_up(key, pool) if key in pooled else pool[0] for key, pool in pools.items()}
+
+
+def _sum_up(root: Key, partitions: Sequence[TableEntry]) -> TableEntry:
+    columns: dict[str, list[str]] = {}
+    for column in (column for one in partitions for column in one.generated):
+        columns.setdefault(column.name, []).append(column.fingerprint)
+    return TableEntry(
+        *root,
+        kind=_PARTITIONED,
+        populated=all(one.populated for one in partitions),
+        rows=sum(one.rows for one in partitions),
+        fingerprint=add_fingerprints(one.fingerprint for one in partitions),
+        generated=tuple(GeneratedColumn(n, add_fingerprints(f)) for n, f in columns.items()),
+    )
 
 
 def table_differences(
@@ -191,6 +196,32 @@ def table_differences(
                 f" expected {_content(wanted[key])}"
             )
     return sorted(differences)
+
+
+def describe_recomputed(
+    expected: Sequence[TableEntry], found: Sequence[TableEntry], roots: HashRoots
+) -> str:
+    """Which generated columns have other values than those that were stored; empty for none.
+
+    No dump has them. What they are computed from is equal, if the tables are.
+
+    Args:
+        roots: as in ``table_differences``.
+    """
+    before, now = pool_partitions(expected, roots), pool_partitions(found, roots)
+    changed = [
+        f"{short_name(key)} column {quote(column.name)}"
+        for key in sorted(before.keys() & now.keys())
+        for column in before[key].generated
+        if column not in now[key].generated
+    ]
+    if not changed:
+        return ""
+    return (
+        "generated columns are in no dump and were computed anew, with other values than at the"
+        " backup, since what their expressions use has changed after rows were stored (such as a"
+        f" function that was replaced) or is never the same (as tableoid): {first_of(changed)}"
+    )
 
 
 def _unmatched(

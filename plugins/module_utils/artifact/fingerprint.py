@@ -8,6 +8,9 @@ another numeric than 1.00, and -0 another float than 0. To write that text takes
 rest, so values of common types are hashed as they are stored. All others are hashed as text, and
 settings of the session make equal values equal text everywhere.
 
+Values of generated columns are in no dump and do not count: a restore computes them anew. Those
+that are stored have a fingerprint of their own, so that it can be told where they have changed.
+
 The hash of a row is the exclusive or of its values' hashes, each seeded by its column, and that is
 hashed once more: else a part of the sum, its lowest bit for one, would be the same when two rows
 exchange a value.
@@ -32,6 +35,7 @@ from .manifest import (
     MATERIALIZED_VIEW,
     PARTITION,
     TABLE,
+    GeneratedColumn,
     LargeObjects,
     SequenceState,
     TableEntry,
@@ -137,7 +141,7 @@ SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext
                                   WHERE stxrelid = c.oid AND stxexprs IS NOT NULL)
             THEN '' ELSE o.rolname END, c.relforcerowsecurity, o.rolsuper,
-       ARRAY(SELECT ARRAY[attname::text, exact.name]
+       ARRAY(SELECT ARRAY[attname::text, exact.name, attgenerated::text]
                FROM pg_catalog.pg_attribute LEFT JOIN exact ON exact.oid = atttypid
               WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
               ORDER BY attname COLLATE "C"),
@@ -168,6 +172,14 @@ SELECT n.nspname, c.relname, c.relkind, c.relispartition, c.relispopulated,
 _TABLE_CONTENT = sql.SQL("SELECT count(*), coalesce(sum({hash}), 0) FROM ONLY {table} {condition}")
 _LAST_HASH = sql.SQL("hashint4extended({number}, {hash})")
 
+# Each value is hashed with its row: another one may have had it before. The subquery is not merged,
+# so that a row is hashed once.
+_GENERATED_CONTENT = sql.SQL(
+    "SELECT count(*), coalesce(sum(hash), 0), {sums}"
+    " FROM (SELECT {hashes} FROM ONLY {table} {condition} OFFSET 0) AS hashed"
+)
+_GENERATED_SUM = sql.SQL("coalesce(sum(hashint4extended(1, hash # {column})), 0)")
+
 # pg_dump reads holes of sparse objects as zeros and pg_restore writes them: so pages are
 # compared without their trailing zeros, and the size is compared on its own.
 _LARGE_OBJECTS = """
@@ -192,10 +204,13 @@ class Column:
     Attributes:
         exact_type: which of ``_HASHES`` or ``_STORED_FORMS`` it is of, or its domain is over; None
             if of none.
+        generated: pg_attribute's attgenerated: empty if it is not, 's' if it is stored, 'v' if it
+            is virtual.
     """
 
     name: str
     exact_type: str | None
+    generated: str = ""
 
 
 @dataclass(frozen=True)
@@ -341,7 +356,7 @@ def fingerprint_tables(
     cancellation: Cancellation,
     further: Sequence[Work] = (),
     tally: Tally | None = None,
-    row_hash: RowHash | None = None,
+    older_hash: RowHash | None = None,
 ) -> list[TableEntry]:
     """Count and fingerprint tables.
 
@@ -351,7 +366,7 @@ def fingerprint_tables(
         cancellation: ends running queries if something else has failed.
         further: what workers do when no table is left to begin with.
         tally: counts the tables that are done, and their rows.
-        row_hash: another one than ``hash_row``, for backups of an older format.
+        older_hash: for backups of an older format, in which generated columns counted.
 
     Returns:
         One entry per table, ordered by schema and name.
@@ -369,7 +384,7 @@ def fingerprint_tables(
         for reader, mine in itertools.groupby(_drain(waiting, cancellation), _reader_of):
             with open_session(reader) as connection, cancellation.calls(connection.cancel_safe):
                 for table in mine:
-                    entry = _fingerprint_table(connection, table, row_hash or hash_row)
+                    entry = _fingerprint_table(connection, table, older_hash)
                     entries.append(entry)
                     if tally:
                         tally.add(entry.rows)
@@ -392,23 +407,21 @@ def _drain(waiting: queue.SimpleQueue[Item], cancellation: Cancellation) -> Iter
             return
 
 
-def _fingerprint_table(connection: Connection, table: Relation, row_hash: RowHash) -> TableEntry:
+def _fingerprint_table(
+    connection: Connection, table: Relation, older_hash: RowHash | None
+) -> TableEntry:
     """Read a table; of a materialized view nothing is compared but whether it is populated.
 
     It cannot be locked either: a DROP or REFRESH beside the reading would fail a good backup.
     """
-    rows, total = 0, 0
+    rows, total, totals = 0, 0, []
+    stored = [] if older_hash else [one for one in table.columns if one.generated == "s"]
     if table.populated and table.kind != MATERIALIZED_VIEW:
-        statement = _TABLE_CONTENT.format(
-            hash=row_hash(table.columns),
-            table=table.identifier,
-            # The extension's own words, as pg_dump takes them, but in no superuser's session.
-            condition=sql.SQL(table.condition or ""),
-        )
+        statement = _content_statement(table, stored, older_hash)
         try:
             # Planning the table before may have executed a function that has changed settings.
             make_canonical(connection)
-            rows, total = _single_row(connection, statement)
+            rows, total, *totals = _single_row(connection, statement)
         except psycopg.errors.InsufficientPrivilege as error:
             raise _unreadable(table, error) from error
     return TableEntry(
@@ -418,6 +431,34 @@ def _fingerprint_table(connection: Connection, table: Relation, row_hash: RowHas
         populated=table.populated,
         rows=rows,
         fingerprint=_as_fingerprint(total),
+        generated=tuple(
+            GeneratedColumn(column.name, _as_fingerprint(of_column))
+            for column, of_column in zip(stored, totals or [0] * len(stored), strict=True)
+        ),
+    )
+
+
+def _content_statement(
+    table: Relation, stored: Sequence[Column], older_hash: RowHash | None
+) -> sql.Composed:
+    """What counts and fingerprints a table, and each of the stored generated columns."""
+    # The extension's own words, as pg_dump takes them, but in no superuser's session.
+    condition = sql.SQL(table.condition or "")
+    if older_hash:
+        hash_ = older_hash(table.columns)
+    else:
+        hash_ = hash_row([column for column in table.columns if not column.generated])
+    if not stored:
+        return _TABLE_CONTENT.format(hash=hash_, table=table.identifier, condition=condition)
+    names = [sql.Identifier(f"generated{number}") for number in range(len(stored))]
+    hashes = [sql.SQL("{} AS hash").format(hash_)]
+    for column, name in zip(stored, names, strict=True):
+        hashes.append(sql.SQL("{} AS {}").format(hash_row([column]), name))
+    return _GENERATED_CONTENT.format(
+        sums=sql.SQL(", ").join(_GENERATED_SUM.format(column=name) for name in names),
+        hashes=sql.SQL(", ").join(hashes),
+        table=table.identifier,
+        condition=condition,
     )
 
 

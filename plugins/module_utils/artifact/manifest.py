@@ -16,15 +16,17 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from ..errors import ChecksumMismatch, IncompatibleVersion
 from ..postgres.databases import Locale
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Another one with every change of what is written here, of how fingerprints are computed too.
 
-All older ones are read: 1 has fingerprints of the rows' text (``text_fingerprint``), and neither 1
-nor 2 has versions of extensions or tables that belong to one.
+All older ones are read, see ``older_fingerprints``: 1 has fingerprints of the rows' text, neither 1
+nor 2 has versions of extensions or tables that belong to one, and up to 3 a table's fingerprint is
+of generated columns too.
 """
 
 _FIRST_WITH_STORED_VALUES = 2
 _FIRST_WITH_EXTENSION_TABLES = 3
+_FIRST_WITH_GENERATED_COLUMNS = 4
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
@@ -55,6 +57,14 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
+class GeneratedColumn:
+    """A stored generated column, whose values no dump has, and a fingerprint of them."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class TableEntry:
     """What one table holds; see ``fingerprint`` for how it is computed.
 
@@ -63,6 +73,7 @@ class TableEntry:
         populated: False for a materialized view WITH NO DATA, and for what is in a partial backup
             without its rows.
         fingerprint: 16 hex digits.
+        generated: ordered by name; none of a backup of format 1 to 3.
     """
 
     schema: str
@@ -71,6 +82,7 @@ class TableEntry:
     populated: bool
     rows: int
     fingerprint: str
+    generated: tuple[GeneratedColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -203,8 +215,13 @@ class Manifest:
 
     @property
     def has_text_fingerprints(self) -> bool:
-        """Whether they are of the rows' text, see ``text_fingerprint``."""
+        """Whether they are of the rows' text, see ``older_fingerprints``."""
         return self.format_version < _FIRST_WITH_STORED_VALUES
+
+    @property
+    def has_generated_columns_in_rows(self) -> bool:
+        """Whether the values of generated columns count in a table's fingerprint."""
+        return self.format_version < _FIRST_WITH_GENERATED_COLUMNS
 
     @property
     def knows_extension_tables(self) -> bool:
@@ -283,6 +300,11 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
 
     What is not as that version has it is left to be refused.
     """
+    if document["formatVersion"] >= _FIRST_WITH_GENERATED_COLUMNS:
+        return document
+    tables = document.get("tables")
+    if isinstance(tables, list):
+        document = document | {"tables": [_with_generated(table) for table in tables]}
     if document["formatVersion"] >= _FIRST_WITH_EXTENSION_TABLES:
         return document
     if "extensionTables" in document:
@@ -293,6 +315,14 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
         return document
     extensions = [{"name": name, "version": None} for name in names]
     return document | {"extensionTables": [], "source": source | {"extensions": extensions}}
+
+
+def _with_generated(table: Any) -> Any:
+    if not isinstance(table, dict):
+        return table
+    if "generated" in table:
+        raise ChecksumMismatch("a table has the key generated, which its format version has not")
+    return table | {"generated": []}
 
 
 def _to_dataclass(cls: type[T], value: Any, where: str) -> T:
@@ -353,6 +383,9 @@ def _check_values(manifest: Manifest) -> None:
     provider = manifest.source.locale.provider
     _require(provider in ("b", "c", "i"), "a locale provider", provider)
     fingerprints = [entry.fingerprint for entry in with_rows]
+    for table in manifest.tables:
+        fingerprints += [column.fingerprint for column in table.generated]
+        _require_unique("column", table.generated, lambda column: column.name)
     for fingerprint in (*fingerprints, manifest.large_objects.fingerprint):
         _require(_FINGERPRINT.fullmatch(fingerprint) is not None, "a fingerprint", fingerprint)
     _require_unique("file", manifest.files, lambda file: file.name)

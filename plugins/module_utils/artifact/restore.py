@@ -55,13 +55,13 @@ from .load import check_extensions, check_roles, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
 from .manifest import Manifest, TableEntry
+from .older_fingerprints import older_hash_of
 from .progress import Progress, now_text
 from .replaced_database import agreed_time, drop_expired_previous, previous_name
 from .selection import Selection
 from .snapshot import locked_snapshot
 from .standby_sessions import end_standby_sessions
 from .swap import Swap, swap
-from .text_fingerprint import row_hash_of
 
 LOCK_WAIT_SECONDS = 10.0
 # A failover takes half a minute, a node's return some minutes.
@@ -359,7 +359,7 @@ def _end_dry_run(
                     snapshot.tables,
                     request.jobs,
                     Cancellation(),
-                    row_hash=row_hash_of(manifest),
+                    older_hash=older_hash_of(manifest),
                 )
                 roots = hash_roots(snapshot.tables)
         difference = summarize_difference(*_comparable(manifest, found), roots)

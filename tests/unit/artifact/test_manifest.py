@@ -13,6 +13,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifes
     Extension,
     ExtensionTable,
     FileEntry,
+    GeneratedColumn,
     LargeObjects,
     Locale,
     Manifest,
@@ -30,7 +31,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 MANIFEST = Manifest(
-    format_version=3,
+    format_version=4,
     namespace="default",
     database="app",
     uid="0f8fad5b",
@@ -48,7 +49,11 @@ MANIFEST = Manifest(
         extensions=(Extension("plpgsql", "1.0"),),
     ),
     files=(FileEntry("dump/toc.dat", 3, "0" * 64), FileEntry("dump/3001.dat.gz", 0, "a" * 64)),
-    tables=(TableEntry("public", "t", "table", True, 2, "0123456789abcdef"),),
+    tables=(
+        TableEntry(
+            "public", "t", "table", True, 2, "0123456789abcdef", (GeneratedColumn("g", "b" * 16),)
+        ),
+    ),
     extension_tables=(ExtensionTable("cron", "job", "pg_cron", True, 1, "0123456789abcdef"),),
     sequences=(SequenceEntry("public", "s", SequenceState(1, False), SequenceState(2, True)),),
     large_objects=LargeObjects(0, 0, "0" * 16),
@@ -169,32 +174,53 @@ def test_a_name_given_twice(list_name: str) -> None:
         parse(changed)
 
 
+def test_a_column_given_twice() -> None:
+    changed = document()
+    changed["tables"][0]["generated"] *= 2
+    with pytest.raises(ChecksumMismatch, match="twice"):
+        parse(changed)
+
+
 def test_a_key_given_twice() -> None:
     content = manifests.to_json(MANIFEST).replace(b'"uid":', b'"uid": "x", "uid":', 1)
     with pytest.raises(ChecksumMismatch, match="twice"):
         manifests.from_json(content)
 
 
-@pytest.mark.parametrize("version", [0, 4, -1, 10**30])
+@pytest.mark.parametrize("version", [0, 5, -1, 10**30])
 def test_unknown_format_versions(version: int) -> None:
     with pytest.raises(IncompatibleVersion, match=str(version)):
         parse({"formatVersion": version, "whatever": "it is"})
 
 
 def older_document(version: int) -> dict:
-    """The same as formats 1 and 2 had it."""
+    """The same as formats 1 to 3 had it."""
     older = document() | {"formatVersion": version}
-    del older["extensionTables"]
-    older["source"]["extensions"] = ["plpgsql"]
+    del older["tables"][0]["generated"]
+    if version < 3:
+        del older["extensionTables"]
+        older["source"]["extensions"] = ["plpgsql"]
     return older
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_older_format_versions_are_read(version: int) -> None:
     found = parse(older_document(version))
-    source = replace(MANIFEST.source, extensions=(Extension("plpgsql", None),))
-    assert found == replace(MANIFEST, format_version=version, source=source, extension_tables=())
-    assert not found.knows_extension_tables
+    tables = (replace(MANIFEST.tables[0], generated=()),)
+    expected = replace(MANIFEST, format_version=version, tables=tables)
+    if version < 3:
+        source = replace(MANIFEST.source, extensions=(Extension("plpgsql", None),))
+        expected = replace(expected, source=source, extension_tables=())
+    assert found == expected
+    assert found.knows_extension_tables == (version == 3)
+    assert found.has_generated_columns_in_rows
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("tables", [document()["tables"], [1], 1])
+def test_generated_columns_of_an_older_format_version_are_refused(version: int, tables) -> None:
+    with pytest.raises(ChecksumMismatch):
+        parse(older_document(version) | {"tables": tables})
 
 
 @pytest.mark.parametrize("version", [1, 2])

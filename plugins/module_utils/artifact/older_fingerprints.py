@@ -1,6 +1,7 @@
-"""How fingerprints were computed in format version 1: from the text of rows.
+"""How fingerprints were computed in older formats.
 
-For backups that were made so; what is made now is in ``fingerprint``, and decision 15 says why. The
+In format 1 from the text of rows, which decision 15 has changed; up to format 3 with the values of
+generated columns. For backups that were made so; what is made now is in ``fingerprint``. The
 settings of the session and all else are the same.
 """
 
@@ -28,9 +29,11 @@ def hash_row_text(columns: Sequence[Column]) -> sql.Composable:
     return _ROW.format(columns=sql.SQL(", ").join(names))
 
 
-def row_hash_of(manifest: Manifest) -> RowHash:
-    """How the hash of a row is computed in a backup."""
-    return hash_row_text if manifest.has_text_fingerprints else hash_row
+def older_hash_of(manifest: Manifest) -> RowHash | None:
+    """How the hash of a row is computed in a backup, from all columns; None if as it is now."""
+    if manifest.has_text_fingerprints:
+        return hash_row_text
+    return hash_row if manifest.has_generated_columns_in_rows else None
 
 
 def read_large_objects_like(manifest: Manifest, connection: Connection) -> LargeObjects:
