@@ -210,7 +210,7 @@ def describe_recomputed(
     """
     before, now = pool_partitions(expected, roots), pool_partitions(found, roots)
     changed = [
-        f"{short_name(key)} column {quote(column.name)}"
+        f"{short_name(*key)} column {quote(column.name)}"
         for key in sorted(before.keys() & now.keys())
         for column in before[key].generated
         if column not in now[key].generated

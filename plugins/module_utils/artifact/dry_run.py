@@ -33,16 +33,16 @@ def summarize_difference(
     different = {key for key in both if roots.get(key, key) in unequal}
     examples = [
         *(
-            f"{short_name(key)}: {wanted[key].rows} rows in the backup, {present[key].rows} in the"
+            f"{short_name(*key)}: {wanted[key].rows} rows in the backup, {present[key].rows} in the"
             " database" + (", not the same" if wanted[key].rows == present[key].rows else "")
             for key in sorted(different)
         ),
         *(
-            f"{short_name(key)}: {wanted[key].rows} rows, only in the backup"
+            f"{short_name(*key)}: {wanted[key].rows} rows, only in the backup"
             for key in sorted(wanted.keys() - present.keys())
         ),
         *(
-            f"{short_name(key)}: {present[key].rows} rows, only in the database"
+            f"{short_name(*key)}: {present[key].rows} rows, only in the database"
             for key in sorted(present.keys() - wanted.keys())
         ),
     ]

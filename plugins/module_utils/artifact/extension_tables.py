@@ -129,4 +129,4 @@ def _list(tables: Sequence[ExtensionTable]) -> str:
 
 
 def _name(table: ExtensionTable) -> str:
-    return f"{short_name((table.schema, table.name))} (extension {table.extension})"
+    return f"{short_name(table.schema, table.name)} (extension {table.extension})"

@@ -13,10 +13,11 @@ from typing import Any
 import psycopg
 
 from ..errors import DatabaseNotReady, Locked
-from ..postgres.connection import Connection
-from ..postgres.databases import drop_database, drop_each
+from ..postgres.connection import Connection, ConnectionParameters
+from ..postgres.databases import drop_each
 from ..postgres.errors import database_errors
 from ..postgres.own_schema import make_tables
+from ..postgres.subscriptions import drop_with_subscriptions
 
 # The database put aside outlives its comment, so that would not do for the outcome. A scratch
 # database is written down before it is created: so none is forgotten, whenever a run is killed.
@@ -139,17 +140,20 @@ def forget_scratch(connection: Connection, name: str) -> None:
     connection.execute("DELETE FROM postgres_operator.scratch_databases WHERE name = %s", [name])
 
 
-def drop_scratch(connection: Connection, name: str) -> None:
-    """Drop a scratch database that was announced."""
-    drop_database(connection, name)
+def drop_scratch(connection: Connection, server: ConnectionParameters, name: str) -> None:
+    """Drop a scratch database that was announced; see ``drop_with_subscriptions``."""
+    drop_with_subscriptions(connection, server, name)
     forget_scratch(connection, name)
 
 
-def drop_abandoned_scratch(connection: Connection, problems: list[str]) -> list[str]:
+def drop_abandoned_scratch(
+    connection: Connection, server: ConnectionParameters, problems: list[str]
+) -> list[str]:
     """Drop the scratch databases whose runs were killed for good; see ``drop_each``.
 
     Args:
         connection: in the maintenance database.
+        server: how to connect to another database of it.
 
     Raises:
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
@@ -163,12 +167,14 @@ def drop_abandoned_scratch(connection: Connection, problems: list[str]) -> list[
         locks = dict(rows)
 
         def drop(name: str) -> bool:
-            return _drop_if_unlocked(connection, name, locks[name])
+            return _drop_if_unlocked(connection, server, name, locks[name])
 
         return drop_each(connection, locks, drop, problems)
 
 
-def _drop_if_unlocked(connection: Connection, name: str, locked_database: str) -> bool:
+def _drop_if_unlocked(
+    connection: Connection, server: ConnectionParameters, name: str, locked_database: str
+) -> bool:
     """Drop one unless its restore runs, which holds the lock from the beginning to the end."""
     row = connection.execute(
         "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [_lock_name(locked_database)]
@@ -181,7 +187,7 @@ def _drop_if_unlocked(connection: Connection, name: str, locked_database: str) -
             "SELECT 1 FROM postgres_operator.scratch_databases WHERE name = %s", [name]
         ).fetchone()
         if found is not None:
-            drop_scratch(connection, name)
+            drop_scratch(connection, server, name)
         return found is not None
     finally:
         if not connection.broken:

@@ -76,7 +76,7 @@ def _find_outcome(restore: StoppedRestore) -> dict[str, Any]:
         if done is not None:
             return end_swap(connection, restore.maintenance, restore.keep_previous, done)
         ensure_history(connection)
-        drop_scratch(connection, scratch)
+        drop_scratch(connection, restore.maintenance, scratch)
     raise Timeout(
         f"the restore had not ended after {restore.timeout} and was stopped; database"
         f' "{database}" was not replaced; make another Restore with a longer timeout'

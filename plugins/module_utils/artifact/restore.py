@@ -31,13 +31,13 @@ from ..postgres.connection import (
 from ..postgres.databases import (
     Properties,
     create_database,
-    drop_database,
     plain_properties,
     read_properties,
 )
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.session_roles import SessionRoles, session_roles
+from ..postgres.subscriptions import drop_with_subscriptions
 from ..store.protocol import Location
 from ..uids import short_uid
 from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
@@ -177,7 +177,7 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
 @contextmanager
 def _own_roles(request: RestoreRequest, connection: Connection) -> Iterator[SessionRoles]:
     """The roles of this run, once nothing is left that belongs to those of a killed one."""
-    drop_database(connection, request.scratch)
+    drop_with_subscriptions(connection, request.maintenance, request.scratch)
     with session_roles(request.maintenance, request.uid) as roles:
         yield roles
 
@@ -347,7 +347,7 @@ def _end_dry_run(
     progress: Progress,
 ) -> dict[str, Any]:
     """Drop the scratch database, and compare with what it would have replaced."""
-    drop_scratch(connection, request.scratch)
+    drop_scratch(connection, request.maintenance, request.scratch)
     manifest = loaded.artifact.manifest
     with progress.step(f'Comparing the backup with database "{request.database}"'):
         found: list[TableEntry] = []
@@ -434,6 +434,6 @@ def _undo(request: RestoreRequest) -> dict[str, Any] | None:
     """
     with suppress(OperatorError, psycopg.Error), connect(request.maintenance) as connection:
         ensure_history(connection)
-        drop_scratch(connection, request.scratch)
+        drop_scratch(connection, request.maintenance, request.scratch)
         return find_outcome(connection, request.uid)
     return None

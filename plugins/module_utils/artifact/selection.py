@@ -116,7 +116,7 @@ def quote(part: str) -> str:
     return '"' + part.replace('"', '""') + '"'
 
 
-def short_name(key: Key) -> str:
+def short_name(*key: str) -> str:
     """The quoted name, cut where it would take too much of a result's room (in bytes)."""
     text = ".".join(map(quote, key))
     cut = text.encode()[:_NAME_LENGTH].decode(errors="ignore")

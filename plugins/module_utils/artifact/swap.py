@@ -20,8 +20,11 @@ from psycopg import sql
 from ..errors import RestoreFailed, Timeout
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.databases import Properties, bring_up_to_date, read_properties
+from ..postgres.subscriptions import list_subscriptions
+from ..units import first_of
 from .history import ensure_history, forget_scratch, remember_outcome
 from .replaced_database import Mark, kept_since, previous_name, put_aside
+from .selection import short_name
 
 _ATTEMPTS = 6
 """Each waits up to 5 s (PostgreSQL's CountOtherDBBackends) for sessions that will not end."""
@@ -104,9 +107,25 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             until = kept_since(connection) + plan.keep_previous
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
+        stayed = previous and describe_subscriptions(connection, previous)
+        if stayed:
+            outcome["warning"] = "; ".join(filter(None, (outcome.get("warning"), stayed)))
         remember_outcome(connection, plan.uid, plan.live, outcome)
         forget_scratch(connection, plan.scratch)
     return outcome
+
+
+def describe_subscriptions(connection: Connection, previous: str) -> str:
+    """Which subscriptions are in a database that was replaced; empty for none."""
+    names = list_subscriptions(connection, previous)
+    if not names:
+        return ""
+    return (
+        f"subscriptions stay in the replaced database {short_name(previous)}, which takes no"
+        f" changes any more while their slots on the publisher keep them:"
+        f" {first_of([short_name(name) for name in names])}; drop them there, and enable those"
+        " that the backup has in the restored database"
+    )
 
 
 def _rename(connection: Connection, old: str, new: str) -> None:

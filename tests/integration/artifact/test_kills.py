@@ -208,8 +208,11 @@ def test_what_a_restore_that_is_never_repeated_leaves_is_swept(
     with changed.connect("postgres") as connection:
         wait_until_unlocked(connection, request.locked_database)
         left = request.scratch in changed.databases()
-        assert drop_abandoned_scratch(connection, []) == [request.scratch] * left
-        assert drop_abandoned_scratch(connection, []) == []
+        assert (
+            drop_abandoned_scratch(connection, changed.parameters.maintenance, [])
+            == [request.scratch] * left
+        )
+        assert drop_abandoned_scratch(connection, changed.parameters.maintenance, []) == []
     assert request.scratch not in changed.databases()
     put_aside = {name for name in changed.databases() if "_before_" in name}
     assert changed.databases() - put_aside == others
@@ -224,19 +227,23 @@ def wait_until_unlocked(connection, database: str) -> None:
 def test_what_a_running_restore_uses_is_not_swept(changed) -> None:
     request = changed.restore_request()
     with changed.connect("postgres") as restoring, changed.connect("postgres") as sweeping:
-        assert drop_abandoned_scratch(sweeping, []) == [], "there may be no history yet"
+        assert drop_abandoned_scratch(sweeping, changed.parameters.maintenance, []) == [], (
+            "there may be no history yet"
+        )
         with database_lock(restoring, request.locked_database, 1):
             ensure_history(restoring)
             announce_scratch(restoring, request.scratch, request.locked_database)
             changed.execute(f"CREATE DATABASE {request.scratch}", "postgres")
-            assert drop_abandoned_scratch(sweeping, []) == []
+            assert drop_abandoned_scratch(sweeping, changed.parameters.maintenance, []) == []
             assert request.scratch in changed.databases()
-        assert drop_abandoned_scratch(sweeping, []) == [request.scratch]
+        assert drop_abandoned_scratch(sweeping, changed.parameters.maintenance, []) == [
+            request.scratch
+        ]
 
 
 def test_a_database_that_only_looks_like_a_leftover_stays(changed) -> None:
     changed.restore()
     changed.execute("CREATE DATABASE restore_0123abcd", "postgres")
     with changed.connect("postgres") as connection:
-        assert drop_abandoned_scratch(connection, []) == []
+        assert drop_abandoned_scratch(connection, changed.parameters.maintenance, []) == []
     assert "restore_0123abcd" in changed.databases()

@@ -104,7 +104,7 @@ def _work(
                 with deadline(connection, _DROP_SECONDS, "dropping what restores have left"):
                     dropped = [
                         *drop_expired_previous(connection, agreed_time(connection), undropped),
-                        *drop_abandoned_scratch(connection, undropped),
+                        *drop_abandoned_scratch(connection, parameters, undropped),
                         *drop_abandoned_roles(connection),
                     ]
                 changed = provided.changed or bool(dropped)

@@ -1,0 +1,42 @@
+"""Subscriptions: they keep a database from being dropped, and stay with it when it is renamed."""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from .connection import Connection, ConnectionParameters, connect
+from .databases import drop_database
+
+# In a catalog that all databases share.
+_SUBSCRIPTIONS = """
+SELECT subname FROM pg_catalog.pg_subscription s
+  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+ WHERE d.datname = %s ORDER BY 1
+"""
+
+
+def list_subscriptions(connection: Connection, database: str) -> list[str]:
+    """The names of those in a database of the server."""
+    return [str(name) for (name,) in connection.execute(_SUBSCRIPTIONS, [database])]
+
+
+def drop_with_subscriptions(
+    connection: Connection, server: ConnectionParameters, database: str
+) -> None:
+    """Drop a database that a restore has made, if it exists, and the subscriptions in it.
+
+    The publisher is not asked: their replication slots there are those of the database that was
+    backed up.
+
+    Args:
+        connection: an autocommit session of a superuser in another database.
+        server: how to connect to the one that is dropped.
+    """
+    names = list_subscriptions(connection, database)
+    if names:
+        with connect(server, database) as inside:
+            for name in map(sql.Identifier, names):
+                inside.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(name))
+                inside.execute(sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(name))
+                inside.execute(sql.SQL("DROP SUBSCRIPTION {}").format(name))
+    drop_database(connection, database)
