@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`connection` and `database`: the server; `artifact` and `sha256`: the files; `run`: how.
+    """`connection` and `database`: the server; `store`, `artifact` and `sha256`: the files.
 
-    `selection` and `restore` are what is taken of it, and where that goes.
+    `run` is how, `selection` and `restore` are what is taken of it, and where that goes.
     """
 
     CONNECTION = r"""
@@ -59,7 +59,7 @@ options:
     required: true
 """
 
-    ARTIFACT = r"""
+    STORE = r"""
 options:
   root:
     description: Folder of the store; it must exist. Either this or O(s3).
@@ -105,6 +105,10 @@ options:
         are given.
         Needs pyrage.
     type: path
+"""
+
+    ARTIFACT = r"""
+options:
   spool:
     description:
       - Folder on a local disk for files that are being uploaded, downloaded or encrypted; needed

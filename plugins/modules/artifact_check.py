@@ -9,13 +9,20 @@ short_description: Read an artifact back and compare it with its manifest
 description:
   - Reads every file of an artifact from the disk (not from the page cache), or from S3, and compares its size and
     SHA-256 with the manifest. Missing and extra files are refused, and C(pg_restore) must be able to list the dump.
+  - Without O(uid) it is the newest artifact of the Database, by the times in the manifests. C(warning) then names those
+    whose manifest cannot be read, which may be newer.
   - Changes nothing.
 requirements:
   - pg_restore on PATH
 extends_documentation_fragment:
+  - postgres.operator.backup.store
   - postgres.operator.backup.artifact
   - postgres.operator.backup.sha256
   - postgres.operator.backup.run
+options:
+  uid:
+    description: UID of the Backup resource that made it; without it the newest one is taken.
+    type: str
 author: [postgres-operator maintainers]
 """
 

@@ -12,6 +12,7 @@ description:
   - Needs no key and checks nothing; M(postgres.operator.artifact_check) and M(postgres.operator.artifact_verify) do.
   - So an artifact can be verified where the credentials of its store are not at hand.
 extends_documentation_fragment:
+  - postgres.operator.backup.store
   - postgres.operator.backup.artifact
   - postgres.operator.backup.run
 options:

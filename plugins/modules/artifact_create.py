@@ -20,6 +20,7 @@ requirements:
 extends_documentation_fragment:
   - postgres.operator.backup.connection
   - postgres.operator.backup.database
+  - postgres.operator.backup.store
   - postgres.operator.backup.artifact
   - postgres.operator.backup.selection
   - postgres.operator.backup.run

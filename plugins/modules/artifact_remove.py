@@ -9,7 +9,9 @@ short_description: Remove an artifact from its store
 description:
   - Removes all files of an artifact, the manifest first, so that an interrupted removal never leaves something that
     looks like a backup.
-extends_documentation_fragment: postgres.operator.backup.artifact
+extends_documentation_fragment:
+  - postgres.operator.backup.store
+  - postgres.operator.backup.artifact
 author: [postgres-operator maintainers]
 """
 

@@ -19,6 +19,7 @@ requirements:
   - pg_restore on PATH, not older than the server; 14.19, 15.14, 16.10, 17.6, 18 or newer, which have security fixes
 extends_documentation_fragment:
   - postgres.operator.backup.connection
+  - postgres.operator.backup.store
   - postgres.operator.backup.artifact
   - postgres.operator.backup.sha256
   - postgres.operator.backup.selection

@@ -21,6 +21,7 @@ requirements:
     newer, which have security fixes
   - about the size of the database on the disk of O(scratch)
 extends_documentation_fragment:
+  - postgres.operator.backup.store
   - postgres.operator.backup.artifact
   - postgres.operator.backup.sha256
   - postgres.operator.backup.run

@@ -93,6 +93,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     connect,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.adoption import (
+    adopts,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.concurrency import (
     Limits,
     find_next,
@@ -104,6 +107,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     place_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
+    identity_secret,
     read_recipients,
     verifying_secret,
 )
@@ -120,6 +124,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.job im
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
+    find_adoption_block,
     find_database_block,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
@@ -165,17 +170,23 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         removal, ended = _after_timeout(cluster, resource, latest, image)
         job = ended or job
     blocked = None
+    adopting = adopts(resource)
     limits = Limits(
         params["max_active"],
         params["max_active_per_namespace"],
         params["max_active_per_destination"],
     )
+    identity = identity_secret(resource) if adopting else verifying_secret(resource)
+    claim = claim_of(resource)
+    claim_missing = bool(claim) and _is_missing(cluster, namespace, claim)
     if job is None and not removal:
-        blocked = find_database_block(database_name, database) or find_secret_block(
-            cluster, resource, verifying_secret(resource)
-        )
+        blocked = (
+            find_adoption_block(database_name, database, claim if claim_missing else "")
+            if adopting
+            else find_database_block(database_name, database)
+        ) or find_secret_block(cluster, resource, identity)
     recipients: Sequence[str] = []
-    if job is None and not removal and not blocked:
+    if job is None and not removal and not blocked and not adopting:
         recipients, blocked = read_recipients(cluster, resource)
     lines_up = job is None and blocked is None and not removal
     has_ended = job is not None and job.result is not None
@@ -183,24 +194,29 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     unfinished = list_unfinished(cluster) if lines_up or has_ended else []
     if lines_up:
         blocked = find_queue_block(resource, unfinished, limits)
-    claim = claim_of(resource)
     definitions = removal
     if lines_up and blocked is None:
         assert database is not None
-        variables = _variables(resource, unfinished, listed, recipients)
-        definitions = work_definitions(_work(resource, database, latest.name, variables, image))
+        variables = (
+            _adoption_variables(resource)
+            if adopting
+            else _variables(resource, unfinished, listed, recipients)
+        )
+        work = _work(resource, database, latest.name, variables, image, identity)
+        definitions = work_definitions(work)
     start = bool(definitions) and not removal
     return {
         "changed": False,
         "resource": resource,
         "database": database or {},
         "claim": claim,
-        "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
+        "claim_missing": start and claim_missing,
         "definitions": definitions,
         "job_made": {"name": latest.name, "after_timeout": bool(removal)},
         "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
         "observation": {
             "place": place_of(resource),
+            "adopts": adopting,
             "blocked": blocked,
             "job": asdict(job) if job else None,
         },
@@ -208,20 +224,25 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _work(
-    resource: Object, database: Object, job_name: str, variables: dict[str, Any], image: str
+    resource: Object,
+    database: Object,
+    job_name: str,
+    variables: dict[str, Any],
+    image: str,
+    identity: str,
 ) -> Work:
-    """Return what the Job is to do that makes the backup."""
+    """Return what the Job is to do that makes the backup, or adopts one."""
     return Work(
         name=job_name,
         owner=resource,
         database=database,
-        playbook="backup",
+        playbook="adopt" if adopts(resource) else "backup",
         backup=resource,
         variables=variables,
         timeout_seconds=parse_duration(resource["spec"]["timeout"]),
         agent_image=image,
         verify=resource["spec"]["verify"] == "restore",
-        identity_secret=verifying_secret(resource),
+        identity_secret=identity,
     )
 
 
@@ -230,6 +251,9 @@ def _after_timeout(
 ) -> tuple[list[Object], JobState | None]:
     """Return the Job that removes what is left, or how the backup ended."""
     assert latest.timed_out is not None
+    if adopts(resource):
+        # What it read is another Backup's.
+        return [], latest.timed_out
     if latest.state is None:
         name = claim_of(resource)
         namespace = resource["metadata"]["namespace"]
@@ -290,6 +314,11 @@ def _variables(
         "unfinished_listed": format_time(listed),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},
     }
+
+
+def _adoption_variables(resource: Object) -> dict[str, Any]:
+    """Return what is known of the artifact that a Backup adopts, beyond its name."""
+    return {"sha256": resource["spec"]["artifact"].get("sha256", "")}
 
 
 def _waiting(ended: Object, following: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -57,6 +57,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.namespaces 
     is_terminating,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.adoption import (
+    adopts,
+    artifact_of,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.deletion import (
     Event,
     Observation,
@@ -168,14 +172,20 @@ def _write_event(cluster: Cluster, backup: Object, event: Event, now: datetime) 
 
 
 def _is_wanted(backup: Object) -> bool:
-    """Return whether the files are to go; a Backup with a schedule has none of its own."""
+    """Return whether the files are to go; a Backup with a schedule has none of its own.
+
+    What was to be adopted, and was not, is not its own either.
+    """
+    if adopts(backup) and not backup.get("status", {}).get("backupLocation"):
+        return False
     return backup["spec"]["deletionPolicy"] == "Delete" and "schedule" not in backup["spec"]
 
 
 def _location(backup: Object) -> str:
-    metadata = backup["metadata"]
-    database = backup["spec"]["databaseRef"]["name"]
-    return f"{place_of(backup)}/{metadata['namespace']}/{database}/{metadata['uid']}"
+    artifact = artifact_of(backup)
+    # Where nothing was adopted there is no UID, and nothing to remove.
+    parts = (artifact["namespace"], artifact["resource"], artifact.get("uid", ""))
+    return "/".join((place_of(backup), *parts))
 
 
 def _place_stays(backup: Object, claim: Object | None, terminating: bool) -> bool:

@@ -17,6 +17,7 @@ description:
 options:
   work:
     description:
+      - V(adopt) is M(postgres.operator.artifact_check) of an artifact that a Backup adopts.
       - V(backup) is M(postgres.operator.artifact_create), then M(postgres.operator.artifact_check); what was made and
         cannot be read back is removed.
       - V(copy) is M(postgres.operator.artifact_copy).
@@ -25,7 +26,7 @@ options:
       - V(restore) is M(postgres.operator.artifact_restore).
       - V(verify) is M(postgres.operator.artifact_verify).
     type: str
-    choices: [backup, copy, outcome, remove, restore, verify]
+    choices: [adopt, backup, copy, outcome, remove, restore, verify]
     required: true
   variables_file:
     description: The file.

@@ -44,6 +44,12 @@ _S3 = {
     "sse": "AES256",
 }
 _SOME = {"schemas": ["public"], "tables": ["public.song"]}
+_ARTIFACT = {
+    "namespace": "lost",
+    "database": "app",
+    "uid": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "sha256": "0" * 64,
+}
 _BACKUP = {
     "databaseRef": {"name": "app"},
     "verify": "restore",
@@ -73,6 +79,12 @@ SPECS: dict[str, list[dict[str, Any]]] = {
         _BACKUP | {"destination": {"s3": _S3}},
         _BACKUP | {"destination": {"pvc": {"size": "1Gi", "storageClass": "standard"}}},
         _BACKUP | {"schedule": "0 3 * * *", "timeZone": "UTC"},
+        {
+            key: value
+            for key, value in _BACKUP.items()
+            if key not in {"include", "exclude", "compression"}
+        }
+        | {"artifact": _ARTIFACT},
     ],
     "Restore": [
         {

@@ -11,6 +11,7 @@ from . import options
 from .artifact import check_artifact, copy_artifact, files_tally
 from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
 from .dump import check_versions
+from .find import find_newest, list_artifacts
 from .outcome import StoppedRestore, find_end
 from .progress import Progress
 from .restore import RestoreRequest, rehearse_restore, restore_artifact
@@ -59,15 +60,38 @@ def read_back(request: BackupRequest, outcome: BackupOutcome, progress: Progress
 
 
 def check(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
-    """Check; it only reads, in check mode too."""
-    progress = options.progress(params)
-    location = options.location(params)
+    """Check the artifact of a UID, or the newest one; it only reads, in check mode too."""
+    progress, store, warning = options.progress(params), options.store(params), ""
+    sha256 = params["sha256"] or None
+    if params["uid"]:
+        location = options.location(params)
+    else:
+        store.check()
+        with progress.step("Looking for the newest backup"):
+            newest, warning = find_newest(
+                store, params["namespace"], params["resource"], params["jobs"]
+            )
+        location, sha256 = newest.location, newest.sha256
     tally = files_tally()
     with progress.step(f"Reading back backup {location}", tally.text):
-        artifact = check_artifact(
-            options.store(params), location, params["sha256"] or None, params["jobs"], tally
-        )
-    return {"changed": False, "artifact": artifact.summary(), "steps": options.steps(progress)}
+        artifact = check_artifact(store, location, sha256, params["jobs"], tally)
+    return {
+        "changed": False,
+        "artifact": artifact.summary(warning),
+        "steps": options.steps(progress),
+    }
+
+
+def list_store(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
+    """List what a store holds; it only reads, in check mode too."""
+    found, unreadable = list_artifacts(
+        options.store(params), params["namespace"], params["resource"], params["jobs"]
+    )
+    return {
+        "changed": False,
+        "artifacts": [one.summary() for one in found],
+        "unreadable": [str(one) for one in unreadable],
+    }
 
 
 def verify(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:

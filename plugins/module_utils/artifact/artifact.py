@@ -135,6 +135,7 @@ class Artifact:
             "serverVersion": self.manifest.source.server_version,
             "tables": self.manifest.table_count,
             "rows": self.manifest.rows,
+            "partial": self.manifest.is_partial,
             "startTime": self.manifest.start_time,
             "completionTime": self.manifest.completion_time,
         }

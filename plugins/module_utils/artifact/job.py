@@ -176,6 +176,7 @@ def _location(done: Params) -> Params:
 
 
 WORKS = {
+    "adopt": Work(options.CHECK_OPTIONS, actions.check, _part("artifact"), "BackupFailed"),
     "backup": Work(options.CREATE_OPTIONS, _back_up, _part("artifact"), "BackupFailed"),
     "copy": Work(options.COPY_OPTIONS, actions.copy, _location, "VerificationFailed"),
     "outcome": Work(

@@ -46,10 +46,14 @@ _S3_OPTIONS: Options = {
     "sse": {"type": "str"},
 }
 
-ARTIFACT_OPTIONS: Options = {
+STORE_OPTIONS: Options = {
     "root": {"type": "path"},
     "s3": {"type": "dict", "options": _S3_OPTIONS},
     "identity_file": {"type": "path"},
+}
+
+ARTIFACT_OPTIONS: Options = {
+    **STORE_OPTIONS,
     "spool": {"type": "path"},
     "namespace": {"type": "str", "required": True},
     "resource": {"type": "str", "required": True},
@@ -97,9 +101,21 @@ PLAIN_DUMP_OPTIONS: Options = {
     "jobs": {"type": "int", "default": 1},
 }
 
-CHECK_OPTIONS: Options = {**ARTIFACT_OPTIONS, **RUN_OPTIONS, **_SHA256}
+CHECK_OPTIONS: Options = {**ARTIFACT_OPTIONS, **RUN_OPTIONS, **_SHA256, "uid": {"type": "str"}}
 
-VERIFY_OPTIONS: Options = {**CHECK_OPTIONS, "scratch": {"type": "path", "required": True}}
+LIST_OPTIONS: Options = {
+    **STORE_OPTIONS,
+    "namespace": {"type": "str", "default": ""},
+    "resource": {"type": "str", "default": ""},
+    "jobs": {"type": "int", "default": 4},
+}
+
+VERIFY_OPTIONS: Options = {
+    **ARTIFACT_OPTIONS,
+    **RUN_OPTIONS,
+    **_SHA256,
+    "scratch": {"type": "path", "required": True},
+}
 
 COPY_OPTIONS: Options = {
     **ARTIFACT_OPTIONS,

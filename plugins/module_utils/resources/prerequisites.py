@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import DatabaseGone
 from ..units import parse_time
+from .backup.adoption import adopts
 
 RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
@@ -41,6 +42,30 @@ def find_database_block(
         return None
     phase = status.get("phase", "Pending")
     return ("DatabaseNotReady", f"waiting for Database {name} to accept writes: it is {phase}")
+
+
+def find_adoption_block(
+    name: str, database: Mapping[str, Any] | None, claim_missing: str
+) -> tuple[str, str] | None:
+    """Return reason and message where a Backup cannot adopt an artifact yet.
+
+    It needs the Database's image and settings, and no server: the Database may be one that is to be
+    made from this very Backup.
+
+    Args:
+        claim_missing: the PersistentVolumeClaim that the artifact is to be in, where there is none.
+    """
+    if database is None:
+        return find_database_block(name, None)
+    if not database.get("status", {}).get("conditions"):
+        return ("DatabaseNotReady", f"waiting for Database {name}, which is new")
+    if claim_missing:
+        return (
+            "BackupLocationMissing",
+            f"there is no PersistentVolumeClaim {claim_missing} to adopt a backup from; bring it"
+            " back, or correct destination",
+        )
+    return None
 
 
 def _without_certificates(name: str) -> tuple[str, str]:
@@ -84,11 +109,12 @@ def is_newer(backup: Mapping[str, Any], restore: Mapping[str, Any]) -> bool:
 
     After the loss of a cluster all resources are applied again: a Backup of that name is then one
     of the new, empty database. It counts when the backup was begun, which a waiting one was not.
+    One that adopts an artifact has that one's time, and has it once it is Completed.
     """
     status, created = backup.get("status", {}), restore["metadata"]["creationTimestamp"]
     if "startTime" in status:
         return parse_time(status["startTime"]) > parse_time(created)
-    return bool(status.get("phase", "Pending") == "Pending")
+    return bool(status.get("phase", "Pending") == "Pending") and not adopts(backup)
 
 
 def find_newer_refusal(
@@ -194,7 +220,8 @@ def find_refusal(
 def restores_part(restore: Mapping[str, Any], backup: Mapping[str, Any]) -> bool:
     """Return whether a Restore leaves rows out, or its Backup has."""
     specs = (restore["spec"], backup["spec"])
-    return any("include" in spec or "exclude" in spec for spec in specs)
+    adopted_part = bool(backup.get("status", {}).get("partial"))
+    return adopted_part or any("include" in spec or "exclude" in spec for spec in specs)
 
 
 def restores_in_place(restore: Mapping[str, Any], database: Mapping[str, Any]) -> bool:

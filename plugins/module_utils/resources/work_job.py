@@ -8,6 +8,7 @@ from typing import Any
 
 from ..kube.client import Object
 from ..kube.objects import MANAGED_BY, owner_reference
+from .backup.adoption import artifact_of
 from .backup.destination import claim_of, s3_of, s3_port_of
 from .job import COPY_CONTAINER, VERIFY_CONTAINER
 from .job_pod import (
@@ -58,8 +59,8 @@ class Work:
         name: the Job's.
         owner: the Backup or the Restore.
         database: the Database whose server it works with.
-        playbook: `backup`, `restore`, or `outcome`, which finds out without an artifact how a
-            restore ended.
+        playbook: `backup`, `adopt`, which reads back what a store has already, `restore`, or
+            `outcome`, which finds out without an artifact how a restore ended.
         backup: the Backup whose files are written or read.
         variables: the playbook's, beyond those of the server and the artifact.
         timeout_seconds: how long it may take.
@@ -86,6 +87,11 @@ class Work:
     def writes(self) -> bool:
         """Whether it makes a backup."""
         return self.playbook == "backup"
+
+    @property
+    def reaches_server(self) -> bool:
+        """Whether it connects to the Database's server."""
+        return self.playbook != "adopt"
 
     @property
     def has_artifact(self) -> bool:
@@ -167,7 +173,9 @@ def _main(work: Work) -> Container:
         mounts += _identity(work)
     if work.claim:
         mounts.append(claim_mount(work.claim, read_only=not work.writes))
-    return _container(work, _kind(work), work.playbook, [*mounts, _superuser(work)])
+    if work.reaches_server:
+        mounts.append(_superuser(work))
+    return _container(work, _kind(work), work.playbook, mounts)
 
 
 def _copy(work: Work) -> Container:
@@ -254,17 +262,7 @@ def _scratch_space(work: Work) -> Object:
 
 
 def _main_variables(work: Work) -> Object:
-    database = work.database["metadata"]
-    server = {
-        "host": f"{database['name']}.{database['namespace']}.svc",
-        "port": 5432,
-        "user": "postgres",
-        "sslmode": "verify-full",
-        "sslrootcert": "/etc/superuser/ca.crt",
-        "sslcert": "/etc/superuser/tls.crt",
-        "sslkey": "/etc/superuser/tls.key",
-        "database": work.database["spec"]["databaseName"],
-    }
+    server = _server(work) if work.reaches_server else {}
     if not work.has_artifact:
         return {**server, **work.variables}
     store = {
@@ -274,6 +272,20 @@ def _main_variables(work: Work) -> Object:
     }
     key = {} if work.writes else _identity_file(work)
     return {**server, **_artifact(work), **store, **key, **work.variables}
+
+
+def _server(work: Work) -> Object:
+    database = work.database["metadata"]
+    return {
+        "host": f"{database['name']}.{database['namespace']}.svc",
+        "port": 5432,
+        "user": "postgres",
+        "sslmode": "verify-full",
+        "sslrootcert": "/etc/superuser/ca.crt",
+        "sslcert": "/etc/superuser/tls.crt",
+        "sslkey": "/etc/superuser/tls.key",
+        "database": work.database["spec"]["databaseName"],
+    }
 
 
 def _verify_variables(work: Work) -> Object:
@@ -286,12 +298,9 @@ def _copy_variables(work: Work) -> Object:
 
 
 def _artifact(work: Work) -> Object:
-    spec = work.backup["spec"]
     return {
-        "namespace": work.database["metadata"]["namespace"],
-        "resource": spec["databaseRef"]["name"],
-        "uid": work.backup["metadata"]["uid"],
-        "jobs": spec["parallelism"],
+        **artifact_of(work.backup),
+        "jobs": work.backup["spec"]["parallelism"],
         "progress_file": "/proc/1/fd/1",
         "result_file": "/dev/termination-log",
     }

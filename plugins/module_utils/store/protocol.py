@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import BackupLocationMissing, ChecksumMismatch, InvalidInput
+from ..uids import is_uuid
 
 MANIFEST_NAME = "manifest.json"
 ENCRYPTED_SUFFIX = ".age"
@@ -64,6 +65,14 @@ def the_manifest(location: Location, names: Sequence[str], missing: str) -> str:
     return names[0]
 
 
+def finished_location(namespace: str, database: str, uid: str) -> Location | None:
+    """Return where an artifact may be; None where the names are not those of one."""
+    try:
+        return Location(namespace, database, uid) if is_uuid(uid) else None
+    except InvalidInput:
+        return None
+
+
 class Sink(Protocol):
     """What takes the bytes of a file as they come."""
 
@@ -108,6 +117,16 @@ class Store(Protocol):
 
         Args:
             is_file_name: whether a backup writes a file with this path, manifests excepted.
+        """
+
+    def list_finished(self, namespace: str = "", database: str = "") -> list[Location]:
+        """The artifacts with a manifest, in no order; without names all that there are.
+
+        What is not named like an artifact is somebody else's and left out. A store that has none,
+        or does not have the folder yet, has an empty list.
+
+        Args:
+            database: may be given with a namespace only.
         """
 
     def read_manifest(self, location: Location, limit: int) -> bytes:

@@ -33,7 +33,7 @@ from ..errors import (
 )
 from ..uids import is_uuid
 from .filesystem import store_errors
-from .protocol import MANIFEST_NAMES, Location, Sink, the_manifest
+from .protocol import MANIFEST_NAMES, Location, Sink, finished_location, the_manifest
 
 CREDENTIALS = ("accessKeyId", "secretAccessKey")
 """Keys of the Secret; a third, sessionToken, is optional."""
@@ -172,6 +172,17 @@ class S3Store:
                 changed[uid] = max(moment, changed.get(uid, moment))
         return {uid: moment for uid, moment in changed.items() if uid not in kept}
 
+    def list_finished(self, namespace: str = "", database: str = "") -> list[Location]:
+        """See ``Store``; asks for the manifests only, however many files there are."""
+        with self._errors("listing"):
+            return [
+                location
+                for one in ([namespace] if namespace else self._folder_names())
+                for other in ([database] if database else self._folder_names(one))
+                for uid in self._folder_names(one, other)
+                if (location := finished_location(one, other, uid)) and self._manifests(location)
+            ]
+
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
         name = the_manifest(
@@ -242,8 +253,18 @@ class S3Store:
     def _uploads(self, location: Location) -> Iterator[dict[str, Any]]:
         return self._list("list_multipart_uploads", "Uploads", self._key(location) + "/")
 
-    def _list(self, operation: str, what: str, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator(operation).paginate(Bucket=self.bucket, Prefix=prefix)
+    def _folder_names(self, *parents: str) -> list[str]:
+        """The names between a prefix and the next slash."""
+        prefix = "".join(f"{part}/" for part in (self.prefix, *parents) if part)
+        found = self._list("list_objects_v2", "CommonPrefixes", prefix, Delimiter="/")
+        return [entry["Prefix"].removeprefix(prefix).removesuffix("/") for entry in found]
+
+    def _list(
+        self, operation: str, what: str, prefix: str, **options: str
+    ) -> Iterator[dict[str, Any]]:
+        pages = self._client.get_paginator(operation).paginate(
+            Bucket=self.bucket, Prefix=prefix, **options
+        )
         for page in pages:
             yield from page.get(what, [])
 

@@ -54,6 +54,9 @@ PUBLIC_KEY = "age1" + "q" * 58
 RECIPIENTS = "recipients are public keys; write what age-keygen prints after 'public key:', age1"
 ENCRYPTION = "encryption needs recipients, the public keys to encrypt for, or secretRef"
 IDENTITY = "verify: restore opens the backup, so it needs an identity; add encryption.secretRef"
+UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+ONE_ARTIFACT = "artifact is one backup, or the newest one; write either its uid or latest: true"
+ADOPTED = BACKUP | {"artifact": {"uid": UID}}
 TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
@@ -286,6 +289,44 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
             for places in ({}, {"pvc": {}, "s3": S3})
         ),
         *(
+            ("Backup", BACKUP | {"artifact": artifact}, ONE_ARTIFACT)
+            for artifact in ({}, {"latest": False}, {"latest": True, "uid": UID})
+        ),
+        (
+            "Backup",
+            BACKUP | {"artifact": {"latest": True, "sha256": "0" * 64}},
+            "sha256 is that of one backup; add its uid",
+        ),
+        *(
+            ("Backup", BACKUP | {"artifact": {"uid": UID} | {name: value}}, f"artifact.{name} is")
+            for name, values in (
+                ("namespace", ("../x", "A", "a.b", "")),
+                ("database", ("../x", "A", "a/b", "")),
+                ("uid", ("latest", UID.upper(), UID + "0", "../x", "")),
+                ("sha256", ("sha256:" + "0" * 57, "0" * 63, "")),
+            )
+            for value in values
+        ),
+        *(
+            ("Backup", ADOPTED | more, "artifact takes a backup as it is in the store; leave out")
+            for more in (
+                {"schedule": "0 3 * * *"},
+                {"include": SOME},
+                {"exclude": SOME},
+                {"compression": {"method": "none"}},
+            )
+        ),
+        (
+            "Backup",
+            ADOPTED | {"encryption": {"recipients": [PUBLIC_KEY]}},
+            "artifact reads an encrypted backup, so it needs an identity; add encryption.secretRef",
+        ),
+        (
+            "Backup",
+            BACKUP | {"artifact": {"latest": True}, "verify": "restore"},
+            "verify: restore needs artifact.uid; write it in place of latest",
+        ),
+        *(
             (
                 "Backup",
                 BACKUP | {"destination": {"pvc": {"size": size}}},
@@ -434,6 +475,7 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
             {"verify": "restore"},
             "verify cannot be changed without a schedule; make another",
         ),
+        ("Backup", {"artifact": {"latest": True}}, "artifact cannot be changed; make another"),
         ("Backup", {"include": SOME}, SELECTION_FIXED),
         ("Backup", {"exclude": SOME}, SELECTION_FIXED),
         *(

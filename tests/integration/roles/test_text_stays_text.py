@@ -70,6 +70,7 @@ CASES = [
     ("backup", "Backup", 0, set()),
     ("backup", "Backup", 1, set()),
     ("backup", "Backup", 2, set()),
+    ("backup", "Backup", 3, fields("include", "exclude", "encryption.recipients")),
     ("restore", "Restore", 0, set()),
     ("restore", "Backup", 0, fields("include", "exclude", "encryption.recipients")),
     (
@@ -133,7 +134,8 @@ def cluster(server: StubCluster) -> StubCluster:
 
 
 def add_database(cluster: StubCluster, name: str) -> None:
-    ready = {"phase": "Ready", "writable": True, "encrypted": True}
+    conditions = [{"type": "Ready", "status": "True", "reason": "Ready"}]
+    ready = {"phase": "Ready", "writable": True, "encrypted": True, "conditions": conditions}
     cluster.add(resource("Database", name, spec_of("Database"), **ready))
 
 
@@ -244,12 +246,12 @@ def test_texts_come_through(
     texts = {}
     for number, path in enumerate(string_fields(kind, free=True)):
         here = variant_with(kind, path)
-        if path not in STEERING and (here == variant or path[1] != "destination"):
+        if path not in STEERING and (here == variant or path[1] not in {"destination", "artifact"}):
             texts[path] = numbered(form, number)
             put(spec, path, texts[path])
             for add in (add_database, add_secret, add_backup):
                 add(cluster, texts[path])
-            if role != "backup":
+            if role != "backup" or "artifact" in spec:
                 add_claim(cluster, texts[path])
     looked_at = resource(kind, "one", spec, numbered(form, 1000))
     if role == "restore" and kind == "Backup":

@@ -19,9 +19,15 @@ LIMITS = {
     "agent_image": "operator:1",
 }
 DATABASE = {
+    "kind": "Database",
     "metadata": {"name": "app", "namespace": "shop", "uid": "db-uid"},
     "spec": {"databaseName": "app", "image": "postgres:17", "storage": {"size": "1Gi"}},
-    "status": {"phase": "Ready", "writable": True, "encrypted": True},
+    "status": {
+        "phase": "Ready",
+        "writable": True,
+        "encrypted": True,
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Ready"}],
+    },
 }
 TIMES = {"creationTimestamp": "2026-01-01T00:00:00Z"}
 
@@ -68,6 +74,7 @@ class FakeCluster:
 
 def backup(name: str, **metadata: Any) -> dict[str, Any]:
     return {
+        "kind": "Backup",
         "metadata": {"name": name, **metadata},
         "spec": {
             "databaseRef": {"name": "app"},
@@ -194,3 +201,56 @@ def test_a_stopped_backup_whose_files_cannot_be_removed_says_so(
     assert found["definitions"] == []
     message = found["observation"]["job"]["result"]["message"]
     assert "may be left (there is no claim app-backups)" in message
+
+
+def adopting(**artifact: Any) -> dict[str, Any]:
+    manifest = backup("lost")
+    manifest["spec"] |= {
+        "artifact": artifact,
+        "destination": {"s3": {"bucket": "b", "credentialsSecretRef": {"name": "login"}}},
+    }
+    return manifest
+
+
+def test_a_database_that_waits_for_its_backup_lets_that_adopt_an_artifact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restoring = [{"type": "Ready", "status": "False", "reason": "RestoringBackup"}]
+    for status, blocked in (
+        ({}, "DatabaseNotReady"),
+        ({"phase": "Creating", "conditions": restoring}, None),
+    ):
+        monkeypatch.setitem(DATABASE, "status", status)
+        monkeypatch.setattr(backup_info, "find_secret_block", lambda *_: None)
+        found, _ = look(monkeypatch, adopting(latest=True), "")
+        assert (found["observation"]["blocked"] or [None])[0] == blocked
+        assert found["observation"]["adopts"]
+        assert len(found["definitions"]) == (0 if blocked else 2)
+
+
+def test_the_checksum_that_is_known_goes_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backup_info, "find_secret_block", lambda *_: None)
+    found, _ = look(monkeypatch, adopting(uid="0f8fad5b", sha256="ab"), "")
+    variables = variables_of(found["definitions"][-1])
+    assert (variables["uid"], variables["sha256"]) == ("0f8fad5b", "ab")
+    assert "unfinished" not in variables
+
+
+def test_no_claim_is_made_to_adopt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = adopting(latest=True)
+    del manifest["spec"]["destination"]
+    found, _ = look(monkeypatch, manifest, "")
+    assert found["observation"]["blocked"][0] == "BackupLocationMissing"
+    assert (found["claim_missing"], found["definitions"]) == (False, [])
+
+
+def test_what_a_stopped_adoption_read_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = StoppedCluster("running")
+    manifest = backup("slow")
+    manifest["spec"]["artifact"] = {"latest": True}
+    cluster.add(manifest, "InProgress", "BackupInProgress")
+    monkeypatch.setattr(backup_info, "connect", lambda: cluster)
+    found = backup_info.run({"name": "slow", "namespace": "shop", **LIMITS}, False)
+    assert found["definitions"] == []
+    result = found["observation"]["job"]["result"]
+    assert (result["reason"], "removed" in result["message"]) == ("Timeout", False)

@@ -26,6 +26,8 @@ class FakeCluster:
         self.annotations: dict[str, str] = {}
         self.jobs: dict[str, Any] = {}
         self.deleted: list[str] = []
+        self.spec: dict[str, Any] = {}
+        self.location = ""
 
     def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
         if kind == "Backup":
@@ -49,8 +51,13 @@ class FakeCluster:
                 "databaseRef": {"name": "app"},
                 "deletionPolicy": "Delete",
                 "destination": {"s3": s3},
+                **self.spec,
             },
-            "status": {"phase": "Completed", "job": "nightly-backup-0000-uid"},
+            "status": {
+                "phase": "Completed",
+                "job": "nightly-backup-0000-uid",
+                "backupLocation": self.location,
+            },
         }
 
     def add_job(self, kind: str, age: timedelta, cancelled: timedelta | None = None) -> None:
@@ -140,3 +147,17 @@ def test_a_job_that_makes_the_backup_is_asked_to_end_and_has_time_for_it(monkeyp
     cluster.add_job("backup", age=timedelta(days=1), cancelled=timedelta(minutes=6))
     assert remove(monkeypatch, cluster)["action"] == "done"
     assert "does not end" in cluster.events[0]
+
+
+def test_what_was_not_adopted_is_left_alone(monkeypatch) -> None:
+    cluster = FakeCluster()
+    cluster.spec = {"artifact": {"namespace": "old", "uid": "0f8fad5b"}}
+    found = remove(monkeypatch, cluster)
+    assert (found["action"], found["definitions"], cluster.events) == ("done", [], [])
+    cluster.location = "s3://safe/old/app/0f8fad5b"
+    found = remove(monkeypatch, cluster)
+    assert found["action"] == "start"
+    cluster = FakeCluster(secret=False)
+    cluster.spec, cluster.location = {"artifact": {}}, "s3://safe/old/app/0f8fad5b"
+    remove(monkeypatch, cluster)
+    assert "s3://safe/old/app/0f8fad5b may still exist" in cluster.events[0]

@@ -280,6 +280,8 @@ AFTER = {"startTime": "2026-01-01T12:00:01Z"}
         # When it was begun is known when it has ended.
         (a_backup("InProgress"), False),
         (a_backup("Failed"), False),
+        # What is adopted was made before, as its manifest says.
+        ({"metadata": {"name": "b"}, "spec": {"artifact": {"latest": True}}}, False),
     ],
 )
 def test_a_backup_is_newer_than_a_restore_that_was_created_before_it_began(backup, newer) -> None:

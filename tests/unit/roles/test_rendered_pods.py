@@ -72,7 +72,7 @@ def render(role: str, name: str, **variables: Any) -> Any:
 def work(playbook: str = "backup", **changes: Any) -> Work:
     spec = {"databaseRef": {"name": "app"}, "parallelism": 2} | changes.pop("spec", {})
     resource = {
-        "kind": "Restore" if playbook != "backup" else "Backup",
+        "kind": "Backup" if playbook in {"backup", "adopt"} else "Restore",
         "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
         "spec": spec,
     }
@@ -154,6 +154,44 @@ def test_a_restore_has_the_identity_and_reads_only() -> None:
     assert {"mountPath": "/backups", "name": "backups", "readOnly": True} in (
         manifest["spec"]["template"]["spec"]["containers"][1]["volumeMounts"]
     )
+
+
+@pytest.mark.parametrize("place", [{}, {"destination": {"s3": S3}}])
+def test_what_adopts_reads_only_and_has_no_login(place) -> None:
+    uid = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    lost = {"artifact": {"namespace": "old", "database": "lost", "uid": uid}}
+    encryption = {"encryption": {"secretRef": {"name": "key"}}}
+    manifest = job("adopt", spec={**place, **lost, **encryption}, identity_secret="key")
+    found, rendered = mounts(manifest)["backup"], variables(manifest)["variables"]
+    assert "/etc/superuser" not in found
+    assert "/etc/encryption" in found
+    assert ("/backups" in found) == (not place)
+    assert not {"host", "user", "database"} & set(rendered)
+    artifact = {"namespace": "old", "resource": "lost", "uid": uid}
+    assert {key: rendered[key] for key in artifact} == artifact
+    container = manifest["spec"]["template"]["spec"]["containers"][1]
+    assert all(
+        mount.get("readOnly") for mount in container["volumeMounts"] if mount["name"] == "backups"
+    )
+
+
+def test_the_newest_artifact_is_adopted_without_a_uid() -> None:
+    rendered = variables(job("adopt", spec={"artifact": {"latest": True}}))["variables"]
+    assert (rendered["namespace"], rendered["resource"]) == ("shop", "app")
+    assert "uid" not in rendered
+
+
+def test_the_removal_of_what_was_adopted_is_of_that() -> None:
+    uid = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    backup = {
+        "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
+        "spec": {"databaseRef": {"name": "app"}, "artifact": {"latest": True}},
+        "status": {"backupLocation": f"pvc://app-backups/old/lost/{uid}"},
+    }
+    claim = {"metadata": {"name": "app-backups", "uid": "c-uid"}}
+    rendered = variables(removal_definitions("b-remove-1", backup, claim, "operator:1")[1])
+    found = rendered["variables"]
+    assert (found["namespace"], found["resource"], found["uid"]) == ("old", "lost", uid)
 
 
 def test_the_end_of_a_restore_is_found_out_without_store_and_identity() -> None:

@@ -197,3 +197,22 @@ def test_reasons_of_system_errors(number: int, reason: str) -> None:
         raise OSError(number, os.strerror(number))
     assert caught.value.reason == reason
     assert "writing x failed" in caught.value.message
+
+
+def test_finished_artifacts_are_listed_and_nothing_else(store) -> None:
+    other = "0f8fad5b-d9cb-469f-a165-70867728950f"
+    finished = [Location("ns", "app", UID), Location("ns", "b", UID), Location("other", "app", UID)]
+    for location in finished:
+        store.begin(location)
+        store.finish(location, "manifest.json", b"{}")
+    store.begin(Location("ns", "app", other))
+    (store.root / "ns" / "app" / "notes").mkdir()
+    (store.root / "ns" / "app" / "notes" / "manifest.json").write_text("{}")
+    (store.root / "lost+found").mkdir()
+    (store.root / "file").write_text("")
+    (store.root / "link").symlink_to(store.root / "ns")
+    assert sorted(store.list_finished(), key=str) == finished
+    assert sorted(store.list_finished("ns"), key=str) == finished[:2]
+    assert store.list_finished("ns", "b") == [finished[1]]
+    assert store.list_finished("none", "app") == []
+    assert FilesystemStore(store.root / "none").list_finished() == []

@@ -24,6 +24,7 @@ from ..job_pod import (
     tmp_mount,
     variables_mount,
 )
+from .adoption import artifact_of
 from .destination import claim_of, s3_of, s3_port_of
 
 _LABELS = {"app": "backup-removal", **MANAGED_BY}
@@ -67,9 +68,7 @@ def _job(name: str, backup: Object, claim: Object, image: str) -> Object:
     variables = {
         "root": "" if s3_of(backup) else "/backups",
         "s3": bucket_options(backup),
-        "namespace": namespace,
-        "resource": backup["spec"]["databaseRef"]["name"],
-        "uid": backup["metadata"]["uid"],
+        **artifact_of(backup),
         "result_file": "/dev/termination-log",
     }
     metadata = {

@@ -29,11 +29,13 @@ class Observation:
         blocked: (reason, message) of what must come true before the Job can be made.
         place: what its artifact is below, such as pvc://app-backups.
         job: the Job's state; None where there is no Job.
+        adopts: whether it takes an artifact that is there already.
     """
 
     place: str
     blocked: tuple[str, str] | None = None
     job: JobState | None = None
+    adopts: bool = False
 
 
 def decide(observation: Observation) -> Decision:
@@ -46,7 +48,7 @@ def _decide(observation: Observation) -> Decision:
         return decide_unfinished(
             CONDITION,
             "BackupInProgress",
-            "the backup",
+            "the adoption" if observation.adopts else "the backup",
             "the files of the backup, which was stopped at its timeout, are being removed",
             observation.blocked,
             observation.job,
@@ -61,7 +63,13 @@ def _decide(observation: Observation) -> Decision:
     fields = result_fields(observation.job)
     fields["backupTime"] = result["completionTime"]
     fields["backupLocation"] = f"{observation.place}/{result['location']}"
-    done = with_warning("Backup completed successfully", result)
+    fields["partial"] = result.get("partial") or None
+    done = with_warning(
+        "the backup was in the store already; each of its files was read back"
+        if observation.adopts
+        else "Backup completed successfully",
+        result,
+    )
     completed = Condition(CONDITION, "True", "BackupCompleted", done)
     fields["recipients"] = result.get("recipients")
     verified = _judge(result, observation.job.verification)

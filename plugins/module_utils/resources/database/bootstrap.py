@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ...kube.client import GROUP_VERSION, Cluster, Object
 from ...kube.objects import owner_reference
+from ..backup.adoption import adopts
 from ..job_state import has_ended
 from ..prerequisites import RESTORING, choose_run
 from ..restore.status import CONDITION
@@ -118,6 +119,8 @@ def _is_of_itself(cluster: Cluster, database: Object) -> bool:
     metadata, name = database["metadata"], database["spec"]["backupRef"]["name"]
     backup = cluster.get(GROUP_VERSION, "Backup", metadata["namespace"], name)
     if backup is None or backup["spec"]["databaseRef"]["name"] != metadata["name"]:
+        return False
+    if adopts(backup):
         return False
     if "schedule" in backup["spec"]:
         return choose_run(list_runs(cluster, backup)) is None

@@ -15,7 +15,9 @@ WAITING_ANNOTATION = "database.example.com/waiting-restore"
 
 _NAME_LENGTH = 180
 # Of the Backup that is restored these are not taken over: the copy is of everything, made now.
-_OWN_FIELDS = SCHEDULE_FIELDS | {"databaseRef", "include", "exclude", "verify", "deletionPolicy"}
+_OWN_FIELDS = SCHEDULE_FIELDS | {
+    *("databaseRef", "artifact", "include", "exclude", "verify", "deletionPolicy")
+}
 
 
 def safety_name(restore: Object) -> str:

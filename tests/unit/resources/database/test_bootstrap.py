@@ -125,6 +125,8 @@ def test_a_backup_that_waits_for_the_database_is_refused(cluster) -> None:
     assert find_origin(cluster, DATABASE, "empty").refused is not None
     cluster.backup("copy", "Completed")
     assert find_origin(cluster, DATABASE, "empty").restore is not None, "after a disaster"
+    cluster.backup("copy", "Pending", artifact={"latest": True})
+    assert find_origin(cluster, DATABASE, "empty").restore is not None, "it waits for no server"
 
 
 SERVED = status.Observation(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
     read_safety_backup,
+    safety_manifest,
     safety_name,
 )
 
@@ -24,3 +25,11 @@ def test_one_that_is_being_deleted_saves_nothing(deleted, done) -> None:
     safety = read_safety_backup(Cluster(), RESTORE)
     assert safety.is_done is done
     assert safety.phase
+
+
+def test_it_makes_a_backup_also_where_the_restored_one_was_adopted() -> None:
+    s3 = {"destination": {"s3": {"bucket": "b"}}}
+    adopted = {"spec": {"databaseRef": {"name": "app"}, "artifact": {"latest": True}, **s3}}
+    restore = RESTORE | {"spec": {"databaseRef": {"name": "app"}}}
+    spec = safety_manifest(restore, adopted)["spec"]
+    assert spec == {"databaseRef": {"name": "app"}, "deletionPolicy": "Delete", **s3}
