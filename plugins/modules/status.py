@@ -49,26 +49,21 @@ requeue_after:
 """
 
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
-from ansible_collections.postgres.operator.plugins.module_utils.kube import events
-from ansible_collections.postgres.operator.plugins.module_utils.kube.client import (
-    GROUP_VERSION,
-    ApiError,
-    Cluster,
-    connect,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
 from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
     build_status,
     merge_patch,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import decide
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
-    Transition,
     find_transitions,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.write_status import (
+    write_status,
 )
 
 ARGUMENT_SPEC = {
@@ -87,7 +82,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     patch = merge_patch(old, new)
     transitions = find_transitions(resource["kind"], old, new)
     if patch and not check_mode:
-        _write(connect(), resource, new, transitions, now)
+        write_status(connect(), resource, new, transitions, now)
     requeue = decision.requeue_after
     return {
         "changed": bool(patch),
@@ -96,57 +91,6 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "log": [*decision.log, *(t.log_line for t in transitions)] if patch else [],
         "requeue_after": f"{math.ceil(requeue * 10) / 10:g}s" if requeue is not None else "",
     }
-
-
-def _write(
-    cluster: Cluster,
-    resource: Mapping[str, Any],
-    status: dict[str, Any],
-    transitions: list[Transition],
-    now: datetime,
-) -> None:
-    """Write status and Events; a resource that was deleted meanwhile needs neither.
-
-    One that was created again under its name has not been reconciled yet.
-    """
-    metadata, kind = resource["metadata"], resource["kind"]
-    namespace, name, uid = metadata["namespace"], metadata["name"], metadata["uid"]
-    try:
-        cluster.replace_status(GROUP_VERSION, kind, namespace, name, uid, status)
-    except ApiError as error:
-        if error.status == 404:
-            return
-        # The answer where the UID is another one, and where a value is none that the CRD allows.
-        if error.status == 422 and _is_gone(cluster, resource):
-            return
-        raise
-    for transition in transitions:
-        _write_event(cluster, dict(resource), transition, now)
-
-
-def _write_event(
-    cluster: Cluster, resource: dict[str, Any], transition: Transition, now: datetime
-) -> None:
-    """Write an Event; a namespace that is being deleted takes none."""
-    try:
-        events.record(
-            cluster,
-            resource,
-            transition.warning,
-            transition.reason,
-            transition.message,
-            now,
-        )
-    except ApiError as error:
-        if error.status != 403 or "is being terminated" not in error.message:
-            raise
-
-
-def _is_gone(cluster: Cluster, resource: Mapping[str, Any]) -> bool:
-    """Return whether the resource does not exist any more, whatever has its name now."""
-    metadata = resource["metadata"]
-    found = cluster.get(GROUP_VERSION, resource["kind"], metadata["namespace"], metadata["name"])
-    return found is None or found["metadata"]["uid"] != metadata["uid"]
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from typing import Any
 from .backup.status import VERIFIED
 from .database.status import SERVER_OUTDATED
 
-# The condition whose reason and message explain the phase.
-_MAIN_CONDITION = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
+MAIN_CONDITION = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
+"""The condition of each kind whose reason and message explain the phase."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _outdated(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iter
 
 
 def _main_condition(kind: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _condition(status, _MAIN_CONDITION[kind])
+    return _condition(status, MAIN_CONDITION[kind])
 
 
 def _condition(status: Mapping[str, Any], wanted: str) -> Mapping[str, Any]:

@@ -9,15 +9,20 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.postgres.operator.plugins.module_utils.printable import printable
-from collection_root import CHECKOUT, ensure_collection_root
+from role_runs import (
+    add_backup,
+    add_claim,
+    add_database,
+    add_secret,
+    resource,
+    run,
+    spec_of,
+)
 from string_fields import (
     EVALUATED,
     KINDS,
@@ -30,12 +35,9 @@ from string_fields import (
     string_fields,
     variant_with,
 )
-from stub_cluster import StubCluster, serve
+from stub_cluster import StubCluster
 from warm_box import Outcome, WarmBox
 
-VERSION = "database.example.com/v1"
-ROLES = ensure_collection_root() / "ansible_collections" / "postgres" / "operator" / "roles"
-SPACE = {"namespace": "shop"}
 # One that is a template and nothing else, which may come to more than a text; and all in one.
 FORMS = {
     "template": "{{ 'evalu' ~ 'ated' ~ NUMBER }}",
@@ -82,114 +84,6 @@ CASES = [
     ("backup_removal", "Backup", 0, fields("include", "exclude", "encryption")),
     ("backup_removal", "Backup", 1, fields("include", "exclude", "encryption", "destination.pvc")),
 ]
-
-
-def spec_of(kind: str) -> dict[str, Any]:
-    """Return a valid spec."""
-    spec = copy.deepcopy(SPECS[kind][0])
-    spec.pop("backupRef" if kind == "Database" else "", None)
-    return spec
-
-
-def resource(kind: str, name: str, spec: Any, text: str = "", **status: Any) -> dict[str, Any]:
-    """Return a resource; the text is in an annotation, since labels cannot have it."""
-    metadata = {"name": name, **SPACE, "annotations": {"example.com/note": text}}
-    found = {"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": spec}
-    return found | {"status": status} if status else found
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[WarmBox]:
-    made = WarmBox(Path(tempfile.mkdtemp(prefix="text-", dir="/tmp")))
-    made.environment |= {
-        "ANSIBLE_COLLECTIONS_PATH": str(ensure_collection_root()),
-        "WARM_RUNNER_COLLECTIONS": "postgres.operator",
-        "WARM_RUNNER_INLINE": "postgres.operator",
-        "OPERATOR_IMAGE": "operator:1",
-        "MAX_ACTIVE_BACKUPS": "0",
-        "MAX_ACTIVE_BACKUPS_PER_DESTINATION": "0",
-        "KUBECONFIG": str(made.folder / "kubeconfig"),
-    }
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def server(box: WarmBox) -> Iterator[StubCluster]:
-    cluster = StubCluster()
-    with serve(cluster, box.folder):
-        yield cluster
-
-
-@pytest.fixture
-def cluster(server: StubCluster) -> StubCluster:
-    """A namespace with what is needed for everything to be made at once."""
-    server.objects.clear()
-    server.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
-    add_database(server, "app")
-    add_claim(server, "app")
-    add_backup(server, "nightly")
-    add_secret(server, "secret")
-    return server
-
-
-def add_database(cluster: StubCluster, name: str) -> None:
-    conditions = [{"type": "Ready", "status": "True", "reason": "Ready"}]
-    ready = {"phase": "Ready", "writable": True, "encrypted": True, "conditions": conditions}
-    cluster.add(resource("Database", name, spec_of("Database"), **ready))
-
-
-def add_claim(cluster: StubCluster, database: str) -> None:
-    metadata = {"name": f"{database}-backups", **SPACE}
-    cluster.add(
-        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": {}}
-    )
-
-
-def add_backup(cluster: StubCluster, name: str, spec: Any = None, text: str = "") -> None:
-    status = {"phase": "Completed", "sha256": "ab", "backupLocation": "s3://safe/shop/app/uid"}
-    cluster.add(resource("Backup", name, spec or spec_of("Backup"), text, **status))
-
-
-def add_secret(cluster: StubCluster, name: str) -> None:
-    data = dict.fromkeys(("accessKeyId", "secretAccessKey", "ca.crt", "identity"), "YQ==")
-    metadata = {"name": name, **SPACE}
-    cluster.add({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-
-
-def handed_over(kind: str, value: Any) -> Any:
-    """Return what ansible-operator passes of a resource: marked where watches.yaml says so."""
-    watches = yaml.safe_load((CHECKOUT / "watches.yaml").read_text())
-    (watch,) = [found for found in watches if found["kind"] == kind]
-    return unsafe(value) if watch.get("markUnsafe") else value
-
-
-def unsafe(value: Any) -> Any:
-    """Mark texts as ansible-operator does with `markUnsafe: true`."""
-    if isinstance(value, dict):
-        return {key: unsafe(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [unsafe(item) for item in value]
-    return {"__ansible_unsafe": value} if isinstance(value, str) else value
-
-
-def run(box: WarmBox, role: str, looked_at: dict[str, Any]) -> Outcome:
-    """Run a role as ansible-operator does, with all that it passes along."""
-    kind, name = looked_at["kind"], f"_database_example_com_{looked_at['kind'].lower()}"
-    marked = handed_over(kind, looked_at)
-    passed = marked["spec"] | {
-        "ansible_operator_meta": {"name": looked_at["metadata"]["name"], **SPACE},
-        name: marked,
-        f"{name}_spec": marked["spec"],
-    }
-    folder = box.private_folder("", env__extravars=json.dumps(passed))
-    arguments = [
-        *("run", str(folder), "--rotate-artifacts", "20", "--role", role),
-        *("--roles-path", f"{ROLES}/", "--hosts", "localhost", "-i", "1", "--role-skip-facts"),
-    ]
-    process = box.start(arguments)
-    output, _ = process.communicate(timeout=120)
-    return Outcome(folder, process.returncode, output)
 
 
 def texts_of(value: Any) -> Iterator[str]:

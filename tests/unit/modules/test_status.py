@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import ApiError
-from ansible_collections.postgres.operator.plugins.modules import status
+from ansible_collections.postgres.operator.plugins.modules import status, status_failure
 
 LOOKED_AT = {"name": "undo", "namespace": "shop", "uid": "u1", "generation": 1}
 RESTORE = {"kind": "Restore", "metadata": LOOKED_AT, "spec": {}}
@@ -76,3 +76,15 @@ def test_a_namespace_that_is_going_takes_no_event(monkeypatch: pytest.MonkeyPatc
     cluster.refusal = "User cannot create resource events"
     with pytest.raises(ApiError):
         write(monkeypatch, cluster)
+
+
+@pytest.mark.parametrize("phase", ["Completed", "Failed"])
+def test_what_has_ended_stays_as_it_was(monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
+    ended = RESTORE | {"status": {"phase": phase, "conditions": []}}
+    for found in (ended, None):
+        cluster = FakeCluster("u1")
+        monkeypatch.setattr(cluster, "get", lambda *_, found=found: found)
+        monkeypatch.setattr(status_failure, "connect", lambda cluster=cluster: cluster)
+        names = {"kind": "Restore", "name": "undo", "namespace": "shop", "message": "x"}
+        assert not status_failure.run(names, False)["changed"]
+        assert (cluster.status, cluster.events) == ({}, 0)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from ...postgres.releases import Version
+
 _NAMED = re.compile(r"(?:^|[.\-_])(?:pg|postgres|postgresql)-?(?P<major>\d+)(?:[.\-_]|$)")
-_LEADING = re.compile(r"(?P<major>\d+)(?:[.\-]|$)")
+_LEADING = re.compile(r"(?P<major>\d+)(?:(?:beta|rc)\d+)?(?:[.\-]|$)")
 # The tags of other images begin with a version of their own, such as pgvector's.
 _POSTGRESQL = re.compile(r"(?:^|[.\-_])(?:postgres|postgresql|postgis)$")
 
@@ -30,10 +32,11 @@ def refuse_major_change(image: str, running: str) -> tuple[str, str] | None:
 
     Args:
         image: the image that the spec asks for.
-        running: the running server's version, such as `17.2`; empty where none has run yet.
+        running: the running server's version, such as `17.2` or `19rc1`; empty where none has run
+            yet.
     """
     wanted = image_major(image)
-    current = int(running.partition(".")[0]) if running else None
+    current = Version.from_text(running).major if running else None
     if wanted is None or current is None or wanted == current:
         return None
     return (

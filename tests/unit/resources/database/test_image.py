@@ -14,6 +14,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     [
         ("postgres:17", 17),
         ("postgres:17.2-alpine", 17),
+        ("postgres:19rc1-trixie", 19),
+        ("postgres:19beta2", 19),
         ("registry.example.com:5000/library/postgres:14-bookworm", 14),
         ("registry.example.com:5000/postgres", None),
         ("postgres:latest", None),
@@ -41,3 +43,9 @@ def test_the_same_or_an_unknown_version_is_not_refused() -> None:
     assert refuse_major_change("postgres:15-alpine", "15.14") is None
     assert refuse_major_change("postgres:latest", "15.14") is None
     assert refuse_major_change("postgres:17", "") is None
+
+
+@pytest.mark.parametrize("running", ["19rc1", "19beta2", "19devel", "19.0 (Debian 19.0-1)"])
+def test_a_version_before_the_first_release_is_read(running: str) -> None:
+    assert refuse_major_change("postgres:19", running) is None
+    assert refuse_major_change("postgres:18", running) is not None
