@@ -400,7 +400,8 @@ def load_contents(request: LoadRequest) -> Loaded:
         OperatorError: ``failure`` unless the reason is recognised.
     """
     with connect(request.parameters) as connection:
-        entries = read_entries(request.artifact.dump, _python_encoding(connection))
+        # A dump's table of contents is in the database's own encoding, as the session is.
+        entries = read_entries(request.artifact.dump, connection.info.encoding)
         superusers = _superusers(connection)
     manifest = request.artifact.manifest
     if request.selection is not None or manifest.is_partial:
@@ -474,15 +475,6 @@ def _creation(entry: Entry, version: str | None) -> sql.Composed:
     if version is None:
         return sql.Composed([statement])
     return sql.SQL("{} VERSION {}").format(statement, sql.Literal(version))
-
-
-def _python_encoding(connection: Connection) -> str:
-    """Python's name of the database's encoding, which a dump's table of contents is in."""
-    connection.execute(
-        "SELECT pg_catalog.set_config('client_encoding',"
-        " pg_catalog.current_setting('server_encoding'), false)"
-    )
-    return connection.info.encoding
 
 
 def _superusers(connection: Connection) -> frozenset[str]:

@@ -314,14 +314,16 @@ def _open(parameters: ConnectionParameters, options: str) -> Connection:
 def _apply_session_settings(connection: Connection) -> None:
     """Set those settings that this version of the server has.
 
-    The client's encoding is the database's own, or names may have no equivalent in it.
+    The client's encoding is the database's own, or names may have no equivalent in it. In SQL_ASCII
+    a name is any bytes, which the server converts for nobody: read as LATIN1, each is a character.
     """
     connection.execute(
         "SELECT pg_catalog.set_config(name, wanted.value, false)"
         " FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
         " JOIN pg_catalog.pg_settings USING (name)"
-        " UNION ALL SELECT pg_catalog.set_config('client_encoding',"
-        " pg_catalog.current_setting('server_encoding'), false)",
+        " UNION ALL SELECT pg_catalog.set_config('client_encoding', CASE encoding"
+        " WHEN 'SQL_ASCII' THEN 'LATIN1' ELSE encoding END, false)"
+        " FROM pg_catalog.current_setting('server_encoding') AS encoding",
         [list(_SESSION_SETTINGS), list(_SESSION_SETTINGS.values())],
     )
 
