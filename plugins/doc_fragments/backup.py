@@ -71,6 +71,9 @@ options:
       endpoint:
         description: URL of the server, such as V(https://s3.example.com); without it Amazon S3.
         type: str
+      proxy:
+        description: URL of the HTTP proxy to reach the server by; without it directly.
+        type: str
       region:
         description: Region of the bucket.
         type: str

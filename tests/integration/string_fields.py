@@ -36,6 +36,7 @@ KEY = "(key)"
 
 _S3 = {
     "endpoint": "http://s3.example.com",
+    "proxy": "http://proxy.example.com:3128",
     "region": "eu",
     "bucket": "safe",
     "prefix": "team",

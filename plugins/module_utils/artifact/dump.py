@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import BackupFailed, InvalidInput, ServerVersionUnsupported
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import (
+    Connection,
     ConnectionParameters,
     connect,
     program_environment,
@@ -20,7 +21,12 @@ from ..postgres.programs import (
     require_jobs,
     run_program,
 )
-from ..postgres.releases import Version, require_fixes
+from ..postgres.releases import (
+    Version,
+    knows_column_versions,
+    require_fixes,
+    with_column_versions,
+)
 from ..store.filesystem import store_errors
 from .snapshot import SHARED_LOCK_WAIT_SECONDS
 
@@ -111,17 +117,48 @@ class Dump:
 
 
 def check_versions(parameters: ConnectionParameters) -> tuple[Version, Version]:
-    """The versions of server and pg_dump, if they fit together.
+    """The versions of server and pg_dump, if they fit together and with what is in the database.
 
     Raises:
         ServerVersionUnsupported
     """
+    client = program_version("pg_dump")
     with connect(parameters) as connection:
         server = Version.from_number(connection.info.server_version)
-    client = program_version("pg_dump")
-    require_client_not_older("pg_dump", client, server)
-    require_fixes("pg_dump", client)
+        require_client_not_older("pg_dump", client, server)
+        require_fixes("pg_dump", client)
+        if not knows_column_versions(client):
+            _require_no_column_versions(connection, client)
     return server, client
+
+
+# Of what users have made: that begins at this number (source: PostgreSQL, FirstNormalObjectId).
+_MARKED_COLUMN = """
+SELECT format('%I.%I', n.nspname, c.relname)
+  FROM pg_attribute a
+       JOIN pg_class c ON c.oid = a.attrelid
+       JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.oid >= 16384
+   AND EXISTS (SELECT FROM unnest(a.attoptions) AS option WHERE option LIKE 'pg\\_attver=%')
+ LIMIT 1
+"""
+
+
+def _require_no_column_versions(connection: Connection, client: Version) -> None:
+    """Refuse a pg_dump that would write what only newer servers restore.
+
+    A server that was moved back to an older minor release keeps the marks of its columns.
+
+    Raises:
+        ServerVersionUnsupported
+    """
+    row = connection.execute(_MARKED_COLUMN).fetchone()
+    if row:
+        raise ServerVersionUnsupported(
+            f"the columns of {row[0]} were made by a newer minor release of PostgreSQL, and what"
+            f" pg_dump {client} writes of them cannot be restored: use an image with PostgreSQL"
+            f" {with_column_versions(client)}"
+        )
 
 
 def run_pg_dump(

@@ -37,6 +37,7 @@ CONNECTION_OPTIONS: Options = {
 
 _S3_OPTIONS: Options = {
     "endpoint": {"type": "str"},
+    "proxy": {"type": "str"},
     "region": {"type": "str"},
     "bucket": {"type": "str", "required": True},
     "prefix": {"type": "str", "default": ""},
@@ -207,6 +208,7 @@ def files(params: dict[str, Any], **patience: Any) -> Store:
         bucket=s3["bucket"],
         credentials_folder=Path(s3["credentials_folder"]),
         endpoint=s3.get("endpoint") or None,
+        proxy=s3.get("proxy") or None,
         region=s3.get("region") or None,
         prefix=s3.get("prefix") or "",
         ca_file=Path(s3["ca_file"]) if s3.get("ca_file") else None,

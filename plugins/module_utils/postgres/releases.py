@@ -111,6 +111,30 @@ FIXES: Sequence[Fix] = (
 )
 
 
+_WITH_COLUMN_VERSIONS = {**_2026_11_12, 19: 1}
+"""The first minor releases that mark each new column with ``pg_attver`` in its options, the fix of
+CVE-2026-6460, and whose pg_dump leaves that out. Others write it into the dump, and servers that do
+not know it refuse it."""
+
+
+def knows_column_versions(version: Version) -> bool:
+    """Return whether a release leaves the mark of columns out of a dump."""
+    first = _WITH_COLUMN_VERSIONS.get(version.major)
+    if first is None:
+        return version.major > max(_WITH_COLUMN_VERSIONS)
+    return version.minor >= first
+
+
+def with_column_versions(version: Version) -> str:
+    """Return which release of the same major version does, for people.
+
+    >>> with_column_versions(Version(17, 11))
+    '17.12 or newer'
+    """
+    first = _WITH_COLUMN_VERSIONS.get(version.major)
+    return f"{version.major}.{first} or newer" if first is not None else "a newer major version"
+
+
 def require_fixes(program: str, version: Version) -> None:
     """Refuse a program that would run what a hostile server or dump smuggles in.
 

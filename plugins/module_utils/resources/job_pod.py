@@ -177,6 +177,7 @@ def bucket_options(backup: Object) -> Object:
         return {}
     return {
         "endpoint": s3.get("endpoint", ""),
+        "proxy": s3.get("proxy", ""),
         "region": s3.get("region", ""),
         "bucket": s3["bucket"],
         "prefix": s3.get("prefix", ""),

@@ -68,7 +68,8 @@ class S3Store:
     """A store below a prefix of a bucket.
 
     Attributes:
-        endpoint: an http(s) URL; None is Amazon's of the region.
+        endpoint: an http(s) URL, perhaps with a path; None is Amazon's of the region.
+        proxy: the URL of the HTTP proxy to reach it by; None reaches it directly.
         prefix: names with slashes between them; may be empty.
         credentials_folder: has the files that CREDENTIALS name, each with its value.
         ca_file: certificates that the endpoint's is checked with; None takes the usual ones.
@@ -85,6 +86,7 @@ class S3Store:
     bucket: str
     credentials_folder: Path = field(repr=False)
     endpoint: str | None = None
+    proxy: str | None = None
     region: str | None = None
     prefix: str = ""
     ca_file: Path | None = None
@@ -123,7 +125,7 @@ class S3Store:
         self.remove(location)
 
     def put(self, location: Location, name: str, path: Path) -> None:
-        """See ``Store``; the server compares a CRC that boto3 sends along."""
+        """See ``Store``; nothing is believed of it until it was read back."""
         with self._errors(location), self._refusals(location):
             self._transfers.upload(
                 str(path), self.bucket, self._key(location, name), self._extra
@@ -231,7 +233,8 @@ class S3Store:
 
     @property
     def _host(self) -> str:
-        return self.endpoint or f"Amazon S3 in {self.region or _DEFAULT_REGION}"
+        host = self.endpoint or f"Amazon S3 in {self.region or _DEFAULT_REGION}"
+        return f"{host} by proxy {self.proxy}" if self.proxy else host
 
     @property
     def _extra(self) -> dict[str, Any]:
@@ -297,6 +300,11 @@ class S3Store:
                 s3={"addressing_style": "path" if self.path_style else "auto"},
                 # What the destination says, not the surroundings.
                 ignore_configured_endpoint_urls=True,
+                proxies={"http": self.proxy, "https": self.proxy} if self.proxy else {},
+                # Checksums in trailers are refused by servers that do not know them. Whatever is
+                # stored is read back, and compared by SHA-256.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
             ),
         )
 

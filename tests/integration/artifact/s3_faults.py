@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from s3_server import S3Server
@@ -23,7 +23,8 @@ class Faults:
 
     Attributes:
         applies: tells by method and path whether a request is broken.
-        kind: status-500, status-503, stall, reset, truncate or forget.
+        kind: status-500, status-503, stall, reset, truncate, forget, or trailers: only requests
+            with checksums in trailers are broken, by a server that does not know them.
         times: how many of them; the others get through.
         broken: how many there were.
     """
@@ -64,6 +65,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault == "stall":
             time.sleep(6)
             self.close_connection = True
+            return
+        if fault == "trailers" and "x-amz-trailer" in self.headers:
+            self._answer(501, [], b"<Error><Code>NotImplemented</Code></Error>")
             return
         if fault.startswith("status-"):
             self._answer(int(fault[-3:]), [], b"<Error><Code>SlowDown</Code></Error>")
@@ -145,6 +149,52 @@ def faulty(server: S3Server) -> Iterator[tuple[str, Faults]]:
     thread.start()
     try:
         yield f"https://127.0.0.1:{proxy.server_address[1]}", faults
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
+
+
+class _Tunnel(http.server.BaseHTTPRequestHandler):
+    """An HTTP proxy that knows CONNECT only."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[str]
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def do_CONNECT(self) -> None:
+        self.asked.append(self.path)
+        host, _, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=60) as upstream:
+            self.send_response_only(200)
+            self.end_headers()
+            back = threading.Thread(target=self._copy, args=(upstream, self.connection))
+            back.start()
+            self._copy(self.connection, upstream)
+            back.join()
+        self.close_connection = True
+
+    @staticmethod
+    def _copy(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK):
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def tunnel() -> Iterator[tuple[str, list[str]]]:
+    """An HTTP proxy, and the addresses that it was asked for."""
+    asked: list[str] = []
+    handler = type("Handler", (_Tunnel,), {"asked": asked})
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    proxy.daemon_threads = True
+    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_address[1]}", asked
     finally:
         proxy.shutdown()
         proxy.server_close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifac
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import check_versions
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,
     verify_artifact,
@@ -217,3 +219,29 @@ def test_the_servers_own_databases_cannot_be_replaced(bench, name) -> None:
     bench.backup()
     with pytest.raises(errors.InvalidInput):
         bench.restore(parameters=replace(bench.parameters, dbname=name))
+
+
+def test_marks_of_columns_that_pg_dump_does_not_know(bench, monkeypatch, tmp_path) -> None:
+    """As after the image was changed back to an older minor release."""
+    major = bench.scalar("SELECT current_setting('server_version_num')::int / 10000")
+    older = {14: 24, 15: 19, 16: 15, 17: 11, 18: 6}[major]
+    program = tmp_path / "bin" / "pg_dump"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho 'pg_dump (PostgreSQL) {major}.{older}'\n")
+    program.chmod(0o755)
+    bench.execute(
+        "SET allow_system_table_mods = on;"
+        "UPDATE pg_attribute SET attoptions = NULL WHERE attrelid >= 16384"
+    )
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        check_versions(bench.parameters)
+        bench.execute(
+            "SET allow_system_table_mods = on; UPDATE pg_attribute SET attoptions ="
+            " '{n_distinct=5,pg_attver=1}' WHERE attrelid = 'version'::regclass AND attnum = 1"
+        )
+        wanted = f"columns of public.version .* use an image with PostgreSQL {major}.{older + 1}"
+        with pytest.raises(errors.ServerVersionUnsupported, match=wanted):
+            bench.backup()
+        assert not bench.store.files.exists(bench.location)
+    bench.backup()

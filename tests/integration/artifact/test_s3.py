@@ -44,7 +44,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from ansible_collections.postgres.operator.plugins.modules import artifact_remove
-from s3_faults import faulty
+from s3_faults import faulty, tunnel
 from s3_server import BUCKET
 from test_kills import run_until_killed
 
@@ -454,6 +454,40 @@ def test_a_lasting_fault_ends_the_backup(remote, s3, kind) -> None:
     assert own_keys(remote, s3) == set()
     assert own_uploads(remote, s3) == []
     assert list(remote.spool.iterdir()) == []
+
+
+def test_a_server_that_does_not_know_checksums_in_trailers(remote) -> None:
+    with faulty_store(remote) as faults:
+        faults.set("trailers", lambda *_: True)
+        backed_up_and_changed(remote)
+        remote.restore()
+        assert faults.broken > 0
+    assert remote.scalar("SELECT name FROM version") == "old"
+
+
+def test_an_endpoint_with_a_path(remote) -> None:
+    """As of a gateway; the server here does not know the path, so it is only seen to be asked."""
+    paths: list[str] = []
+    with faulty_store(remote) as faults:
+        faults.set("status-503", lambda _, path: bool(paths.append(path)) or True)
+        endpoint = f"{remote.files.endpoint}/storage/v1/s3/"
+        remote.files = replace(remote.files, endpoint=endpoint, attempts=1)
+        with pytest.raises(errors.StoreUnreachable):
+            remote.files.is_finished(remote.location)
+    assert paths
+    assert all(path.startswith(f"/storage/v1/s3/{BUCKET}") for path in paths)
+
+
+def test_a_bucket_behind_a_proxy(remote) -> None:
+    with tunnel() as (proxy, asked):
+        remote.files = replace(remote.files, proxy=proxy)
+        backed_up_and_changed(remote)
+        remote.restore()
+    assert remote.scalar("SELECT name FROM version") == "old"
+    assert set(asked) == {remote.files.endpoint.removeprefix("https://")}
+    remote.files = replace(remote.files, proxy=proxy, attempts=1)
+    with pytest.raises(errors.StoreUnreachable, match=f"by proxy {proxy}, bucket"):
+        remote.files.is_finished(remote.location)
 
 
 @pytest.mark.parametrize("kind", ["truncate", "reset", "status-500"])

@@ -272,8 +272,21 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
                         "s3.example.com",
                         "ftp://a",
                         "https://user:word@host",
-                        "https://a/b",
+                        "https://a//b",
+                        "https://a/../b",
+                        "https://a/b?c",
                         "https://",
+                    ),
+                ),
+                (
+                    "proxy",
+                    "proxy is the http(s) URL of a proxy without a password, such as",
+                    (
+                        "proxy:3128",
+                        "http://user:word@proxy:3128",
+                        "http://proxy/path",
+                        "",
+                        "ftp://a",
                     ),
                 ),
                 ("region", "region is a name such as eu-central-1", ("eu central", "", "a/b")),
@@ -371,6 +384,10 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
             ("Backup", in_s3(**change))
             for change in (
                 {"endpoint": "http://[fd00::1]:9000/", "prefix": "team/a..b=c", "sse": "aws:kms"},
+                {
+                    "endpoint": "https://a.b/storage/v1/s3/",
+                    "proxy": "http://proxy.example.com:3128",
+                },
                 {"endpoint": None, "region": "eu-central-1", "bucket": "a.b-9", "pathStyle": True},
             )
         ),

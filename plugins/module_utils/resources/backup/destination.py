@@ -32,11 +32,11 @@ def place_of(backup: Object) -> str:
 
 
 def s3_port_of(backup: Object) -> int:
-    """Return the port at which the object store is reached; 0 where there is none."""
+    """Return the port of the object store, or of its proxy; 0 where there is no bucket."""
     s3 = s3_of(backup)
     if not s3:
         return 0
-    address = urlsplit(s3.get("endpoint") or "https://")
+    address = urlsplit(s3.get("proxy") or s3.get("endpoint") or "https://")
     try:
         port = address.port
     except ValueError:
