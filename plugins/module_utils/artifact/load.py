@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psycopg
+from psycopg import sql
 
 from ..errors import IncompatibleVersion, InvalidInput, OperatorError, RestoreFailed
 from ..postgres.connection import (
@@ -50,20 +54,58 @@ def check_versions(artifact: Artifact, connection: Connection) -> None:
         )
 
 
-def check_roles(artifact: Artifact, connection: Connection) -> None:
-    """Refuse a server without the roles that own or were granted something.
+def find_missing_roles(artifact: Artifact, connection: Connection) -> list[str]:
+    """Return the roles that own or were granted something, and that the server lacks.
 
     Raises:
-        RestoreFailed
+        RestoreFailed: the owner of the database is one of them: it is the one that applications
+            log in as.
     """
     source = artifact.manifest.source
-    present = connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
-    missing = {source.owner, *source.roles} - {str(name) for (name,) in present}
-    if missing:
+    rows = connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
+    present = {str(name) for (name,) in rows}
+    if source.owner not in present:
         raise RestoreFailed(
-            f"backup {artifact.location} needs roles that the server lacks: {_names(missing)};"
-            " create them"
+            f"the database in backup {artifact.location} belongs to role"
+            f" {_names([source.owner])}, which the server lacks: restore it into a Database with"
+            " this username, or create the role"
         )
+    return sorted(set(source.roles) - present)
+
+
+@contextmanager
+def missing_roles_made(
+    connection: Connection, maintenance: ConnectionParameters, names: Sequence[str]
+) -> Iterator[None]:
+    """Make roles that nobody can log in as; if the block fails, they are dropped again.
+
+    A backup says nothing of them but their names, and it is input: so they get no right and no
+    membership. Who may have these decides that later.
+
+    Args:
+        connection: a session in the database that ``maintenance`` leads to.
+    """
+    for name in names:
+        role = sql.Identifier(name)
+        with suppress(psycopg.errors.DuplicateObject):
+            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
+        connection.execute(
+            sql.SQL("COMMENT ON ROLE {} IS 'made for a restore, which needed it'").format(role)
+        )
+    try:
+        yield
+    except BaseException:
+        if names:
+            with suppress(OperatorError, psycopg.Error), connect(maintenance) as another:
+                drop_roles(another, names)
+        raise
+
+
+def drop_roles(connection: Connection, names: Sequence[str]) -> None:
+    """Drop roles, each unless something belongs to it."""
+    for name in names:
+        with suppress(psycopg.Error):
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def check_extensions(
@@ -81,6 +123,17 @@ def check_extensions(
             f"backup {artifact.location} needs extensions that the server lacks:"
             f" {_names(missing)}; use an image that has them"
         )
+
+
+def explain_made_roles(names: Sequence[str]) -> str:
+    """Say which roles were made, and what to do about it; empty where none were."""
+    if not names:
+        return ""
+    made = f"role {_names(names)} was" if len(names) == 1 else f"roles {_names(names)} were"
+    return (
+        f"{made} missing, and made without login and without rights of its own: give what is needed"
+        " (ALTER ROLE, GRANT)"
+    )
 
 
 def _names(names: Iterable[str]) -> str:

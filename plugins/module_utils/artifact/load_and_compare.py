@@ -43,6 +43,10 @@ class Restored:
     artifact: Artifact
     warning: str
 
+    def with_warning(self, warning: str) -> Restored:
+        """The same with one more ``warning``; an empty one is none."""
+        return replace(self, warning="; ".join(filter(None, (self.warning, warning))))
+
     def summary(self) -> dict[str, Any]:
         """``Artifact.summary()``, with the ``warning`` if there is one."""
         return self.artifact.summary(self.warning)

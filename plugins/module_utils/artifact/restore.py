@@ -51,7 +51,14 @@ from .history import (
     ensure_history,
     find_outcome,
 )
-from .load import check_extensions, check_roles, check_versions
+from .load import (
+    check_extensions,
+    check_versions,
+    drop_roles,
+    explain_made_roles,
+    find_missing_roles,
+    missing_roles_made,
+)
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
 from .manifest import Manifest, TableEntry
@@ -163,10 +170,15 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
         with (
             check_restore(request, connection, progress) as artifact,
+            missing_roles_made(
+                connection,
+                request.maintenance,
+                missing := find_missing_roles(artifact, connection),
+            ),
             _own_roles(request, connection) as roles,
         ):
             try:
-                done = _restore(request, connection, roles, artifact, started, progress)
+                done = _restore(request, connection, roles, artifact, started, progress, missing)
             except BaseException as error:
                 done = _undo(request)
                 if done is None or not isinstance(error, Exception):
@@ -224,7 +236,7 @@ def check_restore(
         BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong: see ``check_artifact``.
         IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
         ServerVersionUnsupported: pg_restore is too old.
-        RestoreFailed: roles or extensions that the backup needs are missing.
+        RestoreFailed: the owner, or extensions that the backup needs, are missing.
         InvalidInput: a part of the rows would take the place of a whole database.
     """
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
@@ -243,7 +255,7 @@ def check_restore(
                 f'a partial restore does not replace database "{request.database}": restore it'
                 " beside that, into a targetDatabase, and copy what you need"
             )
-        check_roles(artifact, connection)
+        find_missing_roles(artifact, connection)
         check_extensions(artifact, connection, RestoreFailed)
         yield artifact
 
@@ -255,6 +267,7 @@ def _restore(
     artifact: OpenArtifact,
     started: str,
     progress: Progress,
+    made_roles: Sequence[str],
 ) -> dict[str, Any]:
     properties = _properties_for(request, connection, artifact)
     # Its owner, too, connects to it only once it is whole: until then a superuser makes things in
@@ -275,8 +288,11 @@ def _restore(
         database_owner=properties.owner,
     )
     loaded = load_and_compare(load, progress, with_statistics=True)
+    loaded = loaded.with_warning(explain_made_roles(made_roles))
     if request.dry_run:
-        return _end_dry_run(request, connection, roles, loaded, started, progress)
+        done = _end_dry_run(request, connection, roles, loaded, started, progress)
+        drop_roles(connection, made_roles)
+        return done
     with progress.step(f'Replacing database "{request.database}"'):
         times = {"startTime": started, "completionTime": now_text()}
         plan = Swap(

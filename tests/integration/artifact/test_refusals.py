@@ -175,14 +175,6 @@ def test_a_dump_that_pg_restore_cannot_list_is_not_called_damaged(changed, scrat
             verify_artifact(VerifyRequest(changed.store, changed.location, scratch))
 
 
-def test_missing_roles_are_named(bench, postgres_server) -> None:
-    bench.execute("CREATE ROLE passing; GRANT SELECT ON numbers TO passing")
-    bench.backup()
-    bench.execute("DROP OWNED BY passing; DROP ROLE passing")
-    with pytest.raises(errors.RestoreFailed, match=r'roles .*"passing"'):
-        bench.restore()
-
-
 def test_wrong_password_and_missing_database(bench, tmp_path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("not it")
