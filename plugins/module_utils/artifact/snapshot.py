@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from ..errors import BackupFailed, Timeout
+from ..errors import BackupFailed, OperatorError, Timeout
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.errors import translate
 from ..postgres.session_roles import SessionRoles
 from .fingerprint import (
     Reader,
@@ -57,6 +58,24 @@ SELECT l.relation::regclass::text
    AND a.usesysid = me.usesysid AND a.application_name = me.application_name
    AND a.client_addr IS NOT DISTINCT FROM me.client_addr
    AND l.waitstart < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => %s)
+ LIMIT 1
+"""
+
+
+# Who may have kept a lock from being had: the strongest first, and who has it before who waits.
+_HOLDER = """
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.pid, a.usename, a.application_name,
+       pg_catalog.to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+  FROM pg_catalog.pg_locks l
+       JOIN pg_catalog.pg_stat_activity a USING (pid)
+       JOIN pg_catalog.pg_class c ON c.oid = l.relation
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+   AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
+                  'ShareUpdateExclusiveLock')
+   AND c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_'
+   AND a.pid <> ALL (%s)
+ ORDER BY l.mode <> 'AccessExclusiveLock', NOT l.granted, a.xact_start
  LIMIT 1
 """
 
@@ -132,19 +151,39 @@ def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> It
     A table that is read with more rights than its owner has is locked against indexes.
 
     Raises:
-        Timeout: something stayed locked by another session for LOCK_WAIT_SECONDS.
+        Timeout: something stayed locked by another session for LOCK_WAIT_SECONDS; it is named.
         BackupFailed: tables were created and dropped all the time.
     """
     readers = Readers(roles, parameters.dbname)
     with connect(parameters) as connection, connect(parameters) as keeper:
         for _ in range(_ATTEMPTS):
-            snapshot = _try_snapshot(readers, connection, keeper)
+            try:
+                snapshot = _try_snapshot(readers, connection, keeper)
+            except psycopg.errors.LockNotAvailable as error:
+                raise _explained(parameters, error, [connection, keeper]) from error
             if snapshot is not None:
                 yield snapshot
                 return
     raise BackupFailed(
         f'tables of database "{parameters.dbname}" are created and dropped too fast to be locked:'
         " take the backup when no migration runs"
+    )
+
+
+def _explained(
+    parameters: ConnectionParameters, error: psycopg.Error, own: Sequence[Connection]
+) -> OperatorError:
+    """Say who has kept a lock from being had; its statement may have what is in a row."""
+    pids = [connection.info.backend_pid for connection in own]
+    with connect(parameters) as observer:
+        row = observer.execute(_HOLDER, [pids]).fetchone()
+    if row is None:
+        return translate(error, f'locking the tables of database "{parameters.dbname}"', Timeout)
+    table, pid, user, application, since = row
+    return Timeout(
+        f"{table} stayed locked for {LOCK_WAIT_SECONDS} s, by process {pid} of role {user}"
+        f" ({application or 'unnamed'}), whose transaction began at {since}: take the backup when"
+        " that has ended"
     )
 
 

@@ -469,3 +469,28 @@ def test_a_database_that_allows_no_temporary_files(own, owner, postgres_server) 
     with own.connect() as connection:
         assert connection.execute("SELECT count(*) FROM mine.sorted").fetchone() == (20000,)
         assert connection.execute("SHOW temp_file_limit").fetchone() == ("0",)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_who_keeps_a_lock_for_too_long_is_named(bench, monkeypatch, waits) -> None:
+    """A session that has the lock, or an ALTER TABLE that waits for a reader."""
+    monkeypatch.setattr(snapshot, "LOCK_WAIT_SECONDS", 1)
+    with bench.connect() as reader, bench.connect() as holder, ThreadPoolExecutor(1) as pool:
+        for connection in (reader, holder):
+            connection.autocommit = False
+        holder.execute("SET application_name = 'nightly job'")
+        holder.commit()
+        pid = holder.info.backend_pid
+        if waits:
+            reader.execute("SELECT count(*) FROM numbers")
+            pool.submit(holder.execute, "LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE")
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while not bench.scalar(waiting, "postgres"):
+                time.sleep(0.05)
+        else:
+            holder.execute("LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE")
+        named = rf"^public\.numbers stayed locked for 1 s, by process {pid} of .* \(nightly job\), "
+        with pytest.raises(Timeout, match=named):
+            bench.backup()
+        reader.rollback()
+    assert not bench.store.files.exists(bench.location)
