@@ -63,6 +63,10 @@ job_made:
   description: What the observation says of that Job once it is made.
   type: dict
   returned: where the Backup has no schedule
+missing:
+  description: C(uids) of Backups whose files are gone, and C(why) that is known; empty where there are none.
+  type: dict
+  returned: where the Backup has no schedule
 waiting:
   description:
     - Kind, name and namespace of the resources to notify, once it has ended, which are the schedule that made it, the Restore that it
@@ -96,6 +100,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.agent 
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.adoption import (
     adopts,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.completed import (
+    list_completed_beside,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.concurrency import (
     Limits,
     find_next,
@@ -105,6 +112,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     claim_of,
     find_secret_block,
     place_of,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.missing import (
+    lost_with_claim,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     identity_secret,
@@ -157,7 +167,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     namespace = params["namespace"]
     resource = read_unfinished(cluster, "Backup", namespace, params["name"])
     if resource is None:
-        return {"changed": False, "resource": {}}
+        return {"changed": False, "resource": {}, "missing": _missing(cluster, params)}
     if "schedule" in resource["spec"]:
         return {"changed": False, "resource": resource}
     database_name = resource["spec"]["databaseRef"]["name"]
@@ -201,6 +211,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             _adoption_variables(resource)
             if adopting
             else _variables(resource, unfinished, listed, recipients)
+            | {"completed": list_completed_beside(cluster, resource)}
         )
         work = _work(resource, database, latest.name, variables, image, identity)
         definitions = work_definitions(work)
@@ -214,6 +225,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "definitions": definitions,
         "job_made": {"name": latest.name, "after_timeout": bool(removal)},
         "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
+        "missing": _missed_by(resource, job),
         "observation": {
             "place": place_of(resource),
             "adopts": adopting,
@@ -288,6 +300,25 @@ def _timed_out(resource: Object, latest: LatestJob, not_removed: str) -> JobStat
     return replace(
         first, result={**first.result, "message": f"{first.result['message']}; {outcome}"}
     )
+
+
+def _missing(cluster: Cluster, params: dict[str, Any]) -> dict[str, Any]:
+    """Return, of a Completed Backup, that the claim with its files is gone; empty where it is not."""
+    backup = cluster.get(GROUP_VERSION, "Backup", params["namespace"], params["name"])
+    if backup is None or not lost_with_claim(backup):
+        return {}
+    claim = claim_of(backup)
+    if not _is_missing(cluster, params["namespace"], claim):
+        return {}
+    why = f"PersistentVolumeClaim {claim} was deleted"
+    return {"uids": [backup["metadata"]["uid"]], "why": why}
+
+
+def _missed_by(resource: Object, job: JobState | None) -> dict[str, Any]:
+    """Return which other Backups' files the Job has not found; empty where it has all."""
+    uids = (job.result or {}).get("missing", []) if job else []
+    why = f"Backup {resource['metadata']['name']} did not find them"
+    return {"uids": uids, "why": why} if uids else {}
 
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:

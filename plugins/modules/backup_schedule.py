@@ -62,6 +62,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.finalizer import (
     set_deletion_policy,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.missing import (
+    is_missing,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     find_database_block,
@@ -234,10 +237,12 @@ def _after(
 def _prune(
     cluster: Cluster, backup: Object, schedule: Schedule, runs: Sequence[Object], check_mode: bool
 ) -> list[str]:
-    """Delete the runs that are not kept, with their files; the others get the schedule's policy."""
-    prunable = choose_prunable(
-        [_as_run(run) for run in runs], _retention(backup["spec"]), schedule.zone
-    )
+    """Delete the runs that are not kept, with their files; the others get the schedule's policy.
+
+    Runs whose files are gone neither count nor are deleted: a store that was away may come back.
+    """
+    there = [_as_run(run) for run in runs if not is_missing(run)]
+    prunable = choose_prunable(there, _retention(backup["spec"]), schedule.zone)
     if prunable:
         restored = being_restored(cluster, backup["metadata"]["namespace"])
         prunable = [name for name in prunable if name not in restored]

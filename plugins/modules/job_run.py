@@ -19,7 +19,8 @@ options:
     description:
       - V(adopt) is M(postgres.operator.artifact_check) of an artifact that a Backup adopts.
       - V(backup) is M(postgres.operator.artifact_create), then M(postgres.operator.artifact_check); what was made and
-        cannot be read back is removed.
+        cannot be read back is removed. The result's C(missing) has those UIDs of the variable C(completed) of which the
+        store has no artifact any more.
       - V(copy) is M(postgres.operator.artifact_copy).
       - V(outcome) is M(postgres.operator.restore_outcome).
       - V(remove) is M(postgres.operator.artifact_remove).

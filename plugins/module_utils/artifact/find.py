@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import BackupLocationMissing, OperatorError
-from ..store.protocol import Location
+from ..store.protocol import Location, Store
 from ..units import first_of, plural
 from .artifact import ArtifactStore, load_artifact
 
@@ -95,6 +96,22 @@ def find_newest(
     others = plural(len(unreadable), "other backup")
     which = first_of([str(one) for one in unreadable], "; ")
     return found[0], f"{others} of this Database cannot be read and may be newer: {which}"
+
+
+def find_missing(
+    files: Store, namespace: str, database: str, uids: Sequence[str], jobs: int = 1
+) -> list[str]:
+    """Return the UIDs of which the store has no finished artifact, in order.
+
+    One request each, and no file is read: what is there may still be damaged.
+
+    Raises:
+        StoreDenied, StoreUnreachable, BackupLocationMissing: the store does not answer.
+    """
+    locations = [Location(namespace, database, uid) for uid in uids]
+    with ThreadPoolExecutor(jobs) as pool:
+        there = list(pool.map(files.is_finished, locations))
+    return [uid for uid, found in zip(uids, there, strict=True) if not found]
 
 
 def _none_of(store: ArtifactStore, namespace: str, database: str) -> str:

@@ -15,11 +15,14 @@ from typing import Any
 
 from ..errors import InvalidInput, OperatorError, StoreUnreachable
 from . import actions, options
-from .create import create_artifact
+from .create import BackupRequest, create_artifact
+from .find import find_missing
 from .options import Options
 
 RESULT_FILE = "/dev/termination-log"
 """Where the result is written if the variables do not say."""
+
+_MISSING = 40
 
 LIMIT_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
@@ -155,7 +158,23 @@ def _back_up(params: Params, check_mode: bool) -> Params:
     summary = outcome.summary()
     if request.store.key:
         summary["recipients"] = request.store.key.public_keys
+    summary |= _look_for_others(request, params["completed"], summary.get("warning", ""))
     return {"changed": not outcome.adopted, "artifact": summary}
+
+
+def _look_for_others(request: BackupRequest, uids: list[str], warning: str) -> Params:
+    """Find out which of the Database's other backups are gone from the store.
+
+    This backup is as good if that fails; its ``warning`` says so then.
+    """
+    location, files = request.location, request.store.files
+    try:
+        missing = find_missing(files, location.namespace, location.database, uids, request.jobs)
+    except OperatorError as error:
+        failed = f"whether the other backups are still there could not be seen: {error.message}"
+        return {"warning": "; ".join(filter(None, (warning, failed)))}
+    # As many as a result has room for; the next backup finds the others.
+    return {"missing": missing[:_MISSING]} if missing else {}
 
 
 def _clear(params: Params) -> None:
@@ -177,7 +196,7 @@ def _location(done: Params) -> Params:
 
 WORKS = {
     "adopt": Work(options.CHECK_OPTIONS, actions.check, _part("artifact"), "BackupFailed"),
-    "backup": Work(options.CREATE_OPTIONS, _back_up, _part("artifact"), "BackupFailed"),
+    "backup": Work(options.BACKUP_OPTIONS, _back_up, _part("artifact"), "BackupFailed"),
     "copy": Work(options.COPY_OPTIONS, actions.copy, _location, "VerificationFailed"),
     "outcome": Work(
         options.OUTCOME_OPTIONS, actions.find_outcome, _part("restore"), "RestoreFailed"

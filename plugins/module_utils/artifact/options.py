@@ -95,6 +95,11 @@ CREATE_OPTIONS: Options = {
     "unfinished_listed": {"type": "str"},
 }
 
+BACKUP_OPTIONS: Options = {
+    **CREATE_OPTIONS,
+    "completed": {"type": "list", "elements": "str", "default": []},
+}
+
 PLAIN_DUMP_OPTIONS: Options = {
     **CONNECTION_OPTIONS,
     "database": {"type": "str", "required": True},

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import DatabaseGone
 from ..units import parse_time
 from .backup.adoption import adopts
+from .backup.missing import is_missing
 
 RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
@@ -101,7 +102,11 @@ def find_newer(
 
 
 def _completed(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [run for run in runs if run.get("status", {}).get("phase") == "Completed"]
+    return [
+        run
+        for run in runs
+        if run.get("status", {}).get("phase") == "Completed" and not is_missing(run)
+    ]
 
 
 def is_newer(backup: Mapping[str, Any], restore: Mapping[str, Any]) -> bool:
@@ -189,6 +194,12 @@ def find_refusal(
             "BackupNotCompleted",
             f"Backup {name} is Failed and cannot be restored; make another Backup and"
             " another Restore",
+        )
+    if is_missing(backup):
+        return (
+            "BackupLocationMissing",
+            f"the files of Backup {name} are gone from {status.get('backupLocation')}; use another"
+            " Backup, or bring them back and adopt them with another one (artifact)",
         )
     if not status.get("backupLocation"):
         return (

@@ -291,3 +291,12 @@ def test_text_that_names_nothing_is_reported_as_it_is(changed, play, name) -> No
     assert (status, result["reason"]) == (2, "InvalidInput"), output
     for text in TEXTS[:5]:
         assert f'schema "{text}"' in result["message"]
+
+
+def test_a_backup_finds_out_which_others_are_gone(changed, play) -> None:
+    there, gone = changed.location.uid, str(uuid.uuid4())
+    status, result, output = play("backup", uid=str(uuid.uuid4()), completed=[gone, there])
+    assert status == 0, output
+    assert result["missing"] == [gone]
+    status, result, _ = play("backup", uid=str(uuid.uuid4()), completed=[there])
+    assert "missing" not in result

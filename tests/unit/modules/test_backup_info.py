@@ -254,3 +254,39 @@ def test_what_a_stopped_adoption_read_is_not_removed(monkeypatch: pytest.MonkeyP
     assert found["definitions"] == []
     result = found["observation"]["job"]["result"]
     assert (result["reason"], "removed" in result["message"]) == ("Timeout", False)
+
+
+def test_the_job_looks_for_the_artifacts_beside_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster("")
+    s3 = {"destination": {"s3": {"bucket": "b", "credentialsSecretRef": {"name": "login"}}}}
+    for name, phase, spec, conditions in (
+        ("alone", "Pending", {}, []),
+        ("older", "Completed", {}, []),
+        ("elsewhere", "Completed", s3, []),
+        ("other", "Completed", {"databaseRef": {"name": "other"}}, []),
+        ("gone", "Completed", {}, [{"type": "ArtifactMissing", "status": "True"}]),
+        ("failed", "Failed", {}, []),
+    ):
+        manifest = backup(name)
+        manifest["spec"] |= spec
+        cluster.add(manifest, phase, "")
+        cluster.backups[name]["status"]["conditions"] += conditions
+    monkeypatch.setattr(backup_info, "connect", lambda: cluster)
+    found = backup_info.run({"name": "alone", "namespace": "shop", **LIMITS}, False)
+    (job,) = found["definitions"]
+    assert variables_of(job)["completed"] == ["older-uid-0000"]
+    assert found["missing"] == {}
+
+
+def test_a_deleted_claim_takes_its_backups_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster("")
+    cluster.add(backup("old"), "Completed", "BackupCompleted")
+    status = cluster.backups["old"]["status"]
+    monkeypatch.setattr(backup_info, "connect", lambda: cluster)
+    names = {"name": "old", "namespace": "shop", **LIMITS}
+    for location, uids in (("s3://b/shop/app/u", None), ("pvc://app-backups/u", ["old-uid-0000"])):
+        status["backupLocation"] = location
+        found = backup_info.run(names, False)
+        assert (found["resource"], found["missing"].get("uids")) == ({}, uids)
+    status["conditions"] = [{"type": "ArtifactMissing", "status": "True"}]
+    assert backup_info.run(names, False)["missing"] == {}

@@ -271,3 +271,12 @@ def test_a_bad_schedule_is_reported_and_removes_nothing(
     assert result["observation"]["refused"][0] == reason
     assert result["observation"]["wake_seconds"] is None
     assert cluster.deleted == []
+
+
+def test_a_run_whose_files_are_gone_does_not_count_and_stays(cluster: FakeCluster) -> None:
+    plan = schedule(retention=1)
+    names = [cluster.add(plan, minutes, "Completed") for minutes in (30, 20, 10)]
+    gone = {"type": "ArtifactMissing", "status": "True"}
+    cluster.backups[names[2]]["status"]["conditions"] = [gone]
+    backup_schedule.run({"resource": plan}, False)
+    assert cluster.deleted == [names[0]]

@@ -410,3 +410,17 @@ def test_sessions_that_may_still_see_the_old_database_are_reported() -> None:
     decision = restore.decide(restore.Observation(job=job))
     assert decision.phase == "Completed"
     assert "standby app-2 was not reached" in decision.conditions[0].message
+
+
+GONE = [{"type": "ArtifactMissing", "status": "True"}]
+
+
+def test_a_backup_whose_files_are_gone_is_not_restored() -> None:
+    gone = a_backup("Completed", conditions=GONE, backupLocation="pvc://x/y")
+    refused = find_refusal({"spec": {}}, gone, DATABASE, "")
+    assert refused is not None
+    assert refused[0] == "BackupLocationMissing"
+    assert "are gone from pvc://x/y" in refused[1]
+    there = a_backup("Completed")
+    assert choose_run([there, gone]) is there
+    assert find_newer([there, gone], there) is None

@@ -1,0 +1,52 @@
+"""Backups that are Completed, and whose files are gone from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..conditions import Condition, Status, merge_conditions
+from .status import VERIFIED
+
+MISSING = "ArtifactMissing"
+"""The condition, and the reason of Verified then."""
+
+
+def is_missing(backup: Mapping[str, Any]) -> bool:
+    """Return whether a Backup's files are known to be gone."""
+    conditions = backup.get("status", {}).get("conditions", [])
+    return any(c["type"] == MISSING and c["status"] == "True" for c in conditions)
+
+
+def missing_status(backup: Mapping[str, Any], why: str, now: datetime) -> Status:
+    """Return the status of a Completed Backup whose files are gone.
+
+    Args:
+        why: how that is known.
+    """
+    status: Status = backup["status"]
+    message = (
+        f"the files at {status.get('backupLocation')} are gone: {why}; bring them back and adopt"
+        " them with another Backup (artifact), or delete this one"
+    )
+    changed = [
+        Condition(VERIFIED, "False", MISSING, message),
+        Condition(MISSING, "True", "FilesGone", message),
+    ]
+    types = {condition.type for condition in changed}
+    old = status.get("conditions", [])
+    others = [condition for condition in old if condition["type"] not in types]
+    generation = backup["metadata"].get("generation", 0)
+    return {
+        **status,
+        "verified": False,
+        "conditions": [*others, *merge_conditions(old, changed, generation, now)],
+    }
+
+
+def lost_with_claim(backup: Mapping[str, Any]) -> bool:
+    """Return whether a Backup's files are gone if its claim is, and that is not said yet."""
+    status = backup.get("status", {})
+    in_claim = str(status.get("backupLocation", "")).startswith("pvc://")
+    return status.get("phase") == "Completed" and in_claim and not is_missing(backup)
