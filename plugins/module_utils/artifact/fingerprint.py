@@ -419,9 +419,13 @@ def _fingerprint_table(
     if table.populated and table.kind != MATERIALIZED_VIEW:
         statement = _content_statement(table, stored, older_hash)
         try:
-            # Planning the table before may have executed a function that has changed settings.
-            make_canonical(connection)
-            rows, total, *totals = _single_row(connection, statement)
+            with connection.transaction() as reading:
+                # Planning the table before may have executed a function that has changed settings.
+                make_canonical(connection)
+                rows, total, *totals = _single_row(connection, statement)
+                # Planning locks each index of the table; kept to the end of the snapshot, those
+                # of all tables are more than a server has room for.
+                raise psycopg.Rollback(reading)
         except psycopg.errors.InsufficientPrivilege as error:
             raise _unreadable(table, error) from error
     return TableEntry(
