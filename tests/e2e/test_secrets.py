@@ -178,7 +178,7 @@ def use_everything() -> None:
     ):
         assert time.monotonic() < deadline, kubectl("describe", "backup", "nightly")
         time.sleep(1)
-    in_primary("env", f"CONTROL={CONTROL}", "sleep", "1")
+    in_primary("env", f"CONTROL={CONTROL}", "sleep", "5")
     in_primary("sh", "-c", f"echo {CONTROL} > /tmp/control")
 
 
