@@ -88,6 +88,8 @@ def value_text(value: Any) -> str:
 
 def type_name(field: dict[str, Any]) -> str:
     """Return a field's type in words."""
+    if field.get("x-kubernetes-int-or-string"):
+        return "quantity"
     if field["type"] == "array":
         return f"list of {field['items']['type']}"
     return str(field.get("format", field["type"]) if field["type"] == "string" else field["type"])

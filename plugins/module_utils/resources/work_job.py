@@ -29,13 +29,15 @@ from .job_pod import (
     variables_mount,
 )
 
-_RESOURCES = {
-    "requests": {"cpu": "100m", "memory": "128Mi"},
-    "limits": {"memory": "1Gi"},
-}
-_COPYING = {
+_REQUESTS = {"cpu": "100m", "memory": "128Mi"}
+# pg_dump holds a row several times in memory, and so does the server that verifies. Bytes on their
+# way to a server or a folder pass through in pieces (docs/explanation/speed.md).
+_MEMORY_LIMITS = {"backup": "1Gi", VERIFY_CONTAINER: "1Gi"}
+_MEMORY_LIMIT = "512Mi"
+# Not more than the smallest limit that jobs.resources takes.
+_COPYING: Mapping[str, Mapping[str, Any]] = {
     "requests": {"cpu": "10m", "memory": "16Mi"},
-    "limits": {"memory": "256Mi"},
+    "limits": {"memory": "128Mi"},
 }
 # The agent is copied while the container that waits for it, beside it, is being made: one that
 # comes after another starts seconds later.
@@ -163,7 +165,7 @@ def _agent(work: Work) -> Container:
         image=work.agent_image,
         command=_COPY_AGENT,
         mounts=[replace(_agent_mount(), path="/volume", read_only=False)],
-        resources=_COPYING,
+        resources=_copying(work),
     )
 
 
@@ -210,7 +212,7 @@ def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Con
         image=work.database["spec"]["image"],
         command=["sh", "-c", _WAIT_FOR_AGENT, "sh", *run_playbook(playbook, variables)],
         environment=ENVIRONMENT,
-        resources=_RESOURCES,
+        resources=_resources(work, playbook),
         mounts=[
             _agent_mount(),
             variables_mount("variables", *_OWN_VARIABLES),
@@ -219,6 +221,26 @@ def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Con
             *mounts,
         ],
     )
+
+
+def _resources(work: Work, playbook: str) -> Mapping[str, Any]:
+    """Return the requests and limits of what runs a playbook."""
+    limit = _MEMORY_LIMITS.get(playbook, _MEMORY_LIMIT)
+    return _asked_resources(work) or {"requests": _REQUESTS, "limits": {"memory": limit}}
+
+
+def _copying(work: Work) -> Mapping[str, Any]:
+    """Return the requests and limits of what copies the agent.
+
+    Of what the Database's `jobs.resources` has a ResourceQuota may ask for some in each container.
+    """
+    asked = _asked_resources(work)
+    return {kind: {**asked.get(kind, {}), **own} for kind, own in _COPYING.items()}
+
+
+def _asked_resources(work: Work) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = work.database["spec"].get("jobs", {}).get("resources", {})
+    return found
 
 
 def _agent_mount() -> Mount:

@@ -59,6 +59,7 @@ ONE_ARTIFACT = "artifact is one backup, or the newest one; write either its uid 
 ADOPTED = BACKUP | {"artifact": {"uid": UID}}
 TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
+JOBS_MINIMUM = "jobs.resources.limits.memory is too little for any Job; write at least 128Mi"
 NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
 
 
@@ -66,6 +67,15 @@ def in_s3(**change: Any) -> dict[str, Any]:
     """A Backup in a bucket; what is None is left out."""
     fields = {key: value for key, value in (S3 | change).items() if value is not None}
     return BACKUP | {"destination": {"s3": fields}}
+
+
+def jobs(
+    requests: dict[str, Any] | None = None, limits: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The Jobs of a Database; what is None is left out."""
+    given = {"requests": requests, "limits": limits}
+    resources = {kind: amounts for kind, amounts in given.items() if amounts is not None}
+    return {"jobs": {"resources": resources}}
 
 
 def refusal(error: ApiException) -> str:
@@ -112,6 +122,28 @@ def refusal(error: ApiException) -> str:
         ({"username": None}, "spec.username"),
         ({"reclaimPolicy": "retain"}, 'supported values: "Retain", "Delete"'),
         ({"resources": {"limits": {"memory": "much"}}}, "spec.resources.limits.memory"),
+        *(
+            (jobs(limits={"memory": little}), JOBS_MINIMUM)
+            for little in ("127Mi", 1, "0", "134217727", "128M")
+        ),
+        *(
+            (jobs(limits={"memory": odd}), "spec.jobs.resources.limits.memory")
+            for odd in ("much", "1Gib", "-1Gi", "1e9", "{{ 6 * 7 }}")
+        ),
+        (
+            jobs({"memory": "1Gi"}, {"memory": "1023Mi"}),
+            "jobs.resources.requests.memory exceeds limits.memory; raise the limit",
+        ),
+        (jobs({"memory": "2Gi"}), "jobs.resources.requests.memory exceeds limits.memory"),
+        (
+            jobs({"cpu": 2}, {"cpu": "1999m"}),
+            "jobs.resources.requests.cpu (100m without requests) exceeds limits.cpu",
+        ),
+        (jobs(limits={"cpu": "50m"}), "jobs.resources.requests.cpu (100m without requests)"),
+        (
+            jobs({"ephemeral-storage": "2Gi"}, {"ephemeral-storage": "1Gi"}),
+            "jobs.resources.requests.ephemeral-storage exceeds limits.ephemeral-storage",
+        ),
     ],
 )  # fmt: skip
 def test_a_database_is_refused(
@@ -141,12 +173,24 @@ def test_a_database_is_refused(
         {"username": "pgbouncer"},
         {"reclaimPolicy": "Delete"},
         {"resources": {"requests": {"cpu": 1, "memory": "256Mi"}, "limits": {"memory": "1G"}}},
+        jobs({"cpu": 1, "memory": "128Mi"}, {"cpu": "1", "memory": "0.125Gi"}),
+        jobs({}, {}),
+        jobs({"memory": 134217728, "ephemeral-storage": "1Gi"}, {"memory": 134217728}),
+        {"jobs": {}},
     ],
 )
 def test_a_database_is_accepted(create: Create, name: str, change: dict[str, Any]) -> None:
     assert (
         create("Database", name, DATABASE | change, dry_run="All")["spec"].items() >= change.items()
     )
+
+
+def test_what_a_job_is_not_given_is_defaulted(create: Create, name: str) -> None:
+    made = create("Database", name, DATABASE | jobs(limits={"memory": "2Gi"}), dry_run="All")
+    assert made["spec"]["jobs"]["resources"] == {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"memory": "2Gi"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -529,6 +573,7 @@ def test_a_change_is_refused(
         {"image": "postgres:16"},
         {"reclaimPolicy": "Delete"},
         {"resources": {"limits": {"memory": "1Gi"}}},
+        {"jobs": {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}}},
         {"storage": {"size": "1Gi"}},
     ],
 )

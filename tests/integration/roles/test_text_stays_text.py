@@ -68,7 +68,7 @@ def fields(*names: str) -> set[Path_]:
 CASES = [
     # The role, the resource with the texts, which of its specs, and what the role does not read,
     # or not without a server: of that it writes nothing.
-    ("database", "Database", 0, fields("backupRef")),
+    ("database", "Database", 0, fields("backupRef", "jobs")),
     ("backup", "Backup", 0, set()),
     ("backup", "Backup", 1, set()),
     ("backup", "Backup", 2, set()),

@@ -262,6 +262,38 @@ def test_only_operator_and_instances_have_a_token() -> None:
         assert specs[name]["automountServiceAccountToken"] is False, name
 
 
+def containers(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    spec = manifest["spec"]["template"]["spec"]
+    return {c["name"]: c for c in [*spec["initContainers"], *spec["containers"]]}
+
+
+ASKED = {
+    "requests": {"cpu": 1, "memory": "200Mi", "ephemeral-storage": "1Gi"},
+    "limits": {"cpu": "2", "memory": "3Gi"},
+}
+
+
+@pytest.mark.parametrize(
+    ("playbook", "limits"),
+    [
+        ("backup", {"agent": "128Mi", "backup": "1Gi", "copy": "512Mi", "verify": "1Gi"}),
+        ("restore", {"agent": "128Mi", "restore": "512Mi"}),
+        ("outcome", {"agent": "128Mi", "restore": "512Mi"}),
+    ],
+)
+def test_jobs_have_the_resources_of_their_database(playbook: str, limits: dict[str, str]) -> None:
+    options: dict[str, Any] = {"spec": {"destination": {"s3": S3}}, "verify": playbook == "backup"}
+    own = containers(job(playbook, **options))
+    assert {name: c["resources"]["limits"]["memory"] for name, c in own.items()} == limits
+    database = {**DATABASE, "spec": {**DATABASE["spec"], "jobs": {"resources": ASKED}}}
+    asked = containers(job(playbook, **options, database=database))
+    agent = asked.pop("agent")["resources"]
+    assert [c["resources"] for c in asked.values()] == [ASKED] * len(asked)
+    # What a quota asks of each container, and no more than it needs.
+    assert agent["limits"] == {"cpu": "2", "memory": "128Mi"}
+    assert agent["requests"] == {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "1Gi"}
+
+
 def test_every_job_has_a_deadline() -> None:
     assert job()["spec"]["activeDeadlineSeconds"] == 7200
     assert removal()[1]["spec"]["activeDeadlineSeconds"] == 3600
