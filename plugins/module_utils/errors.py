@@ -77,6 +77,10 @@ class NoSpace(OperatorError):
     """A disk is full: the server's or the store's; the message says which."""
 
 
+class OutOfMemory(OperatorError):
+    """The kernel ended a process, or a container, that needed more memory than it may use."""
+
+
 class RestoreFailed(OperatorError):
     """A restore failed for a reason that has no name of its own; the live database is untouched."""
 

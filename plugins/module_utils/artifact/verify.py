@@ -19,13 +19,14 @@ from ..errors import (
     DatabaseNotReady,
     NoSpace,
     OperatorError,
+    OutOfMemory,
     Timeout,
     VerificationFailed,
 )
 from ..postgres.connection import Connection, connect
 from ..postgres.databases import create_database, plain_properties
 from ..postgres.errors import classify_text, database_errors
-from ..postgres.programs import require_jobs
+from ..postgres.programs import MORE_MEMORY, require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
 from ..postgres.session_roles import session_roles
 from ..store.protocol import Location
@@ -166,6 +167,11 @@ def _explain(
         return NoSpace(
             f"{detail}; to verify backup {request.location} its whole database is restored below"
             f" {request.scratch}: make room there"
+        )
+    if server and server.out_of_memory:
+        return OutOfMemory(
+            f"backup {request.location} is not verified, the scratch server was killed: {detail};"
+            f" {MORE_MEMORY}"
         )
     if server and server.crashed:
         return VerificationFailed(

@@ -15,6 +15,8 @@ _TERMINATION_GRACE = timedelta(minutes=1)
 # A large image that is being pulled looks the same as a volume that cannot be mounted.
 _START_GRACE = timedelta(minutes=5)
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+OOM_KILLED = "OOMKilled"
+"""The kubelet's word for a container that the kernel has ended at its memory limit."""
 _START_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -164,6 +166,14 @@ def _waiting_problem(pod: str, container: Object, waiting: Object) -> Problem | 
         )
     if reason == "CrashLoopBackOff":
         terminated = container.get("lastState", {}).get("terminated") or {}
+        if terminated.get("reason") == OOM_KILLED:
+            return Problem(
+                "OutOfMemory",
+                f"pod {pod}, container {container['name']} was killed"
+                f" {container.get('restartCount', 0)} times, last because it needed more memory"
+                " than its limit; raise resources.limits.memory of the Database",
+                needs_user=False,
+            )
         return Problem(
             "CrashLoopBackOff",
             f"pod {pod}, container {container['name']} ended {container.get('restartCount', 0)}"

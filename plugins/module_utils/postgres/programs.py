@@ -15,6 +15,7 @@ from ..errors import (
     IncompatibleVersion,
     InvalidInput,
     OperatorError,
+    OutOfMemory,
     ServerVersionUnsupported,
 )
 from .cancellation import Cancellation
@@ -23,6 +24,14 @@ from .releases import Version
 
 _STDERR_TAIL_LINES = 40
 _MESSAGE_LENGTH = 1500
+_WORKER_DIED = "a worker process died unexpectedly"
+"""What pg_dump and pg_restore write of a worker that is gone. One that fails says why before."""
+
+MORE_MEMORY = (
+    "as the kernel does when memory is short; if this is a Job, raise jobs.resources.limits.memory"
+    " of the Database"
+)
+"""The cause of signal 9, and the next step."""
 
 
 def find_program(name: str) -> str:
@@ -152,9 +161,13 @@ def _program_error(
 ) -> OperatorError:
     text = "".join(tail).strip()
     detail = " ".join(without_values(text).split())[-_MESSAGE_LENGTH:]
-    return classify_text(text, failure)(
-        f"{name} {describe_ending(status)}: {detail or 'it wrote no message'}"
-    )
+    message = f"{name} {describe_ending(status)}: {detail or 'it wrote no message'}"
+    if status == -signal.SIGKILL:
+        return OutOfMemory(f"{message}; {MORE_MEMORY}")
+    errors = [line for line in text.splitlines() if ": error: " in line]
+    if errors and all(line.endswith(_WORKER_DIED) for line in errors):
+        return OutOfMemory(f"{message}: it was killed, {MORE_MEMORY}")
+    return classify_text(text, failure)(message)
 
 
 def describe_ending(status: int) -> str:

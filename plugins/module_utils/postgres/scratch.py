@@ -109,6 +109,16 @@ class ScratchServer:
             "terminated by signal" in text for text in self.complaints
         )
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it, or one of its processes, was killed as the kernel does when memory is short.
+
+        Its own processes end each other by SIGQUIT, or by SIGABRT.
+        """
+        return self.process.poll() == -signal.SIGKILL or any(
+            "terminated by signal 9:" in text for text in self.complaints
+        )
+
     def stop(self) -> None:
         """End it at once."""
         self.process.send_signal(signal.SIGQUIT)

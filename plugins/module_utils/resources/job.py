@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..kube.client import GROUP_VERSION, ApiError, Cluster, Object
 from ..kube.events import find_refusal
 from ..kube.objects import is_condition_true, job_name
-from ..kube.pods import describe_end, find_problem, kubelet_message
+from ..kube.pods import OOM_KILLED, describe_end, find_problem, kubelet_message
 from ..units import format_duration, parse_time
 from .job_state import JobState, has_ended
 
@@ -256,6 +256,9 @@ def _interrupted(job: Object, pod: Object) -> Mapping[str, Any]:
             f"pod {pod_name} was ended: {ended}; verifying takes the size of the whole database on"
             " the node's disk: let spec.storage.size of the Database have room for it, or the node",
         )
+    killed = _out_of_memory(job, [pod])
+    if killed:
+        return killed
     return _failure(
         "VerificationFailed",
         f"pod {pod_name} was ended before it had verified the backup: {ended};"
@@ -286,10 +289,45 @@ def _lost_result(
                 " the files on their way to or from the store need room on the node's disk: let"
                 " spec.storage.size of the Database have it, or the node",
             )
+    killed = _out_of_memory(job, pods)
+    if killed:
+        return killed
     message = next(
         (c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"), ""
     )
     return _failure(failed_reason, f"{message or 'it failed'}; see: kubectl logs job/{name}")
+
+
+def _out_of_memory(job: Object, pods: Sequence[Object]) -> Mapping[str, Any] | None:
+    """Return the result of a Job one of whose containers was killed at its memory limit."""
+    for pod in pods:
+        for container in _containers(pod):
+            terminated = container.get("state", {}).get("terminated") or {}
+            if terminated.get("reason") == OOM_KILLED:
+                limit = _memory_limit(job, container["name"])
+                return _failure(
+                    "OutOfMemory",
+                    f"container {container['name']} of pod {pod['metadata']['name']} was killed: it"
+                    f" needed more memory than its limit{f' of {limit}' if limit else ''}; raise"
+                    " jobs.resources.limits.memory of the Database and try again",
+                )
+    return None
+
+
+def _memory_limit(job: Object, name: str) -> str:
+    spec = job["spec"]["template"]["spec"]
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        if container["name"] == name:
+            limits = container.get("resources", {}).get("limits", {})
+            return str(limits.get("memory", ""))
+    return ""
+
+
+def _containers(pod: Object) -> list[Object]:
+    """Return the statuses of a pod's containers, those that run first included."""
+    status = pod.get("status", {})
+    statuses: list[Object] = status.get("initContainerStatuses", [])
+    return statuses + status.get("containerStatuses", [])
 
 
 def _failure(reason: str, message: str) -> Mapping[str, Any]:
@@ -298,9 +336,8 @@ def _failure(reason: str, message: str) -> Mapping[str, Any]:
 
 def _documents(pod: Object) -> dict[str, dict[str, Any]]:
     """Return the JSON documents that the pod's containers left, if they are ours, by container."""
-    status = pod.get("status", {})
     documents = {}
-    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
+    for container in _containers(pod):
         terminated = container.get("state", {}).get("terminated") or {}
         try:
             document = json.loads(terminated.get("message", ""))

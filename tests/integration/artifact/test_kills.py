@@ -162,19 +162,45 @@ def test_killed_pg_dump_is_a_failure_and_leaves_nothing(bench) -> None:
         create_artifact(bench.backup_request())
     killer.join()
     assert "pg_dump" in caught.value.message
-    assert caught.value.reason in ("BackupFailed", "DatabaseNotReady")
+    assert caught.value.reason in ("BackupFailed", "DatabaseNotReady", "OutOfMemory")
     assert not bench.folder.exists()
 
 
-def children_named(name: str) -> list[int]:
-    """Direct children of this process that run a program."""
+def test_a_killed_worker_of_pg_dump_is_told_as_a_lack_of_memory(bench) -> None:
+    bench.execute(
+        "CREATE TABLE big AS SELECT repeat(md5(n::text), 40) FROM generate_series(1, 60000) n"
+    )
+    killed = []
+
+    def kill_worker() -> None:
+        deadline = time.monotonic() + 60
+        while not killed and time.monotonic() < deadline:
+            for parent in children_named("pg_dump"):
+                for pid in children_named("pg_dump", parent):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+                    return
+            time.sleep(0.002)
+
+    killer = threading.Thread(target=kill_worker)
+    killer.start()
+    with pytest.raises(errors.OutOfMemory, match=r"raise jobs\.resources\.limits\.memory"):
+        create_artifact(bench.backup_request())
+    killer.join()
+    assert killed
+    assert not bench.folder.exists()
+
+
+def children_named(name: str, parent: int | None = None) -> list[int]:
+    """Direct children of this process, or of another one, that run a program."""
+    parent = parent or os.getpid()
     found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             text = status.read_text()
         except OSError:
             continue
-        if f"Name:\t{name}\n" in text and f"PPid:\t{os.getpid()}\n" in text:
+        if f"Name:\t{name}\n" in text and f"PPid:\t{parent}\n" in text:
             found.append(int(status.parent.name))
     return found
 

@@ -55,6 +55,21 @@ def test_a_container_that_waits_is_reported(waiting: str, reason: str, needs_use
     assert (problem.reason, problem.needs_user) == (reason, needs_user)
 
 
+def test_an_instance_that_is_killed_again_and_again_for_its_memory_says_so() -> None:
+    container = {
+        "name": "postgres",
+        "image": "postgres:17",
+        "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+    }
+    pod = {"metadata": {"name": "app-0"}, "status": {"containerStatuses": [container]}}
+    problem = find_problem(pod, NOW)
+    assert problem is not None
+    assert problem.reason == "OutOfMemory"
+    assert "raise resources.limits.memory of the Database" in problem.message
+
+
 def test_a_container_that_is_being_made_is_no_problem() -> None:
     container = {"name": "postgres", "state": {"waiting": {"reason": "ContainerCreating"}}}
     pod = {"metadata": {"name": "app-0"}, "status": {"containerStatuses": [container]}}

@@ -66,14 +66,43 @@ def test_what_it_says_reports_no_value_of_a_row(program) -> None:
 
 
 def test_killed_by_a_signal(program) -> None:
-    with pytest.raises(errors.BackupFailed, match="signal 9"):
+    with pytest.raises(
+        errors.OutOfMemory, match=r"signal 9.*raise jobs\.resources\.limits\.memory"
+    ):
         run_program(["tool"], program("kill -9 $$"), errors.BackupFailed)
+    with pytest.raises(errors.BackupFailed, match="signal 11"):
+        run_program(["tool"], program("kill -11 $$"), errors.BackupFailed)
+
+
+DIED = "pg_dump: error: a worker process died unexpectedly"
+
+
+@pytest.mark.parametrize(
+    ("lines", "error"),
+    [
+        ([DIED], errors.OutOfMemory),
+        (
+            ["pg_dump: warning: there are circular foreign-key constraints", DIED],
+            errors.OutOfMemory,
+        ),
+        # The worker has said why.
+        (["pg_dump: error: query failed: ERROR:  out of shared memory", DIED], errors.BackupFailed),
+        (["pg_dump: error: could not close: No space left on device", DIED], errors.NoSpace),
+        (["pg_dump: error: something else"], errors.BackupFailed),
+    ],
+)
+def test_a_worker_that_is_gone_without_a_word_was_killed(program, lines, error) -> None:
+    environment = program("".join(f"echo '{line}' >&2; " for line in lines) + "exit 1")
+    with pytest.raises(errors.OperatorError) as caught:
+        run_program(["tool"], environment, errors.BackupFailed)
+    assert type(caught.value) is error
+    assert ("jobs.resources.limits.memory" in caught.value.message) is (error is errors.OutOfMemory)
 
 
 def test_a_worker_that_outlives_its_parent_is_ended(program, tmp_path) -> None:
     environment = program(f"sleep 60 & echo $! > {tmp_path}/worker; kill -9 $$")
     started = time.monotonic()
-    with pytest.raises(errors.BackupFailed):
+    with pytest.raises(errors.OutOfMemory):
         run_program(["tool"], environment, errors.BackupFailed)
     assert time.monotonic() - started < 10
     worker = int((tmp_path / "worker").read_text())

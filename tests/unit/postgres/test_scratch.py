@@ -36,7 +36,18 @@ def test_a_complaint_that_comes_late_is_waited_for(run: Run) -> None:
     assert not server.crashed
     server.await_complaint()
     assert server.crashed
+    assert server.out_of_memory
     assert "the scratch server's log: LOG: server process (PID 7)" in server.explain("it failed")
+
+
+def test_a_crash_is_no_lack_of_memory(run: Run) -> None:
+    crashed = "LOG:  server process (PID 7) was terminated by signal 11: Segmentation fault"
+    server = run(f"echo '{crashed}' >&2; exec sleep 60")
+    server.await_complaint()
+    assert (server.crashed, server.out_of_memory) == (True, False)
+    server = run("kill -9 $$")
+    server.process.wait()
+    assert (server.crashed, server.out_of_memory) == (True, True)
 
 
 def test_only_the_first_grave_lines_are_kept(run: Run) -> None:

@@ -180,8 +180,33 @@ def test_a_verification_that_was_killed_is_reported_and_leaves_the_backup() -> N
     state = job_state(verifying_job("Failed"), [verifying_pod(OK, None)], "BackupFailed")
     assert state.result == OK
     assert state.verification is not None
+    assert state.verification["reason"] == "OutOfMemory"
+    assert "container verify of pod p was killed" in state.verification["message"]
+    ended = verifying_pod(OK, None)
+    ended["status"]["containerStatuses"][0]["state"]["terminated"]["reason"] = "Error"
+    state = job_state(verifying_job("Failed"), [ended], "BackupFailed")
+    assert state.verification is not None
     assert state.verification["reason"] == "VerificationFailed"
-    assert "OOMKilled, exit code 137" in state.verification["message"]
+    assert "Error, exit code 137" in state.verification["message"]
+
+
+@pytest.mark.parametrize("place", ["containers", "initContainers"])
+def test_a_container_that_outgrew_its_memory_is_reported_with_its_limit(place: str) -> None:
+    failed = job("Failed")
+    spec = failed["spec"]["template"]["spec"]
+    spec.setdefault(place, []).append(
+        {"name": "worker", "resources": {"limits": {"memory": "256Mi"}}}
+    )
+    killed = pod("")
+    statuses = "containerStatuses" if place == "containers" else "initContainerStatuses"
+    ended = {"reason": "OOMKilled", "exitCode": 137}
+    killed["status"].setdefault(statuses, []).append(
+        {"name": "worker", "state": {"terminated": ended}}
+    )
+    result = job_state(failed, [killed], "BackupFailed").result
+    assert result is not None
+    assert (result["ok"], result["reason"]) == (False, "OutOfMemory")
+    assert "its limit of 256Mi; raise jobs.resources.limits.memory" in result["message"]
 
 
 def test_a_verification_that_outgrows_its_volume_is_reported() -> None:
