@@ -255,6 +255,24 @@ def test_every_pod_is_a_restricted_one() -> None:
             assert not any("hostPort" in port for port in container.get("ports", []))
 
 
+@pytest.mark.parametrize(
+    ("resources", "size"),
+    [
+        ({}, "1Gi"),
+        ({"resources": {}}, "1Gi"),
+        ({"resources": {"limits": {"cpu": 1}, "requests": {"memory": "2Gi"}}}, "1Gi"),
+        ({"resources": {"limits": {"memory": "3Gi"}}}, "3Gi"),
+    ],
+)
+def test_parallel_queries_have_memory_to_share(monkeypatch, resources, size) -> None:
+    monkeypatch.setitem(DATABASE, "spec", DATABASE["spec"] | resources)
+    spec = database("database_stateful_set")["spec"]["template"]["spec"]
+    volume = next(volume for volume in spec["volumes"] if volume["name"] == "shm")
+    assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": size}
+    (postgres,) = spec["containers"]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in postgres["volumeMounts"]
+
+
 def test_only_operator_and_instances_have_a_token() -> None:
     specs = pod_specs()
     assert specs["instance"]["automountServiceAccountToken"] is True
