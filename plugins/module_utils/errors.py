@@ -15,9 +15,11 @@ class OperatorError(Exception):
     Attributes:
         reason: the reason of a condition: the name of the class unless it sets another one.
         message: shown to people in conditions, events and logs: no secrets in it, and one line.
+        may_pass: whether the same may succeed later though nothing was corrected.
     """
 
     reason = "OperatorError"
+    may_pass = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -55,6 +57,8 @@ class DatabaseNotFound(OperatorError):
 
 class DatabaseNotReady(OperatorError):
     """The server cannot be reached, is starting, shutting down or read-only."""
+
+    may_pass = True
 
 
 class EncryptionKeyWrong(OperatorError):
@@ -108,6 +112,8 @@ class StoreDenied(OperatorError):
 class StoreUnreachable(OperatorError):
     """The store cannot be reached or fails."""
 
+    may_pass = True
+
 
 class TimeZoneUnknown(OperatorError):
     """There is no time zone of that name."""
@@ -116,6 +122,12 @@ class TimeZoneUnknown(OperatorError):
 class Timeout(OperatorError):
     """Something that had to happen within a limit did not."""
 
+    may_pass = True
+
 
 class VerificationFailed(OperatorError):
     """A backup that was read back could not be restored and compared, or differs when it is."""
+
+
+MAY_PASS = frozenset(error.reason for error in OperatorError.__subclasses__() if error.may_pass)
+"""The reasons for which a Backup with `retry` is tried again."""

@@ -124,6 +124,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
     removal_definitions,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.retry import (
+    failed_attempts,
+    find_wait,
+    plan_retry,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.unfinished import (
     list_unfinished,
 )
@@ -170,10 +175,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return {"changed": False, "resource": {}, "missing": _missing(cluster, params)}
     if "schedule" in resource["spec"]:
         return {"changed": False, "resource": resource}
+    now = datetime.now(UTC)
+    waiting = find_wait(resource, now)
+    if waiting:
+        observation = {"place": place_of(resource), "retry": asdict(waiting)}
+        return _nothing_to_do(resource) | {"observation": observation}
+    failed = failed_attempts(resource)
     database_name = resource["spec"]["databaseRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     image = agent_image(params["agent_image"])
-    latest = read_latest_job(cluster, "backup", resource, "BackupFailed")
+    latest = read_latest_job(cluster, "backup", resource, "BackupFailed", failed + 1)
     removal: list[Object] = []
     job = latest.state
     if latest.timed_out:
@@ -216,9 +227,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         work = _work(resource, database, latest.name, variables, image, identity)
         definitions = work_definitions(work)
     start = bool(definitions) and not removal
-    return {
-        "changed": False,
-        "resource": resource,
+    retry = plan_retry(resource, job, now)
+    return _nothing_to_do(resource) | {
         "database": database or {},
         "claim": claim,
         "claim_missing": start and claim_missing,
@@ -231,7 +241,23 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "adopts": adopting,
             "blocked": blocked,
             "job": asdict(job) if job else None,
+            "failed_attempts": failed,
+            "retry": asdict(retry) if retry else None,
         },
+    }
+
+
+def _nothing_to_do(resource: Object) -> dict[str, Any]:
+    """Return what this module does of a Backup for which nothing is to be made now."""
+    return {
+        "changed": False,
+        "resource": resource,
+        "database": {},
+        "claim": claim_of(resource),
+        "claim_missing": False,
+        "definitions": [],
+        "job_made": {},
+        "waiting": [],
     }
 
 

@@ -75,6 +75,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
     removal_definitions,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.retry import (
+    failed_attempts,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job import read_latest_job
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.units import format_time, parse_time
@@ -97,7 +100,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         cluster.get("v1", "PersistentVolumeClaim", namespace, claim_name) if claim_name else None
     )
     terminating = is_terminating(cluster, namespace)
-    backup_job, made, _ = read_latest_job(cluster, "backup", backup, "BackupFailed")
+    failed = failed_attempts(backup)
+    backup_job, made, _ = read_latest_job(cluster, "backup", backup, "BackupFailed", failed + 1)
     removal_job, removal, _ = read_latest_job(cluster, "remove", backup, "RemovalFailed")
     backup_runs = made is not None and made.result is None
     begun = _cancelled_at(cluster, namespace, backup_job) if backup_runs else _begun_at(backup)
@@ -105,7 +109,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         Observation(
             location=_location(backup),
             place=f"PersistentVolumeClaim {claim_name}" if claim_name else place_of(backup),
-            wanted=_is_wanted(backup) and bool(made or backup.get("status", {}).get("job")),
+            wanted=_is_wanted(backup)
+            and bool(made or failed or backup.get("status", {}).get("job")),
             place_stays=_place_stays(backup, claim, terminating),
             blocked=_find_block(cluster, backup, terminating),
             backup_runs=backup_runs,

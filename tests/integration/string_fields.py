@@ -57,6 +57,7 @@ _BACKUP = {
     "parallelism": 2,
     "deletionPolicy": "Retain",
     "timeout": "72h",
+    "retry": {"times": 1, "delay": "5m"},
     "compression": {"method": "zstd"},
     "encryption": {"secretRef": {"name": "secret"}},
     "include": _SOME,
@@ -71,6 +72,12 @@ SPECS: dict[str, list[dict[str, Any]]] = {
             "username": "app",
             "storage": {"size": "1Gi", "storageClass": "standard"},
             "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+            "jobs": {
+                "resources": {
+                    "requests": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"},
+                    "limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"},
+                }
+            },
             "tls": {"clients": "Require"},
             "reclaimPolicy": "Retain",
             "backupRef": {"name": "nightly"},

@@ -63,14 +63,16 @@ def is_condition_true(resource: Object, condition_type: str) -> bool:
     )
 
 
-def job_name(kind: str, resource: Object) -> str:
-    """Return the name of the Job of a custom resource, for each kind of work.
+def job_name(kind: str, resource: Object, attempt: int = 1) -> str:
+    """Return the name of the Job of a custom resource, for each kind of work and each attempt.
 
     It derives from the UID, so a restarted operator finds its Job again and a resource of the same
-    name made later gets another. At most 50 characters: the Job's pods add 6 to their label.
+    name made later gets another. At most 52 characters, and two for a second Job: the Job's pods
+    add 6 to their label.
     """
     name = resource["metadata"]["name"][:30].rstrip("-.")
-    return f"{name}-{kind}-{resource['metadata']['uid'][:8]}".replace(".", "-")
+    first = f"{name}-{kind}-{resource['metadata']['uid'][:8]}".replace(".", "-")
+    return first if attempt == 1 else f"{first}-try{attempt}"
 
 
 def backup_claim(database_name: str) -> str:

@@ -47,7 +47,9 @@ class LatestJob(NamedTuple):
     timed_out: JobState | None = None
 
 
-def read_latest_job(cluster: Cluster, kind: str, resource: Object, failed_reason: str) -> LatestJob:
+def read_latest_job(
+    cluster: Cluster, kind: str, resource: Object, failed_reason: str, attempt: int = 1
+) -> LatestJob:
     """Return the newest Job of a custom resource.
 
     A Job may be done and its result gone: with a node that was drained while no operator looked. A
@@ -57,8 +59,9 @@ def read_latest_job(cluster: Cluster, kind: str, resource: Object, failed_reason
 
     Args:
         kind: of work, as `job_name` has it.
+        attempt: which one's, counted from 1.
     """
-    namespace, name = resource["metadata"]["namespace"], job_name(kind, resource)
+    namespace, name = resource["metadata"]["namespace"], job_name(kind, resource, attempt)
     job = read_job(cluster, namespace, name, failed_reason)
     follows = job is not None and job.timed_out and kind in _FOLLOWED_AFTER_TIMEOUT
     if job is None or not (job.lost or follows):

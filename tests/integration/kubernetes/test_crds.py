@@ -58,6 +58,7 @@ UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 ONE_ARTIFACT = "artifact is one backup, or the newest one; write either its uid or latest: true"
 ADOPTED = BACKUP | {"artifact": {"uid": UID}}
 TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
+DELAY = "retry.delay is a whole number with h, m or s, such as 5m or 30s"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 JOBS_MINIMUM = "jobs.resources.limits.memory is too little for any Job; write at least 128Mi"
 NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
@@ -597,6 +598,15 @@ def test_a_change_of_a_database_is_accepted(
             {"encryption": {"recipients": [PUBLIC_KEY]}, "verify": "restore"},
             IDENTITY,
         ),
+        *(
+            ("Backup", {"retry": {"times": 1, "delay": wrong}}, DELAY)
+            for wrong in ("0s", "1d", "1h30m", "-1h", "h")
+        ),
+        *(
+            ("Backup", {"retry": {"times": wrong}}, "spec.retry.times")
+            for wrong in (0, -1, 11, "2", 1.5)
+        ),
+        ("Backup", {"retry": {"delay": "5m"}}, "spec.retry.times: Required value"),
         *(
             (kind, {"timeout": wrong}, TIMEOUT)
             for kind in ("Backup", "Restore")

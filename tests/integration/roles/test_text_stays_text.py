@@ -47,7 +47,7 @@ FORMS = {
 # What decides what is done at all: times that the API server takes no such texts for, and a Secret
 # that must have certificates.
 STEERING = {("spec", name) for name in ("schedule", "timeZone", "keepPrevious", "timeout")}
-STEERING |= {("spec", "tls", "secretRef", "name")}
+STEERING |= {("spec", "tls", "secretRef", "name"), ("spec", "retry", "delay")}
 
 
 def numbered(form: str, number: int) -> str:

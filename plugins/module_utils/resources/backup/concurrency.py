@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...units import plural
+from .retry import REASON as RETRY_REASON
 from .status import CONDITION
 
 REASON = "Queued"
@@ -25,6 +26,7 @@ _BLOCKED = frozenset(
         "EncryptionKeyWrong",
         "ReconcileFailed",
         "SecretMissing",
+        RETRY_REASON,
     }
 )
 # Nor does a Job whose container does not run, for whatever reason: it uses no server and no store.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...units import plural
@@ -16,9 +16,13 @@ from ..job_state import (
     result_fields,
     with_warning,
 )
+from .retry import REASON as RETRY_REASON
+from .retry import Retry
 
 CONDITION = "BackupReady"
 VERIFIED = "Verified"
+_LONGEST_WAIT = 600.0
+"""Seconds until a Backup that waits for another attempt is reconciled again."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +34,28 @@ class Observation:
         place: what its artifact is below, such as pvc://app-backups.
         job: the Job's state; None where there is no Job.
         adopts: whether it takes an artifact that is there already.
+        failed_attempts: how many attempts have failed before the Job was made.
+        retry: the wait for another attempt; None where there is none.
     """
 
     place: str
     blocked: tuple[str, str] | None = None
     job: JobState | None = None
     adopts: bool = False
+    failed_attempts: int = 0
+    retry: Retry | None = None
 
 
 def decide(observation: Observation) -> Decision:
     """Decide phase, conditions and the other fields of the status."""
-    return add_finished(_decide(observation))
+    decision = add_finished(_decide(observation))
+    attempts = {"failedAttempts": observation.failed_attempts or None}
+    return replace(decision, fields={**attempts, **decision.fields})
 
 
 def _decide(observation: Observation) -> Decision:
+    if observation.retry:
+        return _await_attempt(observation.retry)
     if observation.job is None or observation.job.result is None:
         return decide_unfinished(
             CONDITION,
@@ -55,10 +67,13 @@ def _decide(observation: Observation) -> Decision:
         )
     result = observation.job.result
     if not result["ok"]:
+        fields = result_fields(observation.job)
+        if observation.failed_attempts:
+            fields["failedAttempts"] = observation.failed_attempts + 1
         return Decision(
             phase="Failed",
             conditions=[Condition(CONDITION, "False", result["reason"], result["message"])],
-            fields=result_fields(observation.job),
+            fields=fields,
         )
     fields = result_fields(observation.job)
     fields["backupTime"] = result["completionTime"]
@@ -78,6 +93,19 @@ def _decide(observation: Observation) -> Decision:
     if observation.job.verification and fields["verified"]:
         fields["verifyDuration"] = elapsed(observation.job.verification)
     return Decision(phase="Completed", conditions=[completed, verified], fields=fields)
+
+
+def _await_attempt(retry: Retry) -> Decision:
+    return Decision(
+        phase="Pending",
+        conditions=[Condition(CONDITION, "False", RETRY_REASON, retry.message)],
+        fields={
+            "job": retry.job,
+            "failedAttempts": retry.failed,
+            "nextAttemptTime": retry.begins,
+        },
+        requeue_after=min(retry.seconds, _LONGEST_WAIT),
+    )
 
 
 def _judge(result: Mapping[str, Any], verification: Mapping[str, Any] | None) -> Condition:
