@@ -74,6 +74,12 @@ waiting:
   type: list
   elements: dict
   returned: where the Backup has no schedule
+held_job:
+  description:
+    - The state of the Job in whose pod a container of another program goes on running though the work has ended, for
+      M(postgres.operator.job_end); empty where there is none.
+  type: dict
+  returned: where the Backup has no schedule
 observation:
   description: What the status depends on.
   type: dict
@@ -233,6 +239,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "claim": claim,
         "claim_missing": start and claim_missing,
         "definitions": definitions,
+        "held_job": asdict(latest.state) if latest.state and latest.state.held_pod else {},
         "job_made": {"name": latest.name, "after_timeout": bool(removal)},
         "waiting": _waiting(resource, find_next(resource, unfinished, limits)) if has_ended else [],
         "missing": _missed_by(resource, job),
@@ -256,6 +263,7 @@ def _nothing_to_do(resource: Object) -> dict[str, Any]:
         "claim": claim_of(resource),
         "claim_missing": False,
         "definitions": [],
+        "held_job": {},
         "job_made": {},
         "waiting": [],
     }

@@ -78,7 +78,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.retry import (
     failed_attempts,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.resources.job import read_latest_job
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job import (
+    end_held_pod,
+    read_latest_job,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.units import format_time, parse_time
 
@@ -122,6 +125,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if not check_mode:
         if step.action == "start" and not begun:
             _note_begin(cluster, backup, now)
+        if removal and removal.held_pod:
+            end_held_pod(cluster, namespace, removal)
         if step.action == "cancel":
             cluster.delete("batch/v1", "Job", namespace, backup_job, propagation="Foreground")
         if step.event and not _write_event(cluster, backup, step.event, now):

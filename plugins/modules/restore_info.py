@@ -42,6 +42,12 @@ safety_backup:
   description: The Backup that is to be made now of what will be replaced; empty where none is.
   type: dict
   returned: success
+held_job:
+  description:
+    - The state of the Job in whose pod a container of another program goes on running though the work has ended, for
+      M(postgres.operator.job_end); empty where there is none.
+  type: dict
+  returned: success
 observation:
   description: What the status depends on.
   type: dict
@@ -131,6 +137,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "changed": False,
         "resource": resource,
         "definitions": work_definitions(work) if work else [],
+        "held_job": asdict(job) if job and job.held_pod else {},
         "job_made": {
             "name": name,
             "annotations": annotations,

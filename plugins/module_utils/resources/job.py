@@ -22,6 +22,12 @@ VERIFY_CONTAINER = "verify"
 COPY_CONTAINER = "copy"
 """It fetches for the verification, which has no credentials, what is in a bucket."""
 
+RESULT_ANNOTATION = "database.example.com/result"
+"""On a Job that `end_held_pod` has suspended: the results that its pod had left."""
+
+_FINAL_EXIT_CODE = 2
+"""Of a playbook that ended with a reason of its own: the Job has failed then (`job_pod.job`)."""
+
 _PROGRESS_LINE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z (.+?)(?: \.\.\.)?")
 """A line of ``backup.progress`` in a container's log, among those of Ansible."""
 
@@ -89,7 +95,7 @@ def read_job(cluster: Cluster, namespace: str, name: str, failed_reason: str) ->
     pods = cluster.list("v1", "Pod", namespace, f"batch.kubernetes.io/job-name={name}")
     state = job_state(job, pods, failed_reason)
     # A node that is lost would not answer; what its pod said last is no progress.
-    progress = "" if state.result or state.problem else _read_progress(cluster, pods)
+    progress = "" if state.result or state.problem else _read_progress(cluster, job, pods)
     age = datetime.now(UTC) - parse_time(job["metadata"]["creationTimestamp"])
     if not state.result and all(map(_has_ended, pods)):
         state = replace(state, problem=_lack_of_pod(cluster, job, bool(pods), age))
@@ -115,14 +121,34 @@ def _lack_of_pod(
     )
 
 
-def _read_progress(cluster: Cluster, pods: Sequence[Object]) -> str:
+def end_held_pod(cluster: Cluster, namespace: str, state: JobState) -> None:
+    """End the pod in which a container of another program runs on though the work has ended.
+
+    The Job is suspended, which deletes the pod and makes no other, and gets the results in the same
+    write: so they are in one of the two at any time. Where there is no result yet, since a
+    container was killed, the pod alone is deleted, and Kubernetes replaces it as it would have
+    done.
+
+    Raises:
+        ApiError: it was not possible, and nothing was changed.
+    """
+    assert state.held_pod is not None
+    if state.result is None:
+        name, uid = state.held_pod
+        cluster.delete("v1", "Pod", namespace, name, uid)
+        return
+    results = json.dumps({"result": state.result, "verification": state.verification})
+    patch: Object = {
+        "metadata": {"annotations": {RESULT_ANNOTATION: results}},
+        "spec": {"suspend": True},
+    }
+    cluster.merge("batch/v1", "Job", namespace, state.name, patch)
+
+
+def _read_progress(cluster: Cluster, job: Object, pods: Sequence[Object]) -> str:
     """Return the step that a container of the pods last logged; empty if none runs."""
     for pod in pods:
-        status = pod.get("status", {})
-        for container in (
-            *status.get("containerStatuses", []),
-            *status.get("initContainerStatuses", []),
-        ):
+        for container in reversed(_containers(job, pod)):
             if "running" not in container.get("state", {}):
                 continue
             metadata = pod["metadata"]
@@ -153,9 +179,13 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
     """Return the state of a Job with these pods.
 
     A result counts only once a pod has succeeded, or Kubernetes calls the Job complete or failed: a
-    pod that was killed is replaced, and the replacement's result is the one.
+    pod that was killed is replaced, and the replacement's result is the one. A pod in which another
+    program's container runs on never fails: there the exit code that fails the Job counts.
     """
     name = job["metadata"]["name"]
+    saved = (job["metadata"].get("annotations") or {}).get(RESULT_ANNOTATION)
+    if saved:
+        return JobState(name, **json.loads(saved))
     newest_first = sorted(
         pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True
     )
@@ -164,14 +194,23 @@ def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobSta
     # Before Kubernetes 1.31 such a Job is called Failed while its pods are still being ended.
     if timed_out and all(map(_has_ended, pods)):
         return JobState(name, result=_timeout_result(job), timed_out=True)
-    complete = not failed and (is_condition_true(job, "Complete") or any(map(_has_succeeded, pods)))
+    succeeded = any(_has_succeeded(job, pod) for pod in pods)
+    complete = not failed and (is_condition_true(job, "Complete") or succeeded)
+    held = None if failed else next((pod for pod in pods if _is_held(job, pod)), None)
+    held_pod = (held["metadata"]["name"], held["metadata"]["uid"]) if held else None
+    if held and not complete and _FINAL_EXIT_CODE in _exit_codes(job, held):
+        failed, newest_first = True, [held]
     if complete or (failed and not timed_out):
         result, verification = (_results if _verifies(job) else _final_result)(
             job, newest_first, complete, failed_reason
         )
         # Whatever else a pod says that did not succeed, the one that did is gone.
         lost = complete and not (result["ok"] and (verification is None or verification["ok"]))
-        return JobState(name, result=result, verification=verification, lost=lost)
+        return JobState(
+            name, result=result, verification=verification, lost=lost, held_pod=held_pod
+        )
+    if held and not held["metadata"].get("deletionTimestamp"):
+        return JobState(name, held_pod=held_pod)
     for pod in newest_first:
         problem = find_problem(pod)
         if problem:
@@ -199,24 +238,45 @@ def _timeout_result(job: Object) -> Mapping[str, Any]:
     )
 
 
-def _has_succeeded(pod: Object) -> bool:
-    """Return whether all of a pod's containers ended well.
+def _has_succeeded(job: Object, pod: Object) -> bool:
+    """Return whether all of the Job's containers ended well in a pod.
 
     That is final, for none of them starts again. Kubernetes takes seconds more to call the pod
     Succeeded, and then its Job Complete.
     """
+    return set(_exit_codes(job, pod)) == {0}
+
+
+def _is_held(job: Object, pod: Object) -> bool:
+    """Return whether the Job's containers have ended in a pod, and another program's has not."""
+    own = _names(job["spec"]["template"]["spec"]["containers"])
+    return bool(_exit_codes(job, pod)) and any(
+        "running" in container.get("state", {})
+        for container in pod["status"].get("containerStatuses", [])
+        if container["name"] not in own
+    )
+
+
+def _exit_codes(job: Object, pod: Object) -> list[int]:
+    """Return those of the Job's containers in a pod; empty where one of them has not ended."""
+    own = _names(job["spec"]["template"]["spec"]["containers"])
     ended = [
-        container.get("state", {}).get("terminated", {}).get("exitCode")
+        container["state"]["terminated"]
         for container in pod.get("status", {}).get("containerStatuses", [])
+        if container["name"] in own and "terminated" in container.get("state", {})
     ]
-    return ended == [0] * len(pod["spec"]["containers"])
+    return [state.get("exitCode") for state in ended] if len(ended) == len(own) else []
+
+
+def _names(containers: Sequence[Object]) -> set[str]:
+    return {container["name"] for container in containers}
 
 
 def _final_result(
     job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
 ) -> tuple[Mapping[str, Any], None]:
     for pod in pods:
-        for result in _documents(pod).values():
+        for result in _documents(job, pod).values():
             if result["ok"] == complete:
                 return result, None
     return _lost_result(job, pods, complete, failed_reason), None
@@ -235,7 +295,7 @@ def _results(
     The Job fails with the verification; the backup was read back before, so it counts all the same.
     """
     for pod in pods:
-        documents = _documents(pod)
+        documents = _documents(job, pod)
         verification: Mapping[str, Any] | None = documents.pop(VERIFY_CONTAINER, None)
         copied = documents.pop(COPY_CONTAINER, None)
         if copied and not copied["ok"]:
@@ -296,7 +356,12 @@ def _lost_result(
     if killed:
         return killed
     message = next(
-        (c.get("message", "") for c in job["status"]["conditions"] if c["type"] == "Failed"), ""
+        (
+            condition.get("message", "")
+            for condition in job["status"].get("conditions", [])
+            if condition["type"] == "Failed"
+        ),
+        "",
     )
     return _failure(failed_reason, f"{message or 'it failed'}; see: kubectl logs job/{name}")
 
@@ -304,7 +369,7 @@ def _lost_result(
 def _out_of_memory(job: Object, pods: Sequence[Object]) -> Mapping[str, Any] | None:
     """Return the result of a Job one of whose containers was killed at its memory limit."""
     for pod in pods:
-        for container in _containers(pod):
+        for container in _containers(job, pod):
             terminated = container.get("state", {}).get("terminated") or {}
             if terminated.get("reason") == OOM_KILLED:
                 limit = _memory_limit(job, container["name"])
@@ -318,29 +383,33 @@ def _out_of_memory(job: Object, pods: Sequence[Object]) -> Mapping[str, Any] | N
 
 
 def _memory_limit(job: Object, name: str) -> str:
-    spec = job["spec"]["template"]["spec"]
-    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+    for container in _templates(job):
         if container["name"] == name:
             limits = container.get("resources", {}).get("limits", {})
             return str(limits.get("memory", ""))
     return ""
 
 
-def _containers(pod: Object) -> list[Object]:
-    """Return the statuses of a pod's containers, those that run first included."""
-    status = pod.get("status", {})
-    statuses: list[Object] = status.get("initContainerStatuses", [])
-    return statuses + status.get("containerStatuses", [])
+def _containers(job: Object, pod: Object) -> list[Object]:
+    """Return the statuses of the Job's containers in a pod, those that run first included."""
+    status, own = pod.get("status", {}), _names(_templates(job))
+    statuses = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    return [container for container in statuses if container["name"] in own]
+
+
+def _templates(job: Object) -> list[Object]:
+    spec = job["spec"]["template"]["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def _failure(reason: str, message: str) -> Mapping[str, Any]:
     return {"ok": False, "reason": reason, "message": message}
 
 
-def _documents(pod: Object) -> dict[str, dict[str, Any]]:
+def _documents(job: Object, pod: Object) -> dict[str, dict[str, Any]]:
     """Return the JSON documents that the pod's containers left, if they are ours, by container."""
     documents = {}
-    for container in _containers(pod):
+    for container in _containers(job, pod):
         terminated = container.get("state", {}).get("terminated") or {}
         try:
             document = json.loads(terminated.get("message", ""))

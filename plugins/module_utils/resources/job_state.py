@@ -64,6 +64,8 @@ class JobState:
         lost: whether Kubernetes calls it complete, and no pod is there that says so.
         timed_out: whether Kubernetes has ended it at its deadline.
         after_timeout: whether it follows one that was, to find out or to remove what that has left.
+        held_pod: name and UID of the pod whose work has ended and in which a container of another
+            program, such as a service mesh's, goes on running: `job.end_held_pod` ends it.
     """
 
     name: str
@@ -77,6 +79,7 @@ class JobState:
     lost: bool = False
     timed_out: bool = False
     after_timeout: bool = False
+    held_pod: tuple[str, str] | None = None
 
 
 def next_poll(age: float) -> float:

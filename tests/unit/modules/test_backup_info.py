@@ -51,7 +51,7 @@ class FakeCluster:
         if kind == "Job" and self.state:
             return {
                 "metadata": {"name": name, **TIMES},
-                "spec": {"template": {"spec": {"containers": []}}},
+                "spec": {"template": {"spec": {"containers": [{"name": "b"}]}}},
             }
         return {"Database": DATABASE, "Backup": self.backups.get(name)}.get(kind)
 
@@ -177,7 +177,7 @@ def test_what_a_stopped_backup_left_is_removed_before_it_is_failed(
 
     cluster.second = {
         "metadata": {"name": "slow-backup-slow-uid-2", **TIMES},
-        "spec": {"template": {"spec": {"containers": []}}},
+        "spec": {"template": {"spec": {"containers": [{"name": "b"}]}}},
     }
     found = stopped(monkeypatch, cluster)
     assert found["definitions"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ class FakeCluster:
         self.deleted: list[str] = []
         self.spec: dict[str, Any] = {}
         self.location = ""
+        self.pods: list[Any] = []
 
     def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
         if kind == "Backup":
@@ -69,11 +71,14 @@ class FakeCluster:
             metadata["deletionTimestamp"] = format_time(now - cancelled)
         self.jobs[name] = {"kind": "Job", "metadata": metadata, "spec": {}, "status": {}}
 
-    def list(self, *_: Any) -> list[Any]:
-        return []
+    def list(self, _version: str, kind: str, _space: str, selector: str, *_: str) -> list[Any]:
+        name = selector.partition("=")[2]
+        return [pod for pod in self.pods if kind == "Pod" and pod["metadata"]["job"] == name]
 
-    def merge(self, _version: str, kind: str, _namespace: str, _name: str, patch: Any) -> None:
-        assert kind == "Backup"
+    def merge(self, _version: str, kind: str, _namespace: str, name: str, patch: Any) -> None:
+        if kind == "Job":
+            self.jobs[name]["spec"] |= patch["spec"]
+            return
         self.annotations.update(patch["metadata"]["annotations"])
 
     def delete(self, _version: str, _kind: str, _namespace: str, name: str, **_: str) -> None:
@@ -161,3 +166,20 @@ def test_what_was_not_adopted_is_left_alone(monkeypatch) -> None:
     cluster.spec, cluster.location = {"artifact": {}}, "s3://safe/old/app/0f8fad5b"
     remove(monkeypatch, cluster)
     assert "s3://safe/old/app/0f8fad5b may still exist" in cluster.events[0]
+
+
+def test_the_pod_of_a_removal_does_not_outlive_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeCluster()
+    cluster.add_job("remove", timedelta(seconds=5))
+    ((name, job),) = cluster.jobs.items()
+    job["spec"] = {"template": {"spec": {"containers": [{"name": "remove"}]}}}
+    ended = {"exitCode": 0, "message": json.dumps({"ok": True, "location": "a"})}
+    statuses = [
+        {"name": "remove", "state": {"terminated": ended}},
+        {"name": "proxy", "state": {"running": {}}},
+    ]
+    times = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    metadata = {"name": "p", "uid": "p-uid", "job": name, **times}
+    cluster.pods = [{"metadata": metadata, "status": {"containerStatuses": statuses}}]
+    assert remove(monkeypatch, cluster)["action"] == "done"
+    assert job["spec"]["suspend"] is True

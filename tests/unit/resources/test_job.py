@@ -57,11 +57,11 @@ def test_a_pod_that_has_succeeded_is_believed_before_its_job_is() -> None:
     failed = job_state(job("Failed"), [succeeded], "BackupFailed").result
     assert failed is not None
     assert failed["ok"] is False
-    # Another container of it is still to come, or running.
-    succeeded["spec"]["containers"].append({"name": "agent"})
-    assert job_state(job(), [succeeded], "BackupFailed").result is None
+    # Another container of the Job is still to come, or running.
+    two = job(containers=("backup", "agent"))
+    assert job_state(two, [succeeded], "BackupFailed").result is None
     succeeded["status"]["containerStatuses"].append({"name": "agent", "state": {"running": {}}})
-    assert job_state(job(), [succeeded], "BackupFailed").result is None
+    assert job_state(two, [succeeded], "BackupFailed").result is None
 
 
 def test_a_complete_job_has_the_result_of_the_pod_that_succeeded() -> None:
@@ -107,7 +107,10 @@ UNVERIFIED = {"ok": False, "reason": "VerificationFailed", "message": "table t i
 
 
 def verifying_job(*conditions: str) -> dict[str, Any]:
-    return job(*conditions, containers=("verify",))
+    made = job(*conditions, containers=("verify",))
+    first = [{"name": name} for name in ("agent", "backup", "copy")]
+    made["spec"]["template"]["spec"]["initContainers"] = first
+    return made
 
 
 def verifying_pod(
