@@ -36,6 +36,7 @@ TARGET = "targetDatabase starts with a letter or '_' and has letters, digits, '_
 TARGET_TAKEN = (
     "targetDatabase is one that every PostgreSQL server has for itself; write another name"
 )
+MOMENT = "a logical backup has the contents of one point in time, its startTime; leave pointInTime"
 SELECTION = "a selection needs targetDatabase; restore it beside the live database and copy what"
 TABLE = "write a table as schema.table, with double quotes around a part that has a dot or a quote"
 SELECTION_FIXED = "include and exclude cannot be changed without a schedule; make another Backup"
@@ -293,6 +294,10 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
             )
         ),
         ("Restore", RESTORE | {"pointInTime": "yesterday"}, "spec.pointInTime"),
+        *(
+            ("Restore", RESTORE | spec | {"pointInTime": "2026-01-31T02:00:00Z"}, MOMENT)
+            for spec in ({}, {"targetDatabase": "b"}, {"dryRun": True})
+        ),
         ("Restore", RESTORE | {"include": SOME}, SELECTION),
         ("Restore", RESTORE | {"exclude": SOME}, SELECTION),
         ("Restore", RESTORE | {"dryRun": "yes"}, "must be of type boolean"),
@@ -445,7 +450,6 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
         ("Backup", BACKUP | {"include": {"schemas": ["a b.c"], "tables": ['"a.""b"".c".d e ü']}}),
         ("Backup", PLAN | {"exclude": {"tables": ["public.log", 'public."a.b"']}}),
         ("Restore", RESTORE | {"targetDatabase": "_A-9", "include": SOME, "exclude": SOME}),
-        ("Restore", RESTORE | {"pointInTime": "2026-01-31T02:00:00Z"}),
         *(
             ("Backup", PLAN | {"schedule": schedule})
             for schedule in ("* * * * *", "*/5 0-6,18-23 1,L * mon-fri", "0  3 1 JAN 5#2")
