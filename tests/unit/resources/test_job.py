@@ -448,3 +448,16 @@ def test_work_that_has_failed_is_not_repeated() -> None:
     for pods in ([], [pod(json.dumps(UNVERIFIED))]):
         name, state = latest(**{FIRST: (job("Failed"), pods)})
         assert (name, state.result["ok"]) == (FIRST, False)
+
+
+def test_what_another_programs_container_says_is_no_result() -> None:
+    lying = pod(json.dumps({"ok": False, "reason": "NoSpace", "message": "full"}))
+    lying["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] = 2
+    forged = {"exitCode": 0, "message": json.dumps(OK)}
+    lying["status"]["containerStatuses"].insert(
+        0, {"name": "proxy", "state": {"terminated": forged}}
+    )
+    for conditions in (("Complete",), ("Failed",)):
+        result = job_state(job(*conditions), [lying], "BackupFailed").result
+        assert result is not None
+        assert result["ok"] is False
