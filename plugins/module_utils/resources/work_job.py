@@ -30,8 +30,8 @@ from .job_pod import (
 )
 
 _REQUESTS = {"cpu": "100m", "memory": "128Mi"}
-# pg_dump holds a row several times in memory, and so does the server that verifies. Bytes on their
-# way to a server or a folder pass through in pieces (docs/explanation/speed.md).
+# pg_dump holds a value four times in memory, as does the server that verifies. pg_restore passes
+# it on in pieces, and so do files on their way to or from a store (docs/explanation/speed.md).
 _MEMORY_LIMITS = {"backup": "1Gi", VERIFY_CONTAINER: "1Gi"}
 _MEMORY_LIMIT = "512Mi"
 # Not more than the smallest limit that jobs.resources takes.
