@@ -140,7 +140,8 @@ def test_the_result_is_in_the_job_before_it_is_in_the_status(
     box: WarmBox, server: StubCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(server, "Backup")
-    world.end(0, backup=DONE)
+    # It is not tried again either before the pod has gone.
+    world.end(2, backup=REFUSED | {"reason": "StoreUnreachable"})
     written: list[str] = []
     answer = server.answer
 
@@ -156,7 +157,8 @@ def test_the_result_is_in_the_job_before_it_is_in_the_status(
     assert written == [world.name, "status"]
     assert (status["phase"], status["conditions"][0]["reason"]) == ("Pending", "ReconcileFailed")
     monkeypatch.setattr(server, "answer", answer)
-    assert world.reconcile(box)["phase"] == "Completed"
+    status = world.reconcile(box)
+    assert (status["conditions"][0]["reason"], world.suspended) == ("WaitingForRetry", True)
 
 
 def test_a_pod_whose_work_was_killed_is_replaced(box: WarmBox, server: StubCluster) -> None:
