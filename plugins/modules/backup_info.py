@@ -194,7 +194,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     removal: list[Object] = []
     job = latest.state
     if latest.timed_out:
-        removal, ended = _after_timeout(cluster, resource, latest, image)
+        removal, ended = _after_timeout(cluster, resource, latest, image, database)
         job = ended or job
     blocked = None
     adopting = adopts(resource)
@@ -293,7 +293,7 @@ def _work(
 
 
 def _after_timeout(
-    cluster: Cluster, resource: Object, latest: LatestJob, image: str
+    cluster: Cluster, resource: Object, latest: LatestJob, image: str, database: Object | None
 ) -> tuple[list[Object], JobState | None]:
     """Return the Job that removes what is left, or how the backup ended."""
     assert latest.timed_out is not None
@@ -306,7 +306,7 @@ def _after_timeout(
         claim = cluster.get("v1", "PersistentVolumeClaim", namespace, name) if name else {}
         blocked = find_secret_block(cluster, resource)
         if claim is not None and not blocked:
-            return removal_definitions(latest.name, resource, claim, image), None
+            return removal_definitions(latest.name, resource, claim, image, database), None
         why = f"{blocked[0]}: {blocked[1]}" if blocked else f"there is no claim {name}"
         return [], _timed_out(resource, latest, why)
     result = latest.state.result

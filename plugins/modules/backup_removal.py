@@ -135,12 +135,19 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "changed": step.action == "cancel",
         "action": "wait" if step.action == "cancel" else step.action,
         "definitions": (
-            removal_definitions(removal_job, backup, claim or {}, agent_image())
+            removal_definitions(
+                removal_job, backup, claim or {}, agent_image(), _read_database(cluster, backup)
+            )
             if step.action == "start"
             else []
         ),
         "unreported": unreported,
     }
+
+
+def _read_database(cluster: Cluster, backup: Object) -> Object | None:
+    namespace, name = backup["metadata"]["namespace"], backup["spec"]["databaseRef"]["name"]
+    return cluster.get(GROUP_VERSION, "Database", namespace, name)
 
 
 def _waited(removal: JobState | None, begun: str | None, now: datetime) -> float:

@@ -270,6 +270,13 @@ def job(
     }
 
 
+def asked_resources(database: Object | None) -> Mapping[str, Any]:
+    """Return the requests and limits that a Database asks for its Jobs; empty if it does not."""
+    spec: Object = database["spec"] if database else {}
+    found: Mapping[str, Any] = spec.get("jobs", {}).get("resources", {})
+    return found
+
+
 def network_policy(
     metadata: Object, pods: Mapping[str, str], egress: Sequence[Object], types: Sequence[str]
 ) -> Object:

@@ -17,6 +17,7 @@ from .job_pod import (
     Container,
     Mount,
     Pod,
+    asked_resources,
     bucket_mounts,
     bucket_options,
     claim_mount,
@@ -226,7 +227,7 @@ def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Con
 def _resources(work: Work, playbook: str) -> Mapping[str, Any]:
     """Return the requests and limits of what runs a playbook."""
     limit = _MEMORY_LIMITS.get(playbook, _MEMORY_LIMIT)
-    return _asked_resources(work) or {"requests": _REQUESTS, "limits": {"memory": limit}}
+    return asked_resources(work.database) or {"requests": _REQUESTS, "limits": {"memory": limit}}
 
 
 def _copying(work: Work) -> Mapping[str, Any]:
@@ -234,13 +235,8 @@ def _copying(work: Work) -> Mapping[str, Any]:
 
     Of what the Database's `jobs.resources` has a ResourceQuota may ask for some in each container.
     """
-    asked = _asked_resources(work)
+    asked = asked_resources(work.database)
     return {kind: {**asked.get(kind, {}), **own} for kind, own in _COPYING.items()}
-
-
-def _asked_resources(work: Work) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = work.database["spec"].get("jobs", {}).get("resources", {})
-    return found
 
 
 def _agent_mount() -> Mount:

@@ -189,7 +189,7 @@ def test_the_removal_of_what_was_adopted_is_of_that() -> None:
         "status": {"backupLocation": f"pvc://app-backups/old/lost/{uid}"},
     }
     claim = {"metadata": {"name": "app-backups", "uid": "c-uid"}}
-    rendered = variables(removal_definitions("b-remove-1", backup, claim, "operator:1")[1])
+    rendered = variables(removal_definitions("b-remove-1", backup, claim, "operator:1", None)[1])
     found = rendered["variables"]
     assert (found["namespace"], found["resource"], found["uid"]) == ("old", "lost", uid)
 
@@ -210,7 +210,7 @@ def removal(**place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "spec": {"databaseRef": {"name": "app"}, **place},
     }
     claim = {"metadata": {"name": "app-backups", "uid": "c-uid"}}
-    policy, manifest = removal_definitions("b-remove-1", backup, claim, "operator:1")
+    policy, manifest = removal_definitions("b-remove-1", backup, claim, "operator:1", None)
     return policy, manifest
 
 
@@ -310,6 +310,18 @@ def test_jobs_have_the_resources_of_their_database(playbook: str, limits: dict[s
     # What a quota asks of each container, and no more than it needs.
     assert agent["limits"] == {"cpu": "2", "memory": "128Mi"}
     assert agent["requests"] == {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "1Gi"}
+
+
+@pytest.mark.parametrize("database", [None, DATABASE])
+def test_a_removal_has_the_resources_of_the_database_that_is_still_there(database: Any) -> None:
+    def limits(database: Any) -> Any:
+        backup = work(spec={"destination": {"s3": S3}}).backup
+        made = removal_definitions("b-remove-1", backup, {}, "operator:1", database)[1]
+        return made["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+
+    assert limits(database) == {"memory": "256Mi"}
+    asked = {**DATABASE, "spec": {**DATABASE["spec"], "jobs": {"resources": ASKED}}}
+    assert limits(asked) == ASKED["limits"]
 
 
 def test_every_job_has_a_deadline() -> None:

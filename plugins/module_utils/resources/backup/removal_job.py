@@ -14,6 +14,7 @@ from ..job_pod import (
     ENVIRONMENT,
     Container,
     Pod,
+    asked_resources,
     bucket_mounts,
     bucket_options,
     claim_mount,
@@ -43,18 +44,21 @@ _TIMEOUT_SECONDS = 3600
 _KEPT_SECONDS = 600
 
 
-def removal_definitions(name: str, backup: Object, claim: Object, image: str) -> list[Object]:
+def removal_definitions(
+    name: str, backup: Object, claim: Object, image: str, database: Object | None
+) -> list[Object]:
     """Return the NetworkPolicy and the Job.
 
     Args:
         name: of both.
         claim: the PersistentVolumeClaim with the files; not used for a bucket.
         image: the operator's own.
+        database: that of the Backup, which says what resources its Jobs have; None if it is gone.
     """
-    return [_policy(name, backup), _job(name, backup, claim, image)]
+    return [_policy(name, backup), _job(name, backup, claim, image, database)]
 
 
-def _job(name: str, backup: Object, claim: Object, image: str) -> Object:
+def _job(name: str, backup: Object, claim: Object, image: str, database: Object | None) -> Object:
     namespace = backup["metadata"]["namespace"]
     place = bucket_mounts(backup) or [claim_mount(claim_of(backup))]
     container = Container(
@@ -62,7 +66,7 @@ def _job(name: str, backup: Object, claim: Object, image: str) -> Object:
         image=image,
         command=run_playbook("remove"),
         environment=_ENVIRONMENT,
-        resources=_RESOURCES,
+        resources=asked_resources(database) or _RESOURCES,
         mounts=[variables_mount("variables"), tmp_mount(), *place],
     )
     variables = {
