@@ -317,7 +317,8 @@ def _interrupted(job: Object, pod: Object) -> Mapping[str, Any]:
         return _failure(
             "NoSpace",
             f"pod {pod_name} was ended: {ended}; verifying takes the size of the whole database on"
-            " the node's disk: let spec.storage.size of the Database have room for it, or the node",
+            " the node's disk: let spec.storage.size of the Database have room for it, and the"
+            " node, and jobs.resources.limits.ephemeral-storage if that is set",
         )
     killed = _out_of_memory(job, [pod])
     if killed:
@@ -330,8 +331,12 @@ def _interrupted(job: Object, pod: Object) -> Mapping[str, Any]:
 
 
 def _outgrew_disk(ended: str) -> bool:
-    """Return whether the kubelet says that a volume exceeded its limit or the disk is full."""
-    return "EmptyDir" in ended or "ephemeral-storage" in ended
+    """Return whether the kubelet says that a volume or the pod exceeded its limit, or the node its.
+
+    Its words are "EmptyDir volume", "ephemeral local storage", "local ephemeral storage" and
+    "ephemeral-storage" (pkg/kubelet/eviction/helpers.go).
+    """
+    return "EmptyDir" in ended or "ephemeral" in ended
 
 
 def _lost_result(
@@ -350,7 +355,8 @@ def _lost_result(
                 "NoSpace",
                 f"pod {pod['metadata']['name']} was ended: {ended};"
                 " the files on their way to or from the store need room on the node's disk: let"
-                " spec.storage.size of the Database have it, or the node",
+                " spec.storage.size of the Database have it, and the node, and"
+                " jobs.resources.limits.ephemeral-storage if that is set",
             )
     killed = _out_of_memory(job, pods)
     if killed:

@@ -223,6 +223,23 @@ def test_a_verification_that_outgrows_its_volume_is_reported() -> None:
     assert 'exceeds the limit "64Mi"; verifying' in state.verification["message"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ",
+        'Container verify exceeded its local ephemeral storage limit "1Gi". ',
+        "The node was low on resource: ephemeral-storage. ",
+    ],
+)
+def test_a_pod_that_outgrows_its_ephemeral_storage_is_reported(words: str) -> None:
+    evicted = verifying_pod(OK, None)
+    evicted["status"] |= {"reason": "Evicted", "message": words}
+    state = job_state(verifying_job("Failed"), [evicted], "BackupFailed")
+    assert state.verification is not None
+    assert state.verification["reason"] == "NoSpace"
+    assert "jobs.resources.limits.ephemeral-storage" in state.verification["message"]
+
+
 def test_a_backup_that_outgrows_the_spool_is_reported() -> None:
     evicted = verifying_pod(OK, None)
     limit = 'Usage of EmptyDir volume "spool" exceeds the limit "64Mi". '
