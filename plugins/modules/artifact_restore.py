@@ -42,6 +42,13 @@ options:
       - Check mode only checks the artifact.
     type: bool
     default: false
+  takes_properties:
+    description:
+      - Whether the database gets the privileges, settings, comment and connection limit that the backup has, also where one
+        is replaced, whose own it would get. A new database gets them in any case.
+      - Settings are applied with the rights of the owner; those that this role may not set are named.
+    type: bool
+    default: false
   as_superuser:
     description:
       - Whether the superuser loads everything, and so executes what the owners of tables have written into constraints,

@@ -138,6 +138,7 @@ def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         partial=params["partial"],
         dry_run=params["dry_run"],
         as_superuser=params["as_superuser"],
+        takes_properties=params["takes_properties"],
         expected_sha256=params["sha256"] or None,
     )
     progress = options.progress(params)

@@ -13,7 +13,7 @@ from inotify_simple import INotify, flags
 from ..errors import BackupFailed
 from ..postgres.cancellation import Cancellation, run_together
 from ..postgres.connection import Connection, ConnectionParameters
-from ..postgres.databases import read_locale
+from ..postgres.databases import read_grants, read_locale, read_properties
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.releases import Version
@@ -36,6 +36,7 @@ from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
     FORMAT_VERSION,
     NO_ROWS,
+    DatabaseProperties,
     Extension,
     ExtensionTable,
     FileEntry,
@@ -352,6 +353,18 @@ def _read_source(
         locale=read_locale(connection),
         roles=tuple(role for (role,) in roles),
         extensions=tuple(Extension(*extension) for extension in extensions),
+        properties=_read_properties(connection, database),
+    )
+
+
+def _read_properties(connection: Connection, database: str) -> DatabaseProperties:
+    found = read_properties(connection, database)
+    assert found is not None
+    return DatabaseProperties(
+        connection_limit=found.connection_limit,
+        comment=found.comment,
+        grants=read_grants(connection, database),
+        settings=found.settings,
     )
 
 

@@ -14,19 +14,20 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import ChecksumMismatch, IncompatibleVersion
-from ..postgres.databases import Locale
+from ..postgres.databases import PRIVILEGES, Grant, Locale, Setting
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Another one with every change of what is written here, of how fingerprints are computed too.
 
 All older ones are read, see ``older_fingerprints``: 1 has fingerprints of the rows' text, neither 1
 nor 2 has versions of extensions or tables that belong to one, and up to 3 a table's fingerprint is
-of generated columns too.
+of generated columns too. Only from 5 on there are the properties of the database.
 """
 
 _FIRST_WITH_STORED_VALUES = 2
 _FIRST_WITH_EXTENSION_TABLES = 3
 _FIRST_WITH_GENERATED_COLUMNS = 4
+_FIRST_WITH_PROPERTIES = 5
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
@@ -142,12 +143,29 @@ class LargeObjects:
 
 
 @dataclass(frozen=True)
+class DatabaseProperties:
+    """What belongs to the database and is not in the dump, but for its owner and its tablespace.
+
+    Attributes:
+        connection_limit: -1 for none.
+        grants: privileges on the database, the owner's and PUBLIC's too.
+        settings: ALTER DATABASE SET, and ALTER ROLE IN DATABASE SET.
+    """
+
+    connection_limit: int
+    comment: str | None
+    grants: tuple[Grant, ...]
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
 class Source:
     """The database that was dumped.
 
     Attributes:
         server_version_num: such as 150020.
         roles: roles that own something or were granted something, predefined ones excepted.
+        properties: None where they are not known: a backup of an older format does not say.
     """
 
     database: str
@@ -159,6 +177,7 @@ class Source:
     locale: Locale
     roles: tuple[str, ...]
     extensions: tuple[Extension, ...]
+    properties: DatabaseProperties | None
 
     @property
     def extension_names(self) -> frozenset[str]:
@@ -300,6 +319,14 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
 
     What is not as that version has it is left to be refused.
     """
+    source = document.get("source")
+    if document["formatVersion"] >= _FIRST_WITH_PROPERTIES:
+        return document
+    if isinstance(source, dict):
+        if "properties" in source:
+            raise ChecksumMismatch("the source has properties, which its format version has not")
+        source = source | {"properties": None}
+        document = document | {"source": source}
     if document["formatVersion"] >= _FIRST_WITH_GENERATED_COLUMNS:
         return document
     tables = document.get("tables")
@@ -309,7 +336,6 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
         return document
     if "extensionTables" in document:
         raise ChecksumMismatch("the manifest has extensionTables, which its format version has not")
-    source = document.get("source")
     names = source.get("extensions") if isinstance(source, dict) else None
     if not isinstance(source, dict) or not isinstance(names, list):
         return document
@@ -345,6 +371,8 @@ def _to_type(hint: Any, value: Any, where: str) -> Any:
         item = get_args(hint)[0]
         return tuple(_to_type(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
     allowed = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    if value is not None and is_dataclass(allowed[0]):
+        return _to_dataclass(allowed[0], value, where)  # type: ignore[arg-type]
     # By type(), not isinstance(): JSON's true is no number.
     if type(value) not in allowed:
         expected = " or ".join("null" if one is NoneType else one.__name__ for one in allowed)
@@ -380,6 +408,9 @@ def _check_values(manifest: Manifest) -> None:
     )
     for entry in with_rows:
         _require(entry.rows >= 0, "a number of rows", entry.rows)
+    properties = manifest.source.properties
+    for grant in properties.grants if properties else ():
+        _require(grant.privilege in PRIVILEGES, "a privilege on a database", grant.privilege)
     provider = manifest.source.locale.provider
     _require(provider in ("b", "c", "i"), "a locale provider", provider)
     fingerprints = [entry.fingerprint for entry in with_rows]

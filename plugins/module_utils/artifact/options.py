@@ -147,6 +147,7 @@ RESTORE_OPTIONS: Options = {
     **_RESTORE,
     "partial": {"type": "bool", "default": False},
     "as_superuser": {"type": "bool", "default": False},
+    "takes_properties": {"type": "bool", "default": False},
 }
 
 OUTCOME_OPTIONS: Options = {

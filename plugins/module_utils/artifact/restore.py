@@ -97,6 +97,8 @@ class RestoreRequest:
         dry_run: end before the swap, and report what it would change.
         as_superuser: whether a superuser may execute what users have written, where the backup has
             what cannot be restored otherwise.
+        takes_properties: whether the database gets the backup's privileges, settings, comment and
+            connection limit also where there is one whose own it would get.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
         lock_wait_seconds: patience with another restore of the same database.
     """
@@ -111,6 +113,7 @@ class RestoreRequest:
     partial: bool = False
     dry_run: bool = False
     as_superuser: bool = False
+    takes_properties: bool = False
     expected_sha256: str | None = None
     lock_wait_seconds: float = LOCK_WAIT_SECONDS
 
@@ -303,6 +306,8 @@ def _restore(
             properties=properties,
             keep_previous=request.keep_previous,
             outcome=loaded.summary() | times,
+            backed_up=artifact.manifest.source,
+            takes_backed_up=request.takes_properties,
         )
         try:
             done = swap(connection, request.maintenance, plan)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +19,16 @@ from psycopg import sql
 
 from ..errors import RestoreFailed, Timeout
 from ..postgres.connection import Connection, ConnectionParameters, connect
-from ..postgres.databases import Properties, bring_up_to_date, read_properties
+from ..postgres.databases import (
+    Properties,
+    apply_settings_as,
+    bring_up_to_date,
+    read_properties,
+)
 from ..postgres.subscriptions import list_subscriptions
 from ..units import first_of
 from .history import ensure_history, forget_scratch, remember_outcome
+from .manifest import DatabaseProperties, Source
 from .replaced_database import Mark, kept_since, previous_name, put_aside
 from .selection import short_name
 
@@ -43,6 +49,9 @@ class Swap:
         scratch: name of the database to put there.
         scratch_properties: what ``scratch`` was created with.
         properties: what it gets where there is no live database, whose properties it gets else.
+        backed_up: what the backup says of its database; its properties are taken where there is no
+            live database.
+        takes_backed_up: whether that is taken also where there is a live one, but for its owner.
         keep_previous: how long the old one is kept.
         outcome: remembered, and given back to a run that comes again.
     """
@@ -54,6 +63,8 @@ class Swap:
     properties: Properties
     keep_previous: timedelta
     outcome: dict[str, Any]
+    backed_up: Source | None = None
+    takes_backed_up: bool = False
 
     @property
     def previous(self) -> str:
@@ -100,19 +111,74 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             # Read again, now that it is locked: another session may have changed it meanwhile.
             live = read_properties(connection, previous)
             assert live is not None
-        wanted = live or plan.properties
+        wanted, taken = live or plan.properties, None
+        if plan.backed_up and (live is None or plan.takes_backed_up):
+            taken = plan.backed_up.properties
+        if plan.backed_up and taken:
+            wanted = _with_backed_up(connection, wanted, plan.backed_up.owner, taken)
         bring_up_to_date(connection, plan.scratch, plan.scratch_properties, wanted)
+        refused = _take_settings(connection, plan, wanted.owner, taken) if taken else ""
         _rename(connection, plan.scratch, plan.live)
         if previous is not None:
             until = kept_since(connection) + plan.keep_previous
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
         stayed = previous and describe_subscriptions(connection, previous)
-        if stayed:
-            outcome["warning"] = "; ".join(filter(None, (outcome.get("warning"), stayed)))
+        warnings = [text for text in (outcome.get("warning"), stayed, refused) if text]
+        if warnings:
+            outcome["warning"] = "; ".join(warnings)
         remember_outcome(connection, plan.uid, plan.live, outcome)
         forget_scratch(connection, plan.scratch)
     return outcome
+
+
+def _with_backed_up(
+    connection: Connection, properties: Properties, former_owner: str, taken: DatabaseProperties
+) -> Properties:
+    """Properties with limit, comment and privileges of the backup, as far as roles are there.
+
+    Settings are not among them: who may set them is PostgreSQL's to say.
+
+    Args:
+        former_owner: whose privileges become those of the owner.
+    """
+    present = {
+        str(name) for (name,) in connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
+    }
+    grants = (
+        replace(grant, grantee=properties.owner) if grant.grantee == former_owner else grant
+        for grant in taken.grants
+    )
+    return replace(
+        properties,
+        connection_limit=taken.connection_limit,
+        comment=taken.comment,
+        grants=tuple(g for g in grants if g.grantee is None or g.grantee in present),
+        settings=(),
+    )
+
+
+def _take_settings(
+    connection: Connection, plan: Swap, owner: str, taken: DatabaseProperties
+) -> str:
+    """Apply the backup's settings with the rights of the owner, and say which were refused."""
+    row = connection.execute(
+        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", [owner]
+    ).fetchone()
+    # With a superuser's rights a backup could have set anything.
+    refused = list(taken.settings)
+    if row and not row[0]:
+        refused = apply_settings_as(connection, plan.scratch, owner, taken.settings)
+    if not refused:
+        return ""
+    names = [
+        f"{setting.name} of role {short_name(setting.role)}" if setting.role else setting.name
+        for setting in refused
+    ]
+    return (
+        f"settings of the database that its owner {short_name(owner)} may not set were not taken"
+        f" over: {first_of(names)}; set them as a superuser if they are wanted"
+    )
 
 
 def describe_subscriptions(connection: Connection, previous: str) -> str:

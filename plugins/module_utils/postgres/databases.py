@@ -23,6 +23,9 @@ _LIST_SETTINGS = frozenset(
     )
 )
 
+PRIVILEGES = ("CREATE", "CONNECT", "TEMPORARY")
+"""Those on a database."""
+
 _PROVIDER_NAMES = {"b": "builtin", "c": "libc", "i": "icu"}
 
 
@@ -163,6 +166,15 @@ def read_properties(connection: Connection, name: str) -> Properties | None:
     )
 
 
+def read_grants(connection: Connection, name: str) -> tuple[Grant, ...]:
+    """The privileges on a database, the defaults where none were granted or revoked."""
+    properties = read_properties(connection, name)
+    assert properties is not None
+    if properties.grants is None:
+        return _read_grants(connection, name, default=True)
+    return properties.grants
+
+
 def _read_grants(connection: Connection, name: str, default: bool = False) -> tuple[Grant, ...]:
     """The privileges on a database, or the defaults if none were granted."""
     acl = sql.SQL("acldefault('d', datdba)" if default else "datacl")
@@ -218,6 +230,31 @@ def create_database(
     _apply_settings(connection, name, properties.settings)
 
 
+def apply_settings_as(
+    connection: Connection, name: str, owner: str, settings: Iterable[Setting]
+) -> list[Setting]:
+    """Apply settings with the rights of the database's owner, in a transaction.
+
+    They come from a backup, so they are input: PostgreSQL refuses what the owner may not set.
+
+    Returns:
+        Those that were refused.
+    """
+    refused = []
+    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
+    for setting in settings:
+        try:
+            with connection.transaction():
+                _apply_settings(connection, name, (setting,))
+        except psycopg.Error as error:
+            if connection.broken:
+                raise
+            del error
+            refused.append(setting)
+    connection.execute("RESET ROLE")
+    return refused
+
+
 def _provider_clause(locale: Locale, major: int) -> sql.Composable:
     if major < 15:
         return sql.SQL("")
@@ -270,8 +307,7 @@ def _apply_grants(connection: Connection, name: str, owner: str, grants: tuple[G
 
 def _known_privilege(privilege: str) -> str:
     """A keyword cannot be quoted, so only known ones become SQL."""
-    known = {word: word for word in ("CREATE", "CONNECT", "TEMPORARY")}
-    return known[privilege]
+    return PRIVILEGES[PRIVILEGES.index(privilege)]
 
 
 def _apply_limit_and_comment(connection: Connection, name: str, properties: Properties) -> None:

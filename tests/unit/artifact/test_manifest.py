@@ -10,6 +10,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact import 
     manifest as manifests,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifest import (
+    DatabaseProperties,
     Extension,
     ExtensionTable,
     FileEntry,
@@ -27,11 +28,15 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     IncompatibleVersion,
     OperatorError,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.databases import (
+    Grant,
+    Setting,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 MANIFEST = Manifest(
-    format_version=4,
+    format_version=5,
     namespace="default",
     database="app",
     uid="0f8fad5b",
@@ -47,6 +52,12 @@ MANIFEST = Manifest(
         locale=Locale("UTF8", "c", "C.UTF-8", "C.UTF-8", None, None),
         roles=("app",),
         extensions=(Extension("plpgsql", "1.0"),),
+        properties=DatabaseProperties(
+            connection_limit=-1,
+            comment=None,
+            grants=(Grant(None, "CONNECT", False),),
+            settings=(Setting("app", "work_mem", "8MB"),),
+        ),
     ),
     files=(FileEntry("dump/toc.dat", 3, "0" * 64), FileEntry("dump/3001.dat.gz", 0, "a" * 64)),
     tables=(
@@ -115,7 +126,10 @@ def test_a_value_of_another_type_is_refused_anywhere(path: tuple, wrong: object)
     for key in path[:-1]:
         target = target[key]
     same = type(target[path[-1]]) is type(wrong) and not isinstance(wrong, str)
-    optional = path[-1] in ("locale", "icuRules", "version") and wrong is None and len(path) > 2
+    optional = wrong is None and (
+        path == ("source", "properties")
+        or (len(path) > 2 and path[-1] in ("locale", "icuRules", "version", "role"))
+    )
     if same or optional:
         return
     target[path[-1]] = wrong
@@ -187,33 +201,63 @@ def test_a_key_given_twice() -> None:
         manifests.from_json(content)
 
 
-@pytest.mark.parametrize("version", [0, 5, -1, 10**30])
+@pytest.mark.parametrize("version", [0, 6, -1, 10**30])
 def test_unknown_format_versions(version: int) -> None:
     with pytest.raises(IncompatibleVersion, match=str(version)):
         parse({"formatVersion": version, "whatever": "it is"})
 
 
 def older_document(version: int) -> dict:
-    """The same as formats 1 to 3 had it."""
+    """The same as formats 1 to 4 had it."""
     older = document() | {"formatVersion": version}
-    del older["tables"][0]["generated"]
+    del older["source"]["properties"]
+    if version < 4:
+        del older["tables"][0]["generated"]
     if version < 3:
         del older["extensionTables"]
         older["source"]["extensions"] = ["plpgsql"]
     return older
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_older_format_versions_are_read(version: int) -> None:
     found = parse(older_document(version))
-    tables = (replace(MANIFEST.tables[0], generated=()),)
-    expected = replace(MANIFEST, format_version=version, tables=tables)
+    source = replace(MANIFEST.source, properties=None)
+    expected = replace(MANIFEST, format_version=version, source=source)
+    if version < 4:
+        tables = (replace(MANIFEST.tables[0], generated=()),)
+        expected = replace(expected, tables=tables)
     if version < 3:
-        source = replace(MANIFEST.source, extensions=(Extension("plpgsql", None),))
+        source = replace(source, extensions=(Extension("plpgsql", None),))
         expected = replace(expected, source=source, extension_tables=())
     assert found == expected
-    assert found.knows_extension_tables == (version == 3)
-    assert found.has_generated_columns_in_rows
+    assert found.knows_extension_tables == (version >= 3)
+    assert found.has_generated_columns_in_rows == (version < 4)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_properties_in_an_older_format_version_are_refused(version: int) -> None:
+    older = older_document(version)
+    older["source"]["properties"] = None
+    with pytest.raises(ChecksumMismatch, match="properties"):
+        parse(older)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grants": [{"grantee": None, "privilege": "ALL; DROP", "grantable": False}]},
+        {"grants": None},
+        {"connectionLimit": "1"},
+        {"settings": [{"role": 1, "name": "a", "value": "b"}]},
+        {"comment": 1},
+    ],
+)
+def test_properties_are_what_they_have_to_be(change: dict) -> None:
+    broken = document()
+    broken["source"]["properties"] |= change
+    with pytest.raises(ChecksumMismatch):
+        parse(broken)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
