@@ -208,7 +208,11 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     claim_missing = bool(claim) and _is_missing(cluster, namespace, claim)
     if job is None and not removal:
         blocked = (
-            find_adoption_block(database_name, database, claim if claim_missing else "")
+            find_adoption_block(
+                database_name,
+                database,
+                claim if claim and _is_going(cluster, namespace, claim) else "",
+            )
             if adopting
             else find_database_block(database_name, database)
         ) or find_secret_block(cluster, resource, identity)
@@ -342,7 +346,7 @@ def _missing(cluster: Cluster, params: dict[str, Any]) -> dict[str, Any]:
     if backup is None or not lost_with_claim(backup):
         return {}
     claim = claim_of(backup)
-    if not _is_missing(cluster, params["namespace"], claim):
+    if not _is_going(cluster, params["namespace"], claim):
         return {}
     why = f"PersistentVolumeClaim {claim} was deleted"
     return {"uids": [backup["metadata"]["uid"]], "why": why}
@@ -357,6 +361,12 @@ def _missed_by(resource: Object, job: JobState | None) -> dict[str, Any]:
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
     return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
+
+
+def _is_going(cluster: Cluster, namespace: str, claim: str) -> bool:
+    """Return whether a claim is gone, or will be as soon as no pod uses it."""
+    found = cluster.get("v1", "PersistentVolumeClaim", namespace, claim)
+    return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
 
 def _variables(

@@ -35,6 +35,8 @@ TIMES = {"creationTimestamp": "2026-01-01T00:00:00Z"}
 class FakeCluster:
     """Backups by name, and a Job whose container is in the state, or no Job."""
 
+    claim: dict[str, Any] | None = None
+
     def __init__(self, state: str) -> None:
         self.backups: dict[str, dict[str, Any]] = {}
         self.state = state
@@ -53,7 +55,8 @@ class FakeCluster:
                 "metadata": {"name": name, **TIMES},
                 "spec": {"template": {"spec": {"containers": [{"name": "b"}]}}},
             }
-        return {"Database": DATABASE, "Backup": self.backups.get(name)}.get(kind)
+        others = {"Backup": self.backups.get(name), "PersistentVolumeClaim": self.claim}
+        return {"Database": DATABASE, **others}.get(kind)
 
     def list(self, _version: str, kind: str, *_: Any, **__: Any) -> list[Any]:
         self.lists.append(kind)
@@ -239,9 +242,11 @@ def test_the_checksum_that_is_known_goes_along(monkeypatch: pytest.MonkeyPatch) 
 def test_no_claim_is_made_to_adopt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = adopting(latest=True)
     del manifest["spec"]["destination"]
-    found, _ = look(monkeypatch, manifest, "")
-    assert found["observation"]["blocked"][0] == "BackupLocationMissing"
-    assert (found["claim_missing"], found["definitions"]) == (False, [])
+    for claim in (None, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}):
+        monkeypatch.setattr(FakeCluster, "claim", claim)
+        found, _ = look(monkeypatch, manifest, "")
+        assert found["observation"]["blocked"][0] == "BackupLocationMissing"
+        assert (found["claim_missing"], found["definitions"]) == (False, [])
 
 
 def test_what_a_stopped_adoption_read_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
