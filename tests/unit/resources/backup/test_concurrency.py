@@ -76,7 +76,7 @@ def test_buckets_are_shared_by_databases() -> None:
 
 
 def test_a_backup_that_cannot_start_takes_no_turn() -> None:
-    for reason in ("DatabaseNotReady", "SecretMissing", "ReconcileFailed"):
+    for reason in ("DatabaseNotReady", "SecretMissing", "ReconcileFailed", "WaitingForRetry"):
         waiting = backup(0, reason=reason)
         mine = backup(1)
         assert find_queue_block(mine, [waiting, mine], Limits(1, 0, 1)) is None
