@@ -35,13 +35,19 @@ from .load_plan import (
 from .selection import Key, Selection, narrow_manifest, quote, select_tables
 from .table_of_contents import Entry, read_entries
 
-# ANALYZE of a partitioned table is one of its partitions too. The system's own tables came with
-# template0, and so did their statistics.
+# ANALYZE of a partitioned table is one of its partitions too: not where there are foreign tables
+# among them, since other servers would be asked. The system's own tables came with template0, and
+# so did their statistics.
 _TO_ANALYZE = """
+WITH foreign_root (oid) AS (
+    SELECT DISTINCT pg_catalog.pg_partition_root(oid) FROM pg_catalog.pg_class
+     WHERE relkind = 'f' AND relispartition)
 SELECT n.nspname, c.relname, r.rolname
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
- WHERE c.relkind = ANY(%s::"char"[]) AND NOT c.relispartition AND c.relpersistence <> 't'
+ WHERE c.relkind = ANY(%s::"char"[]) AND c.relpersistence <> 't'
+   AND CASE WHEN pg_catalog.pg_partition_root(c.oid) IN (SELECT oid FROM foreign_root)
+            THEN c.relkind = 'r' ELSE NOT c.relispartition END
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
  ORDER BY c.relkind = 'p' DESC, c.relpages DESC
 """
@@ -69,6 +75,7 @@ SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), r.rolname
         WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND NOT o.rolsuper)
  LIMIT 1
 """
+_SUPERUSER_SETTINGS = "SELECT name FROM pg_catalog.pg_settings WHERE context = 'superuser'"
 _BYPASSING = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper OR rolbypassrls"
 _NOT_ALLOWED = re.compile(r"permission denied|must be (owner|superuser|member|able)")
 # Classes of SQLSTATE: what a function of a user raises, and not what befalls a session.
@@ -403,11 +410,12 @@ def load_contents(request: LoadRequest) -> Loaded:
         # A dump's table of contents is in the database's own encoding, as the session is.
         entries = read_entries(request.artifact.dump, connection.info.encoding)
         superusers = _superusers(connection)
+        settings = _superuser_settings(connection)
     manifest = request.artifact.manifest
     if request.selection is not None or manifest.is_partial:
         keys = {entry.number for entry in entries if entry.kind == _FOREIGN_KEY}
         entries = [entry for entry in entries if not _is_left_out(entry, keys)]
-    plan = _plan(request, entries, superusers)
+    plan = _plan(request, entries, superusers, settings)
     sessions = _Sessions(request, plan, superusers)
     sessions.make_schemas()
     _create_extensions(request, entries)
@@ -418,12 +426,17 @@ def load_contents(request: LoadRequest) -> Loaded:
         sessions.run(plan.definitions)
         selected = _resolve(request, request.selection)
         rows = [e for e in entries if e.kind != _ROWS or (e.schema, e.name) in selected]
-        sessions.run(_plan(request, rows, superusers).contents)
+        sessions.run(_plan(request, rows, superusers, settings).contents)
     artifact = replace(request.artifact, manifest=narrow_manifest(manifest, selected))
     return Loaded(request, plan, artifact, sessions)
 
 
-def _plan(request: LoadRequest, entries: Sequence[Entry], superusers: frozenset[str]) -> LoadPlan:
+def _plan(
+    request: LoadRequest,
+    entries: Sequence[Entry],
+    superusers: frozenset[str],
+    settings: frozenset[str],
+) -> LoadPlan:
     """The plan of the entries.
 
     Raises:
@@ -432,9 +445,9 @@ def _plan(request: LoadRequest, entries: Sequence[Entry], superusers: frozenset[
     """
     if request.as_superuser:
         return plan_as_superuser(entries)
-    plan = plan_load(entries, superusers)
+    plan = plan_load(entries, superusers, superuser_settings=settings)
     if plan.refused and request.disposable:
-        plan = plan_load(entries, superusers, together=True)
+        plan = plan_load(entries, superusers, together=True, superuser_settings=settings)
     if plan.refused:
         raise request.failure(
             f"backup {request.artifact.location} has what only a superuser can restore, who would"
@@ -480,6 +493,10 @@ def _creation(entry: Entry, version: str | None) -> sql.Composed:
 def _superusers(connection: Connection) -> frozenset[str]:
     rows = connection.execute("SELECT rolname FROM pg_catalog.pg_roles WHERE rolsuper")
     return frozenset(str(name) for (name,) in rows)
+
+
+def _superuser_settings(connection: Connection) -> frozenset[str]:
+    return frozenset(str(name) for (name,) in connection.execute(_SUPERUSER_SETTINGS))
 
 
 def _is_left_out(entry: Entry, keys: set[int]) -> bool:

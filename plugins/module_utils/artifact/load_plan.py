@@ -58,9 +58,23 @@ _TEXT = r"'(?:[^']|'')*+'"
 _SUPERUSER_TYPE = re.compile(
     rf"\A(--[^\n]*\n|\s)*CREATE TYPE (?:[^\n\"]|{_NAME})*? \(\n    INTERNALLENGTH "
 )
+# One that has no definition yet, or never got one.
+_SHELL_TYPE = re.compile(rf"\s*CREATE TYPE (?:[^\n\"();]|{_NAME})*;\s*")
+# Its initial value would be read, by a user's type even: there is none for this type.
+_SUPERUSER_AGGREGATE = re.compile(
+    rf"\ACREATE AGGREGATE (?:[^\n\"]|{_NAME})*? \(\n    SFUNC = (?:[^\n\"]|{_NAME})*,"
+    r"\n    STYPE = internal[,\n](?![\s\S]*INITCOND)"
+)
+_SETTING = rf"(?:\n    SET (?:[^\n\"']|{_NAME}|{_TEXT})*)"
 _LANGUAGE = re.compile(
     rf"\A(?:[^\"']|{_NAME}|{_TEXT})*?\n    LANGUAGE (?P<words>(?:[^\n\"']|{_NAME})*)"
+    rf"(?P<settings>{_SETTING}*)"
 )
+_SETTING_NAME = re.compile(rf"\n    SET \"?(?P<name>[\w.]+)(?:[^\n\"']|{_NAME}|{_TEXT})*")
+_ALTERS_TABLE = re.compile(
+    r"^ALTER TABLE .* (CLUSTER ON|REPLICA IDENTITY USING INDEX) ", re.MULTILINE
+)
+_NOT_VALID = "NOT VALID;"
 _SUPERUSER_LANGUAGES = ("c", "internal")
 _FUNCTION_KINDS = ("FUNCTION", "PROCEDURE")
 
@@ -130,7 +144,10 @@ class LoadPlan:
 
 
 def plan_load(
-    entries: Sequence[Entry], superusers: Collection[str], together: bool = False
+    entries: Sequence[Entry],
+    superusers: Collection[str],
+    together: bool = False,
+    superuser_settings: Collection[str] = (),
 ) -> LoadPlan:
     """Decide it.
 
@@ -139,8 +156,9 @@ def plan_load(
         superusers: names of the server's superusers.
         together: whether one role may stand for all owners but the superusers, where what they
             own hangs together; fit for a server that is thrown away.
+        superuser_settings: names of settings that only a superuser may give a function.
     """
-    return _Planner(entries, superusers, together).plan()
+    return _Planner(entries, superusers, together, superuser_settings).plan()
 
 
 def plan_as_superuser(entries: Sequence[Entry]) -> LoadPlan:
@@ -169,6 +187,7 @@ class _Planner:
     all: Sequence[Entry]
     superusers: Collection[str]
     together: bool
+    superuser_settings: Collection[str]
     by_number: dict[int, Entry] = field(init=False)
     made: set[tuple[str, str, str]] = field(init=False)
 
@@ -197,8 +216,8 @@ class _Planner:
             definitions=self._steps(before),
             contents=(
                 *self._row_steps(rows, before, after),
-                *self._steps(after),
-                *(replace(step, alone=True) for step in self._steps(secured)),
+                *self._steps_after_rows(after),
+                *self._steps(secured, alone=True),
                 *self._steps(large),
             ),
             handover=self._steps(e for e in chosen if self._phase(e) == "late"),
@@ -246,7 +265,9 @@ class _Planner:
         if entry.kind in _FILLED:
             return self._is_of_extension(entry)
         if entry.kind in _FUNCTION_KINDS:
-            return _is_superusers_function(entry.definition)
+            return _is_superusers_function(entry.definition, self.superuser_settings)
+        if entry.kind == "AGGREGATE":
+            return _SUPERUSER_AGGREGATE.match(entry.definition) is not None
         if entry.kind == "SHELL TYPE":
             return any(
                 other.kind == "TYPE"
@@ -254,7 +275,9 @@ class _Planner:
                 and self._needs_superuser(other)
                 for other in self.all
             )
-        return entry.kind == "TYPE" and _SUPERUSER_TYPE.search(entry.definition) is not None
+        return entry.kind == "TYPE" and bool(
+            _SUPERUSER_TYPE.search(entry.definition) or _SHELL_TYPE.fullmatch(entry.definition)
+        )
 
     def _is_of_extension(self, entry: Entry) -> bool:
         """Whether an extension makes what an entry fills: then its definition is not in the dump.
@@ -271,10 +294,34 @@ class _Planner:
             if entry.schema and schemas.get(entry.schema) != owner:
                 yield owner, entry.schema
 
-    def _steps(self, entries: Iterable[Entry]) -> tuple[Step, ...]:
+    def _steps(self, entries: Iterable[Entry], alone: bool = False) -> tuple[Step, ...]:
         """One step for each run of entries that have the same session."""
         return tuple(
-            self._step(session, list(group)) for session, group in groupby(entries, self._session)
+            replace(self._step(session, list(group)), alone=alone)
+            for session, group in groupby(entries, self._session)
+        )
+
+    def _steps_after_rows(self, after: Sequence[Entry]) -> tuple[Step, ...]:
+        """What pg_restore may work on at the same time, and apart from that what it may not.
+
+        Two indexes of a table that both change it once they are built would wait for each other. A
+        constraint that is not valid does not wait for the rows that it is not valid for.
+        """
+        tables: set[int] = set()
+        second, invalid, others = [], [], []
+        for entry in after:
+            changed = {table.number for table in self._tables(entry)} if _changes(entry) else set()
+            if changed & tables:
+                second.append(entry)
+            elif self._commented(entry).definition.rstrip().endswith(_NOT_VALID):
+                invalid.append(entry)
+            else:
+                others.append(entry)
+            tables |= changed
+        return (
+            *self._steps(second, alone=True),
+            *self._steps(others, alone=bool(second)),
+            *self._steps(invalid, alone=True),
         )
 
     def _step(self, session: str, entries: Sequence[Entry]) -> Step:
@@ -337,8 +384,16 @@ class _Planner:
         return f"table {name} of {entry.owner} is a part of a table of {', '.join(sorted(others))}"
 
 
-def _is_superusers_function(definition: str) -> bool:
+def _changes(entry: Entry) -> bool:
+    """Whether an index also changes its table."""
+    return entry.kind == "INDEX" and _ALTERS_TABLE.search(entry.definition) is not None
+
+
+def _is_superusers_function(definition: str, settings: Collection[str] = ()) -> bool:
     """Whether only a superuser can make a function.
+
+    Args:
+        settings: names of those that only a superuser may give it.
 
     >>> _is_superusers_function("CREATE FUNCTION f() RETURNS int\\n    LANGUAGE c AS 'a', 'b';")
     True
@@ -347,7 +402,13 @@ def _is_superusers_function(definition: str) -> bool:
     """
     found = _LANGUAGE.match(definition)
     words = re.sub(_NAME, "", found["words"]).split() if found else []
-    return "LEAKPROOF" in words or (bool(words) and words[0] in _SUPERUSER_LANGUAGES)
+    if "LEAKPROOF" in words or (bool(words) and words[0] in _SUPERUSER_LANGUAGES):
+        return True
+    # A default may be read by a user's type.
+    if not found or " DEFAULT " in definition[: found.start("words")]:
+        return False
+    names = {one["name"] for one in _SETTING_NAME.finditer(found["settings"])}
+    return "SUPPORT" in words or not names.isdisjoint(settings)
 
 
 def _merge(steps: Sequence[Step]) -> tuple[Step, ...]:

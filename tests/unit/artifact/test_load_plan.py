@@ -193,3 +193,88 @@ def test_with_consent_a_superuser_restores_everything() -> None:
     assert plan.steps == (Step(SUPERUSER, (table, privileges, rows, key)),)
     assert plan.last == (Step(SUPERUSER, (trigger, comment)),)
     assert plan.owners == ()
+
+
+SETTINGS = frozenset({"log_statement"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "definition", "session"),
+    [
+        ("TYPE", "CREATE TYPE public.shell;\n", SUPERUSER),
+        ("TYPE", 'CREATE TYPE public."a;\n(b";\n', SUPERUSER),
+        ("TYPE", "CREATE TYPE public.pair AS (\n\ta integer\n);\n", "app"),
+        ("TYPE", "CREATE TYPE public.e AS ENUM (\n    ';'\n);\n", "app"),
+        (
+            "AGGREGATE",
+            "CREATE AGGREGATE public.a(integer) (\n    SFUNC = f,\n    STYPE = internal,\n"
+            "    FINALFUNC = g\n);\n",
+            SUPERUSER,
+        ),
+        (
+            "AGGREGATE",
+            "CREATE AGGREGATE public.a(integer) (\n    SFUNC = f,\n    STYPE = internal,\n"
+            "    MSTYPE = mine.domain,\n    MINITCOND = 'x'\n);\n",
+            "app",
+        ),
+        (
+            "AGGREGATE",
+            'CREATE AGGREGATE public."a(x) (\n    SFUNC = f,\n    STYPE = internal,"(integer) (\n'
+            "    SFUNC = f,\n    STYPE = integer\n);\n",
+            "app",
+        ),
+        (
+            "FUNCTION",
+            "CREATE FUNCTION public.f() RETURNS integer\n    LANGUAGE sql\n"
+            "    SET search_path TO 'a\n    SET b', 'c'\n    SET log_statement TO 'none'\n"
+            "    AS $$SELECT 1$$;\n",
+            SUPERUSER,
+        ),
+        (
+            "FUNCTION",
+            "CREATE FUNCTION public.f() RETURNS integer\n    LANGUAGE sql\n"
+            "    SET search_path TO 'a\n    SET log_statement TO none'\n"
+            "    AS $$\n    SET log_statement TO 'none'$$;\n",
+            "app",
+        ),
+        (
+            "FUNCTION",
+            "CREATE FUNCTION public.f(a mine.domain DEFAULT 'x'::mine.domain) RETURNS integer\n"
+            "    LANGUAGE sql\n    SET log_statement TO 'none'\n    AS $$SELECT 1$$;\n",
+            "app",
+        ),
+        (
+            "FUNCTION",
+            "CREATE FUNCTION public.f() RETURNS integer\n    LANGUAGE sql SUPPORT helps\n"
+            "    AS $$SELECT 1$$;\n",
+            SUPERUSER,
+        ),
+    ],
+)
+def test_what_takes_a_superuser_by_its_definition(kind: str, definition: str, session: str) -> None:
+    dump = Dump()
+    dump.add(kind, "app", definition=definition)
+    (step,) = plan_load(dump.entries, SUPERUSERS, superuser_settings=SETTINGS).definitions
+    assert step.owner == session
+
+
+def test_what_may_not_be_made_at_the_same_time() -> None:
+    dump = Dump()
+    table = dump.add("TABLE", "app", name="t")
+    other = dump.add("TABLE", "app", name="other")
+    rows = dump.add("TABLE DATA", "app", DATA, needs=[table], name="t")
+    alter = "CREATE INDEX i ON t (a);\n\nALTER TABLE public.t CLUSTER ON i;\n"
+    first = dump.add("INDEX", "app", POST, needs=[table], definition=alter)
+    second = dump.add("INDEX", "app", POST, needs=[table], definition=alter)
+    third = dump.add("INDEX", "app", POST, needs=[other], definition=alter)
+    plain = dump.add("INDEX", "app", POST, needs=[table], definition="CREATE INDEX i ON t (a);\n")
+    text = "ALTER DOMAIN d ADD CONSTRAINT c CHECK (true) NOT VALID;\n"
+    invalid = dump.add("CHECK CONSTRAINT", "app", POST, definition=text)
+    comment = dump.add("COMMENT", "app", POST, needs=[invalid])
+    plan = plan_load(dump.entries, SUPERUSERS)
+    assert [step.entries for step in plan.steps] == [
+        (table, other, rows),
+        (second,),
+        (first, third, plain),
+        (invalid, comment),
+    ]
