@@ -1,0 +1,8 @@
+-- A database with ICU as its provider.
+-- options: TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv'
+CREATE TABLE t (x text PRIMARY KEY);
+INSERT INTO t VALUES ('ö'), ('z'), ('Å');
+CREATE TABLE r (x text) PARTITION BY RANGE (x);
+CREATE TABLE r1 PARTITION OF r FOR VALUES FROM ('a') TO ('å');
+CREATE TABLE r2 PARTITION OF r FOR VALUES FROM ('å') TO (MAXVALUE);
+INSERT INTO r SELECT x FROM t;

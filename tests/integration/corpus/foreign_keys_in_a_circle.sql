@@ -1,0 +1,8 @@
+-- Tables that refer to each other and to themselves, deferred.
+CREATE TABLE a (id int PRIMARY KEY, b int);
+CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a DEFERRABLE INITIALLY DEFERRED, me int REFERENCES b);
+ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b ON DELETE SET NULL DEFERRABLE;
+BEGIN;
+INSERT INTO b VALUES (1, 1, 1), (2, 2, 1);
+INSERT INTO a VALUES (1, 1), (2, 1);
+COMMIT;

@@ -1,0 +1,6 @@
+-- Partition keys that are expressions, also of a user's function.
+CREATE FUNCTION k(text) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT length($1)';
+CREATE TABLE t (a text) PARTITION BY RANGE (k(a), lower(a));
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (MINVALUE, MINVALUE) TO (3, MINVALUE);
+CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (3, MINVALUE) TO (MAXVALUE, MAXVALUE);
+INSERT INTO t VALUES ('a'), ('bbb'), ('cccc');

@@ -1,0 +1,8 @@
+-- Publications of everything, of schemas, of columns and rows.
+CREATE SCHEMA s;
+CREATE TABLE s.t (n int PRIMARY KEY, x text);
+CREATE TABLE u (n int PRIMARY KEY, x text);
+CREATE PUBLICATION everything FOR ALL TABLES WITH (publish = 'insert');
+CREATE PUBLICATION schemas FOR TABLES IN SCHEMA s;
+CREATE PUBLICATION parts FOR TABLE u (n) WHERE (n > 3) WITH (publish_via_partition_root);
+COMMENT ON PUBLICATION parts IS 'x';

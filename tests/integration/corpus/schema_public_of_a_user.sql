@@ -1,0 +1,6 @@
+-- The schema public with another owner, comment and privileges.
+ALTER SCHEMA public OWNER TO corpus_one;
+COMMENT ON SCHEMA public IS 'ours';
+GRANT CREATE ON SCHEMA public TO corpus_two;
+CREATE TABLE t AS SELECT 1 AS n;
+ALTER TABLE t OWNER TO corpus_two;

@@ -1,0 +1,20 @@
+-- Settings of the database for its sessions that would hinder a backup or a restore.
+CREATE TABLE t AS SELECT 'x'::text AS x, '2020-01-01'::timestamptz AS at, ARRAY[1, NULL] AS a;
+ALTER DATABASE :"DBNAME" SET search_path = '';
+ALTER DATABASE :"DBNAME" SET default_transaction_read_only = on;
+ALTER DATABASE :"DBNAME" SET statement_timeout = '1ms';
+ALTER DATABASE :"DBNAME" SET lock_timeout = '1ms';
+ALTER DATABASE :"DBNAME" SET idle_in_transaction_session_timeout = '1ms';
+ALTER DATABASE :"DBNAME" SET row_security = off;
+ALTER DATABASE :"DBNAME" SET DateStyle = 'SQL, DMY';
+ALTER DATABASE :"DBNAME" SET default_transaction_isolation = 'serializable';
+ALTER DATABASE :"DBNAME" SET default_transaction_deferrable = on;
+ALTER DATABASE :"DBNAME" SET exit_on_error = on;
+ALTER DATABASE :"DBNAME" SET transform_null_equals = on;
+ALTER DATABASE :"DBNAME" SET backslash_quote = off;
+ALTER DATABASE :"DBNAME" SET check_function_bodies = on;
+ALTER DATABASE :"DBNAME" SET client_min_messages = 'debug5';
+ALTER DATABASE :"DBNAME" SET session_replication_role = 'replica';
+ALTER DATABASE :"DBNAME" SET temp_file_limit = 0;
+ALTER ROLE corpus_one IN DATABASE :"DBNAME" SET search_path = 'x', 'y z';
+ALTER DATABASE :"DBNAME" SET "my.own" = 'a, b';

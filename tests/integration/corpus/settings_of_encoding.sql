@@ -1,0 +1,5 @@
+-- A database whose sessions speak LATIN1, with texts that LATIN1 has not.
+CREATE TABLE "日本" AS SELECT '€'::text AS "ключ";
+COMMENT ON TABLE "日本" IS '日本';
+ALTER DATABASE :"DBNAME" SET client_encoding = 'LATIN1';
+ALTER DATABASE :"DBNAME" SET standard_conforming_strings = off;

@@ -1,0 +1,7 @@
+-- Parameters of storage, autovacuum, replica identities, compression of columns.
+CREATE TABLE t (a text, b int) WITH (fillfactor = 40, autovacuum_enabled = off, toast.autovacuum_enabled = off, user_catalog_table = true, parallel_workers = 3);
+ALTER TABLE t ALTER a SET STORAGE MAIN, ALTER a SET COMPRESSION lz4, REPLICA IDENTITY FULL;
+INSERT INTO t VALUES (repeat('x', 5000), 1);
+CREATE TABLE n (a int);
+ALTER TABLE n REPLICA IDENTITY NOTHING;
+CREATE VIEW v WITH (security_barrier = true) AS SELECT 1 AS n;

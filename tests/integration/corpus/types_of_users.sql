@@ -1,0 +1,20 @@
+-- Composite types with dropped attributes, enums with added values, domains over domains, ranges.
+CREATE TYPE c AS (a int, b text, c numeric);
+CREATE TABLE t (x c);
+INSERT INTO t VALUES ((1, 'b', 2.50));
+ALTER TYPE c DROP ATTRIBUTE b, ADD ATTRIBUTE d date;
+INSERT INTO t VALUES ((1, 2.5, '2020-01-01'));
+CREATE TYPE e AS ENUM ('z', 'a');
+ALTER TYPE e ADD VALUE 'm' BEFORE 'a';
+ALTER TYPE e RENAME VALUE 'z' TO 'z z';
+CREATE TABLE u (x e);
+INSERT INTO u VALUES ('m'), ('z z');
+CREATE DOMAIN d1 AS text DEFAULT 'd' NOT NULL CHECK (VALUE <> '');
+CREATE DOMAIN d2 AS d1 CHECK (length(VALUE) < 5);
+CREATE FUNCTION diff(float8, float8) RETURNS float8 IMMUTABLE LANGUAGE sql AS 'SELECT $1 - $2';
+CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = diff, multirange_type_name = spans);
+CREATE TABLE v (a d2, b span, c spans, d e[], e int8multirange, f daterange);
+INSERT INTO v VALUES ('x', '[1,2)', '{[1,2),(3,]}', '{m,a}', '{}', 'empty'), (DEFAULT, 'empty', NULL, NULL, '{[1,2],[5,)}', '[2020-01-01,)');
+CREATE TABLE of_type OF c;
+INSERT INTO of_type VALUES (1, 2, '2021-01-01');
+CREATE TYPE shell;
