@@ -80,6 +80,8 @@ def test_the_words_of_a_quota_are_known_until_the_pod_is_created(full: str, kind
         state = read_job(connect(), full, "one", "BackupFailed")
         assert state and state.problem and state.problem[1] == problem.message
     core = client.CoreV1Api()
+    # By then the controller waits for longer than a second, which is as exact as its Events are.
+    time.sleep(3)
     core.delete_namespaced_resource_quota("full", full)
     wait_for(lambda: core.list_namespaced_pod(full).items, seconds=120)
     assert wait_for(lambda: refusal(full, kind) is None, seconds=10)
