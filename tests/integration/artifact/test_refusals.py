@@ -18,6 +18,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.create 
     create_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import check_versions
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifest import (
+    FORMAT_VERSION,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,
     verify_artifact,
@@ -141,7 +144,7 @@ def test_a_newer_source_is_refused(changed) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(errors.IncompatibleVersion, match="KLINGON"):
         changed.restore()
-    for version in (0, 4):
+    for version in (0, FORMAT_VERSION + 1):
         document["formatVersion"] = version
         path.write_text(json.dumps(document))
         with pytest.raises(errors.IncompatibleVersion, match=f"format version {version}"):

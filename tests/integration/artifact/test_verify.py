@@ -265,7 +265,7 @@ class Killing(Progress):
 def test_a_killed_scratch_server_is_reported(bench, verify, scratch) -> None:
     bench.execute(BIG_TABLE)
     bench.backup()
-    with pytest.raises(errors.VerificationFailed, match="scratch server was killed by signal 9"):
+    with pytest.raises(errors.OutOfMemory, match=r"scratch server was killed: .*by signal 9"):
         verify(Killing(lambda: scratch_processes(scratch)))
 
 
@@ -290,7 +290,9 @@ def test_a_killed_session_of_the_scratch_server_is_reported(bench, verify, scrat
 
     bench.execute(BIG_TABLE)
     bench.backup()
-    with pytest.raises(errors.VerificationFailed, match=r"crashed.*terminated by signal 9.*memory"):
+    with pytest.raises(
+        errors.OutOfMemory, match=r"killed: .*terminated by signal 9.*limits\.memory"
+    ):
         verify(Killing(copying))
 
 

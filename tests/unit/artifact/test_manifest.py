@@ -10,6 +10,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact import 
     manifest as manifests,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifest import (
+    FORMAT_VERSION,
     DatabaseProperties,
     Extension,
     ExtensionTable,
@@ -36,7 +37,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 MANIFEST = Manifest(
-    format_version=5,
+    format_version=FORMAT_VERSION,
     namespace="default",
     database="app",
     uid="0f8fad5b",
@@ -201,7 +202,7 @@ def test_a_key_given_twice() -> None:
         manifests.from_json(content)
 
 
-@pytest.mark.parametrize("version", [0, 6, -1, 10**30])
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, -1, 10**30])
 def test_unknown_format_versions(version: int) -> None:
     with pytest.raises(IncompatibleVersion, match=str(version)):
         parse({"formatVersion": version, "whatever": "it is"})
