@@ -117,6 +117,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
     claim_of,
     find_secret_block,
+    is_claim_gone,
     place_of,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.missing import (
@@ -140,8 +141,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job import (
     LatestJob,
+    needs_work,
     read_latest_job,
-    read_unfinished,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
@@ -176,9 +177,9 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Read; nothing is written, so check mode is no different."""
     cluster = connect()
     namespace = params["namespace"]
-    resource = read_unfinished(cluster, "Backup", namespace, params["name"])
-    if resource is None:
-        return {"changed": False, "resource": {}, "missing": _missing(cluster, params)}
+    resource = cluster.get(GROUP_VERSION, "Backup", namespace, params["name"])
+    if resource is None or not needs_work(resource):
+        return {"changed": False, "resource": {}, "missing": _missing(cluster, resource)}
     if "schedule" in resource["spec"]:
         return {"changed": False, "resource": resource}
     now = datetime.now(UTC)
@@ -205,14 +206,10 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     )
     identity = identity_secret(resource) if adopting else verifying_secret(resource)
     claim = claim_of(resource)
-    claim_missing = bool(claim) and _is_missing(cluster, namespace, claim)
     if job is None and not removal:
+        gone = claim if adopting and claim and is_claim_gone(cluster, namespace, claim) else ""
         blocked = (
-            find_adoption_block(
-                database_name,
-                database,
-                claim if claim and _is_going(cluster, namespace, claim) else "",
-            )
+            find_adoption_block(database_name, database, gone)
             if adopting
             else find_database_block(database_name, database)
         ) or find_secret_block(cluster, resource, identity)
@@ -241,7 +238,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     return _nothing_to_do(resource) | {
         "database": database or {},
         "claim": claim,
-        "claim_missing": start and claim_missing,
+        "claim_missing": start and bool(claim) and _is_missing(cluster, namespace, claim),
         "definitions": definitions,
         "held_job": asdict(latest.state) if latest.state and latest.state.held_pod else {},
         "job_made": {"name": latest.name, "after_timeout": bool(removal)},
@@ -269,6 +266,7 @@ def _nothing_to_do(resource: Object) -> dict[str, Any]:
         "definitions": [],
         "held_job": {},
         "job_made": {},
+        "missing": {},
         "waiting": [],
     }
 
@@ -340,13 +338,12 @@ def _timed_out(resource: Object, latest: LatestJob, not_removed: str) -> JobStat
     )
 
 
-def _missing(cluster: Cluster, params: dict[str, Any]) -> dict[str, Any]:
+def _missing(cluster: Cluster, backup: Object | None) -> dict[str, Any]:
     """Return, of a Completed Backup, that the claim with its files is gone; empty where it is not."""
-    backup = cluster.get(GROUP_VERSION, "Backup", params["namespace"], params["name"])
     if backup is None or not lost_with_claim(backup):
         return {}
     claim = claim_of(backup)
-    if not _is_going(cluster, params["namespace"], claim):
+    if not is_claim_gone(cluster, backup["metadata"]["namespace"], claim):
         return {}
     why = f"PersistentVolumeClaim {claim} was deleted"
     return {"uids": [backup["metadata"]["uid"]], "why": why}
@@ -361,12 +358,6 @@ def _missed_by(resource: Object, job: JobState | None) -> dict[str, Any]:
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
     return cluster.get("v1", "PersistentVolumeClaim", namespace, claim) is None
-
-
-def _is_going(cluster: Cluster, namespace: str, claim: str) -> bool:
-    """Return whether a claim is gone, or will be as soon as no pod uses it."""
-    found = cluster.get("v1", "PersistentVolumeClaim", namespace, claim)
-    return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
 
 def _variables(

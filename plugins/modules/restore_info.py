@@ -71,6 +71,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
 from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
     find_secret_block,
+    is_claim_gone,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     find_identity_block,
@@ -288,8 +289,7 @@ def _missing_claim(cluster: Cluster, backup: Object) -> str:
     if not location.startswith("pvc://"):
         return ""
     name: str = location.removeprefix("pvc://").partition("/")[0]
-    claim = cluster.get("v1", "PersistentVolumeClaim", backup["metadata"]["namespace"], name)
-    return name if claim is None or claim["metadata"].get("deletionTimestamp") else ""
+    return name if is_claim_gone(cluster, backup["metadata"]["namespace"], name) else ""
 
 
 def _annotations(found: _Found) -> dict[str, str]:

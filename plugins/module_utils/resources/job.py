@@ -164,15 +164,20 @@ def _read_progress(cluster: Cluster, job: Object, pods: Sequence[Object]) -> str
     return ""
 
 
-def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> Object | None:
-    """Return a Backup or a Restore that still needs work; None where it is done or going away.
+def needs_work(resource: Object) -> bool:
+    """Return whether a Backup or a Restore is neither done nor going away.
 
     A Backup with a schedule is never done.
     """
+    if resource["metadata"].get("deletionTimestamp"):
+        return False
+    return not has_ended(resource) or "schedule" in resource["spec"]
+
+
+def read_unfinished(cluster: Cluster, kind: str, namespace: str, name: str) -> Object | None:
+    """Return a Backup or a Restore that `needs_work`; None where it does not."""
     resource = cluster.get(GROUP_VERSION, kind, namespace, name)
-    if resource is None or resource["metadata"].get("deletionTimestamp"):
-        return None
-    return None if has_ended(resource) and "schedule" not in resource["spec"] else resource
+    return resource if resource is not None and needs_work(resource) else None
 
 
 def job_state(job: Object, pods: Sequence[Object], failed_reason: str) -> JobState:

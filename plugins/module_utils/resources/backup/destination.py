@@ -23,6 +23,12 @@ def claim_of(backup: Object) -> str:
     return "" if s3_of(backup) else backup_claim(backup["spec"]["databaseRef"]["name"])
 
 
+def is_claim_gone(cluster: Cluster, namespace: str, claim: str) -> bool:
+    """Return whether a PersistentVolumeClaim is gone, or will be as soon as no pod uses it."""
+    found = cluster.get("v1", "PersistentVolumeClaim", namespace, claim)
+    return found is None or bool(found["metadata"].get("deletionTimestamp"))
+
+
 def place_of(backup: Object) -> str:
     """Return what the artifact's location is below, as the status has it."""
     s3 = s3_of(backup)
