@@ -25,7 +25,7 @@ from ..errors import (
     StoreUnreachable,
 )
 from ..uids import is_uuid
-from .protocol import MANIFEST_NAMES, Location, Sink, finished_location, the_manifest
+from .protocol import MANIFEST_NAMES, Location, Sink, find_finished, the_manifest
 
 _TEMPORARY_MANIFEST_NAME = ".manifest.json.new"
 _CHUNK = 1024 * 1024
@@ -138,13 +138,15 @@ class FilesystemStore:
     def list_finished(self, namespace: str = "", database: str = "") -> list[Location]:
         """See ``Store``."""
         with store_errors(f"listing the backups in {self.root}"):
-            return [
-                location
-                for one in ([namespace] if namespace else _folder_names(self.root))
-                for other in ([database] if database else _folder_names(self.root / one))
-                for uid in _folder_names(self.root / one / other)
-                if (location := finished_location(one, other, uid)) and self.is_finished(location)
-            ]
+            return find_finished(self, self._folder_names, namespace, database)
+
+    def _folder_names(self, *parents: str) -> list[str]:
+        """The names of folders below these, without links; empty where there is no such folder."""
+        try:
+            with os.scandir(self.root.joinpath(*parents)) as entries:
+                return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
@@ -210,15 +212,6 @@ class FilesystemStore:
             os.fsync(descriptor)
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             yield raw
-
-
-def _folder_names(folder: Path) -> list[str]:
-    """The names of the folders in a folder; links are not followed. Empty where it is none."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _exists(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +65,24 @@ def the_manifest(location: Location, names: Sequence[str], missing: str) -> str:
     return names[0]
 
 
-def finished_location(namespace: str, database: str, uid: str) -> Location | None:
+def find_finished(
+    store: Store, folder_names: Callable[..., Iterable[str]], namespace: str, database: str
+) -> list[Location]:
+    """Do what ``Store.list_finished`` does.
+
+    Args:
+        folder_names: the names below those that it is called with, of which there may be none.
+    """
+    return [
+        location
+        for one in ([namespace] if namespace else folder_names())
+        for other in ([database] if database else folder_names(one))
+        for uid in folder_names(one, other)
+        if (location := _artifact_location(one, other, uid)) and store.is_finished(location)
+    ]
+
+
+def _artifact_location(namespace: str, database: str, uid: str) -> Location | None:
     """Return where an artifact may be; None where the names are not those of one."""
     try:
         return Location(namespace, database, uid) if is_uuid(uid) else None
@@ -122,7 +139,7 @@ class Store(Protocol):
     def list_finished(self, namespace: str = "", database: str = "") -> list[Location]:
         """The artifacts with a manifest, in no order; without names all that there are.
 
-        What is not named like an artifact is somebody else's and left out. A store that has none,
+        What is not named like an artifact is left out. A store that has none,
         or does not have the folder yet, has an empty list.
 
         Args:

@@ -33,7 +33,7 @@ from ..errors import (
 )
 from ..uids import is_uuid
 from .filesystem import store_errors
-from .protocol import MANIFEST_NAMES, Location, Sink, finished_location, the_manifest
+from .protocol import MANIFEST_NAMES, Location, Sink, find_finished, the_manifest
 
 CREDENTIALS = ("accessKeyId", "secretAccessKey")
 """Keys of the Secret; a third, sessionToken, is optional."""
@@ -177,13 +177,7 @@ class S3Store:
     def list_finished(self, namespace: str = "", database: str = "") -> list[Location]:
         """See ``Store``; asks for the manifests only, however many files there are."""
         with self._errors("listing"):
-            return [
-                location
-                for one in ([namespace] if namespace else self._folder_names())
-                for other in ([database] if database else self._folder_names(one))
-                for uid in self._folder_names(one, other)
-                if (location := finished_location(one, other, uid)) and self._manifests(location)
-            ]
+            return find_finished(self, self._folder_names, namespace, database)
 
     def read_manifest(self, location: Location, limit: int) -> bytes:
         """See ``Store``."""
