@@ -55,8 +55,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
     Condition,
-    merge_conditions,
     merge_patch,
+    replace_conditions,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
@@ -82,14 +82,8 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         return {"changed": False, "log": []}
     old = resource.get("status", {})
     failed = Condition(MAIN_CONDITION[kind], "Unknown", "ReconcileFailed", params["message"])
-    conditions = old.get("conditions", [])
-    generation = resource["metadata"].get("generation", 0)
-    others = [condition for condition in conditions if condition["type"] != failed.type]
-    new = {
-        **old,
-        "phase": old.get("phase", "Pending"),
-        "conditions": [*merge_conditions(conditions, [failed], generation, now), *others],
-    }
+    conditions = replace_conditions(resource, [failed], now)
+    new = {**old, "phase": old.get("phase", "Pending"), "conditions": conditions}
     changed = bool(merge_patch(old, new))
     transitions = find_transitions(kind, old, new)
     if changed and not check_mode:

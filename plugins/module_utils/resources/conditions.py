@@ -77,6 +77,16 @@ def merge_conditions(
     return merged
 
 
+def replace_conditions(
+    resource: Mapping[str, Any], new: Sequence[Condition], now: datetime
+) -> list[dict[str, Any]]:
+    """Return a resource's conditions with new ones in the place of those of the same types."""
+    old = resource.get("status", {}).get("conditions", [])
+    generation = resource["metadata"].get("generation", 0)
+    merged = {c["type"]: c for c in merge_conditions(old, new, generation, now)}
+    return list({**{c["type"]: c for c in old}, **merged}.values())
+
+
 def build_status(resource: Mapping[str, Any], decision: Decision, now: datetime) -> Status:
     """Return the whole status that a decision asks for."""
     generation = resource["metadata"].get("generation", 0)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from ..conditions import Condition, Status, merge_conditions
+from ..conditions import Condition, Status, replace_conditions
 from .status import VERIFIED
 
 MISSING = "ArtifactMissing"
@@ -34,15 +34,8 @@ def missing_status(backup: Mapping[str, Any], why: str, now: datetime) -> Status
         Condition(VERIFIED, "False", MISSING, message),
         Condition(MISSING, "True", "FilesGone", message),
     ]
-    types = {condition.type for condition in changed}
-    old = status.get("conditions", [])
-    others = [condition for condition in old if condition["type"] not in types]
-    generation = backup["metadata"].get("generation", 0)
-    return {
-        **status,
-        "verified": False,
-        "conditions": [*others, *merge_conditions(old, changed, generation, now)],
-    }
+    conditions = replace_conditions(backup, changed, now)
+    return {**status, "verified": False, "conditions": conditions}
 
 
 def lost_with_claim(backup: Mapping[str, Any]) -> bool:
