@@ -62,6 +62,15 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def join_warnings(*warnings: str | None) -> str:
+    """Return several warnings as one; empty ones are left out.
+
+    >>> join_warnings("a", None, "", "b")
+    'a; b'
+    """
+    return "; ".join(filter(None, warnings))
+
+
 def first_of(texts: Sequence[str], separator: str = ", ", limit: int = 5) -> str:
     """Return the first texts, and how many more there are: a message must stay short.
 

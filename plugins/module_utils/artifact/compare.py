@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import ConnectionParameters, connect
-from ..units import first_of, plural
+from ..units import first_of, join_warnings, plural
 from .extension_tables import compare_extension_tables, split_entries
 from .fingerprint import (
     Relation,
@@ -110,7 +110,7 @@ def compare_content(
     if differences:
         raise failure(_describe(differences))
     recomputed = describe_recomputed(expected, tables, roots)
-    return "; ".join(filter(None, (findings.warning, recomputed)))
+    return join_warnings(findings.warning, recomputed)
 
 
 def compare_views(

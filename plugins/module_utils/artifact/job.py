@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput, OperatorError, StoreUnreachable
+from ..units import join_warnings
 from . import actions, options
 from .create import BackupRequest, create_artifact
 from .find import find_missing
@@ -172,7 +173,7 @@ def _look_for_others(request: BackupRequest, uids: list[str], warning: str) -> P
         missing = find_missing(files, location.namespace, location.database, uids, request.jobs)
     except OperatorError as error:
         failed = f"whether the other backups are still there could not be seen: {error.message}"
-        return {"warning": "; ".join(filter(None, (warning, failed)))}
+        return {"warning": join_warnings(warning, failed)}
     # As many as a result has room for; the next backup finds the others.
     return {"missing": missing[:_MISSING]} if missing else {}
 

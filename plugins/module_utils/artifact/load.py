@@ -17,7 +17,7 @@ from ..postgres.connection import (
     program_environment,
     superuser_options,
 )
-from ..postgres.databases import is_empty, knows_encoding
+from ..postgres.databases import is_empty, knows_encoding, list_roles
 from ..postgres.errors import database_errors
 from ..postgres.programs import (
     program_version,
@@ -54,23 +54,23 @@ def check_versions(artifact: Artifact, connection: Connection) -> None:
         )
 
 
-def find_missing_roles(artifact: Artifact, connection: Connection) -> list[str]:
-    """Return the roles that own or were granted something, and that the server lacks.
+def check_owner(artifact: Artifact, connection: Connection) -> None:
+    """Refuse a server without the owner of the database: applications log in as this role.
 
     Raises:
-        RestoreFailed: the owner of the database is one of them: it is the one that applications
-            log in as.
+        RestoreFailed
     """
-    source = artifact.manifest.source
-    rows = connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
-    present = {str(name) for (name,) in rows}
-    if source.owner not in present:
+    owner = artifact.manifest.source.owner
+    if owner not in list_roles(connection):
         raise RestoreFailed(
-            f"the database in backup {artifact.location} belongs to role"
-            f" {_names([source.owner])}, which the server lacks: restore it into a Database with"
-            " this username, or create the role"
+            f"the database in backup {artifact.location} belongs to role {_names([owner])}, which"
+            " the server lacks: restore it into a Database with this username, or create the role"
         )
-    return sorted(set(source.roles) - present)
+
+
+def find_missing_roles(artifact: Artifact, connection: Connection) -> list[str]:
+    """Return the roles that own or were granted something, and that the server lacks."""
+    return sorted(set(artifact.manifest.source.roles) - list_roles(connection))
 
 
 @contextmanager

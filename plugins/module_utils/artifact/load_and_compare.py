@@ -7,7 +7,7 @@ from typing import Any
 
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import ConnectionParameters, connect
-from ..units import format_size
+from ..units import format_size, join_warnings
 from .artifact import Artifact
 from .compare import compare_content, compare_views, tables_tally
 from .extension_versions import naming_other_versions
@@ -45,7 +45,7 @@ class Restored:
 
     def with_warning(self, warning: str) -> Restored:
         """The same with one more ``warning``; an empty one is none."""
-        return replace(self, warning="; ".join(filter(None, (self.warning, warning))))
+        return replace(self, warning=join_warnings(self.warning, warning))
 
     def summary(self) -> dict[str, Any]:
         """``Artifact.summary()``, with the ``warning`` if there is one."""
@@ -84,7 +84,7 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     with progress.step("Giving everything to its owner"):
         loaded.hand_over()
         compare_views(request.parameters, manifest, request.failure)
-    return Restored(loaded.artifact, "; ".join(filter(None, (warning, loaded.warning))))
+    return Restored(loaded.artifact, join_warnings(warning, loaded.warning))
 
 
 @dataclass

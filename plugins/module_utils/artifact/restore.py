@@ -40,6 +40,7 @@ from ..postgres.session_roles import SessionRoles, session_roles
 from ..postgres.subscriptions import drop_with_subscriptions
 from ..store.protocol import Location
 from ..uids import short_uid
+from ..units import join_warnings
 from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .compare import HashRoots, hash_roots
 from .dry_run import summarize_difference
@@ -53,6 +54,7 @@ from .history import (
 )
 from .load import (
     check_extensions,
+    check_owner,
     check_versions,
     drop_roles,
     explain_made_roles,
@@ -258,7 +260,7 @@ def check_restore(
                 f'a partial restore does not replace database "{request.database}": restore it'
                 " beside that, into a targetDatabase, and copy what you need"
             )
-        find_missing_roles(artifact, connection)
+        check_owner(artifact, connection)
         check_extensions(artifact, connection, RestoreFailed)
         yield artifact
 
@@ -443,7 +445,7 @@ def end_swap(
         f"sessions that began before may still see the replaced database on {'; '.join(problems)};"
         " end or restart them"
     )
-    return done | {"warning": "; ".join(filter(None, (done.get("warning"), sessions)))}
+    return done | {"warning": join_warnings(done.get("warning"), sessions)}
 
 
 def _undo(request: RestoreRequest) -> dict[str, Any] | None:

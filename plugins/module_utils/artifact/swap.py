@@ -23,10 +23,11 @@ from ..postgres.databases import (
     Properties,
     apply_settings_as,
     bring_up_to_date,
+    list_roles,
     read_properties,
 )
 from ..postgres.subscriptions import list_subscriptions
-from ..units import first_of
+from ..units import first_of, join_warnings
 from .history import ensure_history, forget_scratch, remember_outcome
 from .manifest import DatabaseProperties, Source
 from .replaced_database import Mark, kept_since, previous_name, put_aside
@@ -124,9 +125,9 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
         stayed = previous and describe_subscriptions(connection, previous)
-        warnings = [text for text in (outcome.get("warning"), stayed, refused) if text]
-        if warnings:
-            outcome["warning"] = "; ".join(warnings)
+        warning = join_warnings(outcome.get("warning"), stayed, refused)
+        if warning:
+            outcome["warning"] = warning
         remember_outcome(connection, plan.uid, plan.live, outcome)
         forget_scratch(connection, plan.scratch)
     return outcome
@@ -142,9 +143,7 @@ def _with_backed_up(
     Args:
         former_owner: whose privileges become those of the owner.
     """
-    present = {
-        str(name) for (name,) in connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
-    }
+    present = list_roles(connection)
     grants = (
         replace(grant, grantee=properties.owner) if grant.grantee == former_owner else grant
         for grant in taken.grants

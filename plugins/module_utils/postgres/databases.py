@@ -92,6 +92,12 @@ def plain_properties(owner: str) -> Properties:
     )
 
 
+def list_roles(connection: Connection) -> set[str]:
+    """The names of the server's roles."""
+    rows = connection.execute("SELECT rolname FROM pg_catalog.pg_roles")
+    return {str(name) for (name,) in rows}
+
+
 def database_exists(connection: Connection, name: str) -> bool:
     """Whether the server has a database of that name."""
     row = connection.execute(
@@ -161,23 +167,19 @@ def read_properties(connection: Connection, name: str) -> Properties | None:
         tablespace=str(tablespace),
         connection_limit=int(str(limit)),
         comment=None if comment is None else str(comment),
-        grants=_read_grants(connection, name) if has_grants else None,
+        grants=read_grants(connection, name) if has_grants else None,
         settings=_read_settings(connection, name),
     )
 
 
-def read_grants(connection: Connection, name: str) -> tuple[Grant, ...]:
-    """The privileges on a database, the defaults where none were granted or revoked."""
-    properties = read_properties(connection, name)
-    assert properties is not None
-    if properties.grants is None:
-        return _read_grants(connection, name, default=True)
-    return properties.grants
+def read_grants(connection: Connection, name: str, default: bool = False) -> tuple[Grant, ...]:
+    """The privileges on a database; the defaults where none were granted or revoked.
 
-
-def _read_grants(connection: Connection, name: str, default: bool = False) -> tuple[Grant, ...]:
-    """The privileges on a database, or the defaults if none were granted."""
-    acl = sql.SQL("acldefault('d', datdba)" if default else "datacl")
+    Args:
+        default: the defaults in any case.
+    """
+    defaults = "acldefault('d', datdba)"
+    acl = sql.SQL(defaults if default else f"coalesce(datacl, {defaults})")
     rows = connection.execute(
         sql.SQL(
             "SELECT CASE grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(grantee) END,"
@@ -246,10 +248,9 @@ def apply_settings_as(
         try:
             with connection.transaction():
                 _apply_settings(connection, name, (setting,))
-        except psycopg.Error as error:
+        except psycopg.Error:
             if connection.broken:
                 raise
-            del error
             refused.append(setting)
     connection.execute("RESET ROLE")
     return refused
@@ -281,7 +282,7 @@ def bring_up_to_date(connection: Connection, name: str, old: Properties, new: Pr
     connection.execute(
         sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, sql.Identifier(new.owner))
     )
-    grants = _read_grants(connection, name, default=True) if new.grants is None else new.grants
+    grants = read_grants(connection, name, default=True) if new.grants is None else new.grants
     _apply_grants(connection, name, new.owner, grants)
     _apply_limit_and_comment(connection, name, new)
     for role in {setting.role for setting in old.settings}:
