@@ -9,7 +9,7 @@ rest, so values of common types are hashed as they are stored. All others are ha
 settings of the session make equal values equal text everywhere.
 
 Values of generated columns are in no dump and do not count: a restore computes them anew. Those
-that are stored have a fingerprint of their own, so that it can be told where they have changed.
+that are stored have a fingerprint of their own, by which a column that has changed is found.
 
 The hash of a row is the exclusive or of its values' hashes, each seeded by its column, and that is
 hashed once more: else a part of the sum, its lowest bit for one, would be the same when two rows

@@ -132,12 +132,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
+def _serving(server: http.server.ThreadingHTTPServer) -> Iterator[int]:
+    """Serve while the block runs; the port."""
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
 def faulty(server: S3Server) -> Iterator[tuple[str, Faults]]:
     """An endpoint in front of a server, and what breaks there."""
     faults = Faults()
     handler = type("Handler", (_Handler,), {"upstream": server, "faults": faults})
     proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    proxy.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(
         server.ca_file.with_name("tls.crt"), server.ca_file.with_name("tls.key")
@@ -145,13 +156,8 @@ def faulty(server: S3Server) -> Iterator[tuple[str, Faults]]:
     proxy.socket = context.wrap_socket(
         proxy.socket, server_side=True, do_handshake_on_connect=False
     )
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"https://127.0.0.1:{proxy.server_address[1]}", faults
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
+    with _serving(proxy) as port:
+        yield f"https://127.0.0.1:{port}", faults
 
 
 class _Tunnel(http.server.BaseHTTPRequestHandler):
@@ -190,11 +196,5 @@ def tunnel() -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
     handler = type("Handler", (_Tunnel,), {"asked": asked})
     proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    proxy.daemon_threads = True
-    thread = threading.Thread(target=proxy.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{proxy.server_address[1]}", asked
-    finally:
-        proxy.shutdown()
-        proxy.server_close()
+    with _serving(proxy) as port:
+        yield f"http://127.0.0.1:{port}", asked

@@ -1,10 +1,10 @@
-"""Every database of ``tests/integration/corpus`` comes back as it was, or the reason is told.
+"""Every database of ``tests/integration/corpus`` comes back as it was, or the reason is named.
 
 A file there is run by psql. The comments at its top say what is awkward, and then what is special:
 
     needs: VERSION     the first major version of PostgreSQL that can have it
     options: TEXT      of CREATE DATABASE
-    told: PATTERN      of the warning that verification and Restore give
+    warning: PATTERN   of the warning that verification and Restore give
     fails: PATTERN     of the error; plain pg_restore fails too, or the test does
     refused: PATTERN   of the error; plain pg_restore loses what is there
     consent            only a superuser can restore it, who executes what is in it
@@ -34,7 +34,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify 
 
 FOLDER = Path(__file__).parents[1] / "corpus"
 ROLES = ("corpus_one", "corpus_two", '"corpus Three"')
-NOTE = re.compile(r"-- (needs|options|told|fails|refused|consent)(?: from (\d+))?(?:: (.*))?")
+NOTE = re.compile(r"-- (needs|options|warning|fails|refused|consent)(?: from (\d+))?(?:: (.*))?")
 FIRST_WITH_LOGIN_TRIGGERS = 17
 
 # What is of the database and in no dump of it.
@@ -185,8 +185,8 @@ def test_it_comes_back(
     verified = verify_artifact(verification)
     restored = bench.restore(as_superuser="consent" in notes).summary
     assert difference(before, state(bench)) == []
-    if "told" in notes:
-        assert re.search(notes["told"], restored["warning"])
+    if "warning" in notes:
+        assert re.search(notes["warning"], restored["warning"])
     else:
         assert "warning" not in verified | restored
 

@@ -1,4 +1,4 @@
-"""Generated columns: no dump has their values, and what a restore computes anew is told."""
+"""Generated columns: no dump has their values, and what a restore computes anew is named."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def test_what_is_computed_as_before_is_no_matter(bench, verify) -> None:
 def test_a_function_that_was_replaced_is_told_and_is_no_failure(bench, verify, tax) -> None:
     bench.execute(f"{PRICES} {NEW_TAX} {tax}")
     bench.backup()
-    told = '"public"."prices" column "gross"'
+    named = '"public"."prices" column "gross"'
     for warning in (verify()["warning"], bench.restore().summary["warning"]):
-        assert told in warning
+        assert named in warning
         assert "a function that was replaced" in warning
         assert '"half"' not in warning
     assert bench.scalar("SELECT count(*) FROM prices WHERE net = id") == 100

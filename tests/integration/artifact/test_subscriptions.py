@@ -1,4 +1,4 @@
-"""Subscriptions in a database: what a restore makes is dropped with them; what stays is told."""
+"""Subscriptions in a database: what a restore makes is dropped with them; what stays is named."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 -- A stored generated column whose function was replaced after rows were stored.
--- told: "public"\."t" column "g"
+-- warning: "public"\."t" column "g"
 CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
 CREATE TABLE t (n int, g int GENERATED ALWAYS AS (f(n)) STORED);
 INSERT INTO t SELECT generate_series(1, 10);
