@@ -131,3 +131,6 @@ class VerificationFailed(OperatorError):
 
 MAY_PASS = frozenset(error.reason for error in OperatorError.__subclasses__() if error.may_pass)
 """The reasons for which a Backup with `retry` is tried again."""
+
+LACKS_ROOM = frozenset({NoSpace.reason})
+"""The reasons of what failed for lack of room."""

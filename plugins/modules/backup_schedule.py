@@ -49,6 +49,7 @@ from typing import Any
 
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.errors import (
+    LACKS_ROOM,
     ScheduleInvalid,
     TimeZoneUnknown,
 )
@@ -64,6 +65,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.missing import (
     is_missing,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.status import (
+    CONDITION,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import has_ended
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
@@ -268,6 +272,15 @@ def _as_run(run: Object) -> Run:
         slot_of(run),
         status.get("phase", "Pending"),
         status.get("verified"),
+        _lacked_room(status),
+    )
+
+
+def _lacked_room(status: Object) -> bool:
+    """Return whether a run failed because there was no room for it."""
+    return status.get("phase") == "Failed" and any(
+        condition["type"] == CONDITION and condition["reason"] in LACKS_ROOM
+        for condition in status.get("conditions", [])
     )
 
 

@@ -218,6 +218,18 @@ def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> Non
     assert [run["metadata"]["name"] for run in result["observation"]["runs"]] == names[1:]
 
 
+@pytest.mark.parametrize(("reason", "gone"), [("NoSpace", 1), ("StoreUnreachable", 0)])
+def test_after_a_failure_they_go_if_it_lacked_room(
+    cluster: FakeCluster, reason: str, gone: int
+) -> None:
+    resource = schedule(retention=2, suspend=True)
+    names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8, 7)]
+    failed = cluster.add(resource, 6, "Failed")
+    condition = {"type": "BackupReady", "status": "False", "reason": reason, "message": "no"}
+    cluster.backups[failed]["status"]["conditions"] = [condition]
+    assert look(resource)["removed"] == names[:gone]
+
+
 def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCluster) -> None:
     resource = schedule(retention=1, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (3, 2, 1)]

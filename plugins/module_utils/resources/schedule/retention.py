@@ -22,12 +22,14 @@ class Run:
         phase: the phase of the Backup.
         verified: whether it was restored and equal to what was backed up; None with verify:
             checksum.
+        lacked_room: whether it failed because there was no room for it.
     """
 
     name: str
     slot: datetime
     phase: str
     verified: bool | None = None
+    lacked_room: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,15 @@ def choose_prunable(runs: Sequence[Run], retention: Retention, zone: tzinfo) -> 
     """Return the names of the runs to remove, oldest first.
 
     Runs that have not ended stay. Completed ones are removed only while the newest run that has
-    ended is a success. Failed ones hold nothing and never count.
+    ended is a success, or lacked the room that they take. Failed ones hold nothing and never count:
+    what is kept is the same after a failure as before it.
     """
     ended = sorted(
         (run for run in runs if run.phase in {"Completed", "Failed"}), key=lambda run: run.slot
     )
     failed = [run for run in ended if run.phase == "Failed"]
     prunable = failed[:-FAILED_KEPT]
-    if ended and ended[-1].phase == "Completed":
+    if ended and (ended[-1].phase == "Completed" or ended[-1].lacked_room):
         good = [run for run in ended if run.phase == "Completed"]
         kept = find_kept(good, retention, zone)
         prunable += [run for run in good if run.name not in kept]

@@ -27,12 +27,17 @@ def nightly(days: int, phase: str = "Completed", first: int = 0) -> list[Run]:
 
 runs_strategy = st.lists(
     st.builds(
-        lambda hours, phase, verified: Run(
-            f"r-{hours}", START + timedelta(hours=hours), phase, verified
+        lambda hours, phase, verified, lacked_room: Run(
+            f"r-{hours}",
+            START + timedelta(hours=hours),
+            phase,
+            verified,
+            lacked_room and phase == "Failed",
         ),
         st.integers(0, 24 * 400),
         st.sampled_from(["Completed", "Completed", "Failed", "InProgress", "Pending"]),
         st.sampled_from([None, True, False]),
+        st.booleans(),
     ),
     max_size=40,
     unique_by=lambda run: run.name,
@@ -54,6 +59,17 @@ def test_the_newest_are_kept() -> None:
 def test_nothing_goes_after_a_failure() -> None:
     runs = nightly(7) + nightly(1, "Failed", first=7)
     assert choose_prunable(runs, Retention(2), BERLIN) == []
+
+
+def test_what_is_not_kept_goes_after_a_run_that_lacked_room() -> None:
+    (failed,) = nightly(1, "Failed", first=7)
+    runs = [*nightly(7), replace(failed, lacked_room=True)]
+    assert choose_prunable(runs, Retention(5), BERLIN) == ["0101", "0102"]
+
+
+def test_no_kept_run_goes_because_another_lacked_room() -> None:
+    failed = [replace(run, lacked_room=True) for run in nightly(3, "Failed", first=5)]
+    assert choose_prunable([*nightly(5), *failed], Retention(5), BERLIN) == []
 
 
 def test_a_failure_never_counts() -> None:
