@@ -12,7 +12,7 @@ description:
     manifest.
   - The server has the encoding, the locale and the locale provider of the source, listens on a Unix socket in a private
     folder only, and is removed with all its data in the end. No other server is needed or touched.
-  - Roles are made by name, to own things; their attributes and memberships are in no backup.
+  - Roles are made to own things, members of each other as in the backup, and without further rights.
   - Changes nothing that lasts, so it does the same in check mode.
   - As root it runs the server as the user C(postgres), since PostgreSQL refuses to be root.
 requirements:

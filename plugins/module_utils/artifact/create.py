@@ -10,10 +10,10 @@ from typing import Any
 
 from inotify_simple import INotify, flags
 
-from ..errors import BackupFailed
+from ..errors import BackupFailed, InvalidInput
 from ..postgres.cancellation import Cancellation, run_together
 from ..postgres.connection import Connection, ConnectionParameters
-from ..postgres.databases import read_grants, read_locale, read_properties
+from ..postgres.databases import read_locale
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.releases import Version
@@ -32,11 +32,11 @@ from .artifact import (
 from .dump import Compression, check_versions, dump_bytes, run_pg_dump
 from .extension_tables import describe_not_dumped, recorded, split_entries
 from .fingerprint import fingerprint_tables, read_large_objects, read_sequences
+from .globals import read_database_properties, read_globals
 from .leftovers import OtherBackups, remove_leftovers
 from .manifest import (
     FORMAT_VERSION,
     NO_ROWS,
-    DatabaseProperties,
     Extension,
     ExtensionTable,
     FileEntry,
@@ -47,6 +47,7 @@ from .manifest import (
     TableEntry,
 )
 from .progress import Progress, Tally, now_text
+from .role_plan import roles_named
 from .selection import DumpedContent, Selection, choose_content
 from .snapshot import Snapshot, locked_snapshot
 
@@ -90,6 +91,8 @@ class BackupRequest:
         jobs: processes that pg_dump works with, and files that are sent at the same time.
         selection: whose rows are dumped; None for all.
         others: what is known of other backups of the Database; None removes no leftovers of theirs.
+        passwords: whether the manifest has the verifiers of the roles' passwords; it must be
+            encrypted then.
     """
 
     parameters: ConnectionParameters
@@ -99,6 +102,7 @@ class BackupRequest:
     compression: Compression = field(default_factory=Compression)
     selection: Selection | None = None
     others: OtherBackups | None = None
+    passwords: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,17 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     Raises:
         OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,
             ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; InvalidInput: the
-            selection names what is not there; BackupFailed otherwise. ChecksumMismatch: there is
+            selection names what is not there, or passwords would not be encrypted; BackupFailed
+            otherwise. ChecksumMismatch: there is
             an artifact, but its manifest is damaged.
     """
     progress = progress or Progress()
     require_jobs(request.jobs)
+    if request.passwords and request.store.key is None:
+        raise InvalidInput(
+            "passwords are backed up encrypted only: name recipients or an identity_file, or leave"
+            " passwords out"
+        )
     request.store.check()
     if can_adopt(request):
         return BackupOutcome(load_artifact(request.store, request.location), adopted=True)
@@ -182,7 +192,7 @@ def _dump(
         session_roles(request.parameters.maintenance, request.location.uid) as roles,
         locked_snapshot(request.parameters, roles) as snapshot,
     ):
-        source = _read_source(snapshot.connection, database, versions)
+        source = _read_source(snapshot.connection, database, versions, request.passwords)
         before = read_sequences(snapshot.session, snapshot.sequences)
         content = _selected_content(request, snapshot, source.locale.encoding)
         entries, large_objects, files = _dump_and_fingerprint(
@@ -337,12 +347,14 @@ def _raise_failure(futures: Iterable[Future[FileEntry]]) -> None:
 
 
 def _read_source(
-    connection: Connection, database: str, versions: tuple[Version, Version]
+    connection: Connection, database: str, versions: tuple[Version, Version], with_verifiers: bool
 ) -> Source:
     server, client = versions
     row: Any = connection.execute(_SOURCE).fetchone()
     owner, system_identifier, extensions = row
-    roles: Any = connection.execute(_ROLES).fetchall()
+    rows: Any = connection.execute(_ROLES).fetchall()
+    roles = tuple(role for (role,) in rows)
+    properties = read_database_properties(connection, database)
     return Source(
         database=database,
         owner=owner,
@@ -351,20 +363,12 @@ def _read_source(
         server_version_num=connection.info.server_version,
         dump_program_version=str(client),
         locale=read_locale(connection),
-        roles=tuple(role for (role,) in roles),
+        roles=roles,
         extensions=tuple(Extension(*extension) for extension in extensions),
-        properties=_read_properties(connection, database),
-    )
-
-
-def _read_properties(connection: Connection, database: str) -> DatabaseProperties:
-    found = read_properties(connection, database)
-    assert found is not None
-    return DatabaseProperties(
-        connection_limit=found.connection_limit,
-        comment=found.comment,
-        grants=read_grants(connection, database),
-        settings=found.settings,
+        properties=properties,
+        globals=read_globals(
+            connection, database, {owner, *roles, *roles_named(properties)}, with_verifiers
+        ),
     )
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from pathlib import Path
-
-import psycopg
-from psycopg import sql
 
 from ..errors import IncompatibleVersion, InvalidInput, OperatorError, RestoreFailed
 from ..postgres.connection import (
@@ -68,46 +64,6 @@ def check_owner(artifact: Artifact, connection: Connection) -> None:
         )
 
 
-def find_missing_roles(artifact: Artifact, connection: Connection) -> list[str]:
-    """Return the roles that own or were granted something, and that the server lacks."""
-    return sorted(set(artifact.manifest.source.roles) - list_roles(connection))
-
-
-@contextmanager
-def missing_roles_made(
-    connection: Connection, maintenance: ConnectionParameters, names: Sequence[str]
-) -> Iterator[None]:
-    """Make roles that nobody can log in as; if the block fails, they are dropped again.
-
-    A backup says nothing of them but their names, and it is input: so they get no right and no
-    membership. Who may have these decides that later.
-
-    Args:
-        connection: a session in the database that ``maintenance`` leads to.
-    """
-    for name in names:
-        role = sql.Identifier(name)
-        with suppress(psycopg.errors.DuplicateObject):
-            connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
-        connection.execute(
-            sql.SQL("COMMENT ON ROLE {} IS 'made for a restore, which needed it'").format(role)
-        )
-    try:
-        yield
-    except BaseException:
-        if names:
-            with suppress(OperatorError, psycopg.Error), connect(maintenance) as another:
-                drop_roles(another, names)
-        raise
-
-
-def drop_roles(connection: Connection, names: Sequence[str]) -> None:
-    """Drop roles, each unless something belongs to it."""
-    for name in names:
-        with suppress(psycopg.Error):
-            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
-
-
 def check_extensions(
     artifact: Artifact, connection: Connection, failure: type[OperatorError]
 ) -> None:
@@ -123,17 +79,6 @@ def check_extensions(
             f"backup {artifact.location} needs extensions that the server lacks:"
             f" {_names(missing)}; use an image that has them"
         )
-
-
-def explain_made_roles(names: Sequence[str]) -> str:
-    """Say which roles were made, and what to do about it; empty where none were."""
-    if not names:
-        return ""
-    made = f"role {_names(names)} was" if len(names) == 1 else f"roles {_names(names)} were"
-    return (
-        f"{made} missing, and made without login and without rights of its own: give what is needed"
-        " (ALTER ROLE, GRANT)"
-    )
 
 
 def _names(names: Iterable[str]) -> str:

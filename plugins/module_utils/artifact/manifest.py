@@ -15,8 +15,10 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..errors import ChecksumMismatch, IncompatibleVersion
 from ..postgres.databases import PRIVILEGES, Grant, Locale, Setting
+from ..postgres.labels import Label
+from ..postgres.roles import Membership, Role
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 """Another one with every change of what is written here, of how fingerprints are computed too.
 
 All older ones are read, see ``older_fingerprints``: 1 has fingerprints of the rows' text, neither 1
@@ -28,6 +30,7 @@ _FIRST_WITH_STORED_VALUES = 2
 _FIRST_WITH_EXTENSION_TABLES = 3
 _FIRST_WITH_GENERATED_COLUMNS = 4
 _FIRST_WITH_PROPERTIES = 5
+_FIRST_WITH_GLOBALS = 6
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
@@ -37,6 +40,11 @@ _FILE_NAME = re.compile(DUMP_FOLDER + r"/[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_END = re.compile(r"-?infinity|\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+# Anything else CREATE ROLE takes for a password in clear.
+_VERIFIER = re.compile(
+    r"md5[0-9a-f]{32}|SCRAM-SHA-256\$\d{1,9}:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+"
+)
 
 TABLE = "table"
 PARTITION = "partition"
@@ -159,6 +167,26 @@ class DatabaseProperties:
 
 
 @dataclass(frozen=True)
+class Globals:
+    """What the server has for the database: its tablespace, and the roles that have to do with it.
+
+    Attributes:
+        tablespace: the name of the database's own.
+        roles: those that own something in the database, or were granted something in it or on it,
+            or have settings in it; predefined ones excepted.
+        memberships: those of these roles in any, and of any in these.
+        settings: of these roles, in all databases.
+        labels: security labels of these roles and of the database; others are in the dump.
+    """
+
+    tablespace: str
+    roles: tuple[Role, ...]
+    memberships: tuple[Membership, ...]
+    settings: tuple[Setting, ...]
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
 class Source:
     """The database that was dumped.
 
@@ -166,6 +194,7 @@ class Source:
         server_version_num: such as 150020.
         roles: roles that own something or were granted something, predefined ones excepted.
         properties: None where they are not known: a backup of an older format does not say.
+        globals: the same.
     """
 
     database: str
@@ -178,6 +207,7 @@ class Source:
     roles: tuple[str, ...]
     extensions: tuple[Extension, ...]
     properties: DatabaseProperties | None
+    globals: Globals | None
 
     @property
     def extension_names(self) -> frozenset[str]:
@@ -319,14 +349,13 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
 
     What is not as that version has it is left to be refused.
     """
-    source = document.get("source")
+    if document["formatVersion"] >= _FIRST_WITH_GLOBALS:
+        return document
+    document = _without(document, "globals")
     if document["formatVersion"] >= _FIRST_WITH_PROPERTIES:
         return document
-    if isinstance(source, dict):
-        if "properties" in source:
-            raise ChecksumMismatch("the source has properties, which its format version has not")
-        source = source | {"properties": None}
-        document = document | {"source": source}
+    document = _without(document, "properties")
+    source = document.get("source")
     if document["formatVersion"] >= _FIRST_WITH_GENERATED_COLUMNS:
         return document
     tables = document.get("tables")
@@ -341,6 +370,16 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
         return document
     extensions = [{"name": name, "version": None} for name in names]
     return document | {"extensionTables": [], "source": source | {"extensions": extensions}}
+
+
+def _without(document: dict[str, Any], key: str) -> dict[str, Any]:
+    """The document with None for what its format version does not say of the source."""
+    source = document.get("source")
+    if not isinstance(source, dict):
+        return document
+    if key in source:
+        raise ChecksumMismatch(f"the source has {key}, which its format version has not")
+    return document | {"source": source | {key: None}}
 
 
 def _with_generated(table: Any) -> Any:
@@ -411,6 +450,8 @@ def _check_values(manifest: Manifest) -> None:
     properties = manifest.source.properties
     for grant in properties.grants if properties else ():
         _require(grant.privilege in PRIVILEGES, "a privilege on a database", grant.privilege)
+    if manifest.source.globals:
+        _check_globals(manifest.source.globals)
     provider = manifest.source.locale.provider
     _require(provider in ("b", "c", "i"), "a locale provider", provider)
     fingerprints = [entry.fingerprint for entry in with_rows]
@@ -423,6 +464,19 @@ def _check_values(manifest: Manifest) -> None:
     _require_unique("table", with_rows, lambda table: (table.schema, table.name))
     _require_unique("extension", manifest.source.extensions, lambda extension: extension.name)
     _require_unique("sequence", manifest.sequences, lambda entry: (entry.schema, entry.name))
+
+
+def _check_globals(found: Globals) -> None:
+    for role in found.roles:
+        end, limit = role.valid_until, role.connection_limit
+        _require(end is None or _END.fullmatch(end) is not None, "an end of validity", end)
+        _require(-1 <= limit < 2**31, "a connection limit", limit)
+        if role.verifier is not None and not _VERIFIER.fullmatch(role.verifier):
+            raise ChecksumMismatch(
+                f"the manifest is damaged: what it has for role {role.name!r} is not a verifier"
+            )
+    _require_unique("role", found.roles, lambda role: role.name)
+    _require_unique("membership", found.memberships, lambda one: (one.role, one.member))
 
 
 def _is_time(text: str) -> bool:

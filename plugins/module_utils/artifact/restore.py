@@ -31,6 +31,8 @@ from ..postgres.connection import (
 from ..postgres.databases import (
     Properties,
     create_database,
+    database_exists,
+    list_roles,
     plain_properties,
     read_properties,
 )
@@ -45,6 +47,7 @@ from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .compare import HashRoots, hash_roots
 from .dry_run import summarize_difference
 from .fingerprint import fingerprint_tables
+from .globals import read_globals
 from .history import (
     announce_scratch,
     database_lock,
@@ -52,21 +55,16 @@ from .history import (
     ensure_history,
     find_outcome,
 )
-from .load import (
-    check_extensions,
-    check_owner,
-    check_versions,
-    drop_roles,
-    explain_made_roles,
-    find_missing_roles,
-    missing_roles_made,
-)
+from .load import check_extensions, check_owner, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
+from .made_roles import MadeRoles, drop_roles, missing_roles_made
 from .manifest import Manifest, TableEntry
 from .older_fingerprints import older_hash_of
 from .progress import Progress, now_text
 from .replaced_database import agreed_time, drop_expired_previous, previous_name
+from .role_difference import describe_difference
+from .role_plan import RolePlan, plan_roles
 from .selection import Selection
 from .snapshot import locked_snapshot
 from .standby_sessions import end_standby_sessions
@@ -101,6 +99,7 @@ class RestoreRequest:
             what cannot be restored otherwise.
         takes_properties: whether the database gets the backup's privileges, settings, comment and
             connection limit also where there is one whose own it would get.
+        logins: whether roles that are made can log in with the passwords that they had.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
         lock_wait_seconds: patience with another restore of the same database.
     """
@@ -116,6 +115,7 @@ class RestoreRequest:
     dry_run: bool = False
     as_superuser: bool = False
     takes_properties: bool = False
+    logins: bool = False
     expected_sha256: str | None = None
     lock_wait_seconds: float = LOCK_WAIT_SECONDS
 
@@ -176,14 +176,12 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         with (
             check_restore(request, connection, progress) as artifact,
             missing_roles_made(
-                connection,
-                request.maintenance,
-                missing := find_missing_roles(artifact, connection),
-            ),
+                connection, request.maintenance, _plan_roles(request, connection, artifact)
+            ) as made,
             _own_roles(request, connection) as roles,
         ):
             try:
-                done = _restore(request, connection, roles, artifact, started, progress, missing)
+                done = _restore(request, connection, roles, artifact, started, progress, made)
             except BaseException as error:
                 done = _undo(request)
                 if done is None or not isinstance(error, Exception):
@@ -197,6 +195,11 @@ def _own_roles(request: RestoreRequest, connection: Connection) -> Iterator[Sess
     drop_with_subscriptions(connection, request.maintenance, request.scratch)
     with session_roles(request.maintenance, request.uid) as roles:
         yield roles
+
+
+def _plan_roles(request: RestoreRequest, connection: Connection, artifact: Artifact) -> RolePlan:
+    takes = request.takes_properties or not database_exists(connection, request.database)
+    return plan_roles(artifact.manifest.source, list_roles(connection), takes, request.logins)
 
 
 def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) -> bool:
@@ -272,7 +275,7 @@ def _restore(
     artifact: OpenArtifact,
     started: str,
     progress: Progress,
-    made_roles: Sequence[str],
+    made: MadeRoles,
 ) -> dict[str, Any]:
     properties = _properties_for(request, connection, artifact)
     # Its owner, too, connects to it only once it is whole: until then a superuser makes things in
@@ -293,10 +296,14 @@ def _restore(
         database_owner=properties.owner,
     )
     loaded = load_and_compare(load, progress, with_statistics=True)
-    loaded = loaded.with_warning(explain_made_roles(made_roles))
+    said = artifact.manifest.source.globals
+    described = {role.name for role in said.roles} & made.plan.present if said else set()
+    live = read_globals(connection, request.database, described)
+    differs = describe_difference(said, live, request.database, made.plan.present)
+    loaded = loaded.with_warning(join_warnings(made.warning, differs))
     if request.dry_run:
         done = _end_dry_run(request, connection, roles, loaded, started, progress)
-        drop_roles(connection, made_roles)
+        drop_roles(connection, made.names)
         return done
     with progress.step(f'Replacing database "{request.database}"'):
         times = {"startTime": started, "completionTime": now_text()}
@@ -310,6 +317,7 @@ def _restore(
             outcome=loaded.summary() | times,
             backed_up=artifact.manifest.source,
             takes_backed_up=request.takes_properties,
+            made_roles=made.names,
         )
         try:
             done = swap(connection, request.maintenance, plan)

@@ -21,6 +21,7 @@ from ..errors import RestoreFailed, Timeout
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.databases import (
     Properties,
+    Setting,
     apply_settings_as,
     bring_up_to_date,
     list_roles,
@@ -31,6 +32,7 @@ from ..units import first_of, join_warnings
 from .history import ensure_history, forget_scratch, remember_outcome
 from .manifest import DatabaseProperties, Source
 from .replaced_database import Mark, kept_since, previous_name, put_aside
+from .role_plan import describe_setting
 from .selection import short_name
 
 _ATTEMPTS = 6
@@ -53,6 +55,8 @@ class Swap:
         backed_up: what the backup says of its database; its properties are taken where there is no
             live database.
         takes_backed_up: whether that is taken also where there is a live one, but for its owner.
+        made_roles: roles that the restore has made: each gets the settings that it had in the
+            database, where those of the backup are taken.
         keep_previous: how long the old one is kept.
         outcome: remembered, and given back to a run that comes again.
     """
@@ -66,6 +70,7 @@ class Swap:
     outcome: dict[str, Any]
     backed_up: Source | None = None
     takes_backed_up: bool = False
+    made_roles: tuple[str, ...] = ()
 
     @property
     def previous(self) -> str:
@@ -160,24 +165,35 @@ def _with_backed_up(
 def _take_settings(
     connection: Connection, plan: Swap, owner: str, taken: DatabaseProperties
 ) -> str:
-    """Apply the backup's settings with the rights of the owner, and say which were refused."""
-    row = connection.execute(
-        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", [owner]
-    ).fetchone()
-    # With a superuser's rights a backup could have set anything.
-    refused = list(taken.settings)
-    if row and not row[0]:
-        refused = apply_settings_as(connection, plan.scratch, owner, taken.settings)
+    """Apply the backup's settings with the rights of the owner, and say which were refused.
+
+    Those of a role that the restore has made are applied with that role's.
+    """
+    refused: list[Setting] = []
+    for role in (None, *sorted({setting.role for setting in taken.settings if setting.role})):
+        settings = [setting for setting in taken.settings if setting.role == role]
+        by = role if role in plan.made_roles else owner
+        refused += _settings_refused(connection, plan.scratch, by, settings)
     if not refused:
         return ""
-    names = [
-        f"{setting.name} of role {short_name(setting.role)}" if setting.role else setting.name
-        for setting in refused
-    ]
     return (
         f"settings of the database that its owner {short_name(owner)} may not set were not taken"
-        f" over: {first_of(names)}; set them as a superuser if they are wanted"
+        f" over: {first_of([describe_setting(setting) for setting in refused])}; set them as a"
+        " superuser if they are wanted"
     )
+
+
+def _settings_refused(
+    connection: Connection, database: str, role: str | None, settings: list[Setting]
+) -> list[Setting]:
+    """Apply settings with the rights of a role, and return those that were refused."""
+    row = connection.execute(
+        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", [role]
+    ).fetchone()
+    # With a superuser's rights a backup could have set anything.
+    if role is None or row is None or row[0]:
+        return settings
+    return apply_settings_as(connection, database, role, settings)
 
 
 def describe_subscriptions(connection: Connection, previous: str) -> str:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from psycopg import sql
-
 from ..errors import (
     AuthFailed,
     DatabaseNotFound,
@@ -34,7 +32,9 @@ from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
 from .load import check_extensions, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
+from .made_roles import make_roles
 from .progress import Progress, now_text
+from .role_plan import plan_roles
 
 # Not the source's name, which may be one that a new server has already.
 _DATABASE = "verification"
@@ -141,10 +141,10 @@ def _restore_and_compare(
 
 
 def _create_roles(artifact: Artifact, connection: Connection) -> None:
-    """Roles to own and to be granted things; their attributes and members are not in a backup."""
+    """Roles to own and to be granted things, as a restore makes them."""
     source = artifact.manifest.source
-    for role in sorted({source.owner, *source.roles} - {SUPERUSER}):
-        connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    needed = replace(source, roles=(*source.roles, source.owner))
+    make_roles(connection, plan_roles(needed, {SUPERUSER}, takes_properties=False), [])
 
 
 @contextmanager

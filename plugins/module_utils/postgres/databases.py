@@ -233,17 +233,20 @@ def create_database(
 
 
 def apply_settings_as(
-    connection: Connection, name: str, owner: str, settings: Iterable[Setting]
+    connection: Connection, name: str | None, role: str, settings: Iterable[Setting]
 ) -> list[Setting]:
-    """Apply settings with the rights of the database's owner, in a transaction.
+    """Apply settings with the rights of a role, in a transaction.
 
-    They come from a backup, so they are input: PostgreSQL refuses what the owner may not set.
+    They come from a backup, so they are input: PostgreSQL refuses what the role may not set.
+
+    Args:
+        name: the database that they are in; None for settings of roles in all databases.
 
     Returns:
         Those that were refused.
     """
     refused = []
-    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(owner)))
+    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role)))
     for setting in settings:
         try:
             with connection.transaction():
@@ -323,7 +326,9 @@ def _apply_limit_and_comment(connection: Connection, name: str, properties: Prop
     )
 
 
-def _apply_settings(connection: Connection, name: str, settings: tuple[Setting, ...]) -> None:
+def _apply_settings(
+    connection: Connection, name: str | None, settings: tuple[Setting, ...]
+) -> None:
     for setting in settings:
         values = (
             split_quoted_list(setting.value) or [""]
@@ -339,7 +344,10 @@ def _apply_settings(connection: Connection, name: str, settings: tuple[Setting, 
         )
 
 
-def _alter(database: str, role: str | None) -> sql.Composed:
+def _alter(database: str | None, role: str | None) -> sql.Composed:
+    if role is not None and database is None:
+        return sql.SQL("ALTER ROLE {}").format(sql.Identifier(role))
+    assert database is not None
     if role is None:
         return sql.SQL("ALTER DATABASE {}").format(sql.Identifier(database))
     return sql.SQL("ALTER ROLE {} IN DATABASE {}").format(

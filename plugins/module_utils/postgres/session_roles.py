@@ -31,7 +31,9 @@ from .connection import (
 )
 from .scram import make_verifier
 
-_PREFIX = "postgres_operator_"
+ROLE_PREFIX = "postgres_operator_"
+"""How the names begin that these roles have, and no others."""
+
 _MARK = "postgres-operator: a role for the sessions of one run, dropped when that has ended"
 # The server notices within a minute that a client has vanished.
 _LOCK_WAIT_SECONDS = 120
@@ -71,7 +73,7 @@ class SessionRoles:
         Returns:
             How it logs in to that database, even to one that not everybody may connect to.
         """
-        role = f"{_PREFIX}{short_uid(self.uid)}_{len(self._made)}"
+        role = f"{ROLE_PREFIX}{short_uid(self.uid)}_{len(self._made)}"
         password = secrets.token_urlsafe(32)
         name = sql.Identifier(role)
         verifier = make_verifier(self._connection, role, password)
@@ -239,7 +241,9 @@ def _lock_name(run: str) -> str:
 
 def _marked(connection: Connection) -> list[tuple[str, str]]:
     """Name of each role, and the short UID of its run."""
-    return [(str(role), str(run)) for role, run in connection.execute(_MARKED, [_PREFIX, _MARK])]
+    return [
+        (str(role), str(run)) for role, run in connection.execute(_MARKED, [ROLE_PREFIX, _MARK])
+    ]
 
 
 def _drop(connection: Connection, roles: list[str]) -> None:

@@ -47,7 +47,8 @@ def test_they_are_made_without_login_and_named(lost) -> None:
     summary = lost.restore().summary
     assert roles(lost) == {READER: (False, False), WRITER: (False, False)}
     assert (
-        f'roles "{READER}", "{WRITER}" were missing, and made without login' in summary["warning"]
+        f'roles "Reader ""ü""", "{WRITER}" were missing, and made without login'
+        in summary["warning"]
     )
     owner = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'version'"
     assert lost.scalar(owner) == WRITER

@@ -81,7 +81,7 @@ def properties(bench, database: str) -> tuple[object, ...]:
 EXPECTED = (
     17,
     "a comment",
-    [f'"{OTHER}"=c*/"{OWNER}"', f'"{OWNER}"=CTc/"{OWNER}"'],
+    [f'"{GONE}"=c/"{OWNER}"', f'"{OTHER}"=c*/"{OWNER}"', f'"{OWNER}"=CTc/"{OWNER}"'],
     [("", 'search_path="$user", public'), ("", "work_mem=8MB")],
 )
 
@@ -99,7 +99,7 @@ def assert_told(summary: dict[str, object]) -> None:
 
 
 def test_a_new_database_has_those_of_the_backup(own) -> None:
-    """Also those whose role is gone: without that."""
+    """Also those whose role is gone: that is made again."""
     parameters = replace(own.parameters, dbname="beside")
     summary = own.restore(parameters=parameters).summary
     assert properties(own, "beside") == EXPECTED

@@ -16,6 +16,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifes
     ExtensionTable,
     FileEntry,
     GeneratedColumn,
+    Globals,
     LargeObjects,
     Locale,
     Manifest,
@@ -32,6 +33,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import (
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.databases import (
     Grant,
     Setting,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.labels import Label
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.roles import (
+    Membership,
+    Role,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +64,13 @@ MANIFEST = Manifest(
             comment=None,
             grants=(Grant(None, "CONNECT", False),),
             settings=(Setting("app", "work_mem", "8MB"),),
+        ),
+        globals=Globals(
+            tablespace="pg_default",
+            roles=(Role("app", login=True, valid_until="2031-01-02T03:04:05Z", comment="c"),),
+            memberships=(Membership("readers", "app", False, True, True),),
+            settings=(Setting("app", "work_mem", "8MB"),),
+            labels=(Label("app", "provider", "label"),),
         ),
     ),
     files=(FileEntry("dump/toc.dat", 3, "0" * 64), FileEntry("dump/3001.dat.gz", 0, "a" * 64)),
@@ -106,6 +119,10 @@ def test_any_other_json_is_refused(value: object) -> None:
         parse(value)
 
 
+OPTIONAL = ("locale", "icuRules", "version", "role", "comment", "validUntil", "verifier")
+"""What may be null, wherever it is; of a membership its options may."""
+
+
 def places(value: object, path: tuple = ()) -> list[tuple]:
     """The path of everything inside a document."""
     found = [path] if path else []
@@ -128,8 +145,9 @@ def test_a_value_of_another_type_is_refused_anywhere(path: tuple, wrong: object)
         target = target[key]
     same = type(target[path[-1]]) is type(wrong) and not isinstance(wrong, str)
     optional = wrong is None and (
-        path == ("source", "properties")
-        or (len(path) > 2 and path[-1] in ("locale", "icuRules", "version", "role"))
+        path in (("source", "properties"), ("source", "globals"))
+        or (len(path) > 2 and path[-1] in OPTIONAL and path[-3:-1] != ("memberships", 0))
+        or (path[-3:-1] == ("memberships", 0) and path[-1] in ("inherit", "set"))
     )
     if same or optional:
         return
@@ -209,9 +227,11 @@ def test_unknown_format_versions(version: int) -> None:
 
 
 def older_document(version: int) -> dict:
-    """The same as formats 1 to 4 had it."""
+    """The same as formats 1 to 5 had it."""
     older = document() | {"formatVersion": version}
-    del older["source"]["properties"]
+    del older["source"]["globals"]
+    if version < 5:
+        del older["source"]["properties"]
     if version < 4:
         del older["tables"][0]["generated"]
     if version < 3:
@@ -220,10 +240,12 @@ def older_document(version: int) -> dict:
     return older
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_older_format_versions_are_read(version: int) -> None:
     found = parse(older_document(version))
-    source = replace(MANIFEST.source, properties=None)
+    source = replace(MANIFEST.source, globals=None)
+    if version < 5:
+        source = replace(source, properties=None)
     expected = replace(MANIFEST, format_version=version, source=source)
     if version < 4:
         tables = (replace(MANIFEST.tables[0], generated=()),)
@@ -259,6 +281,55 @@ def test_properties_are_what_they_have_to_be(change: dict) -> None:
     broken["source"]["properties"] |= change
     with pytest.raises(ChecksumMismatch):
         parse(broken)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+def test_roles_in_an_older_format_version_are_refused(version: int) -> None:
+    older = older_document(version)
+    older["source"]["globals"] = None
+    with pytest.raises(ChecksumMismatch, match="globals"):
+        parse(older)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verifier": "a password in clear"},
+        {"verifier": "SCRAM-SHA-256$4096:c2FsdA==$a2V5:a2V5\n"},
+        {"verifier": ""},
+        {"validUntil": "tomorrow"},
+        {"validUntil": "2031-01-02'; DROP ROLE postgres"},
+        {"connectionLimit": -2},
+        {"connectionLimit": 2**31},
+        {"superuser": 1},
+    ],
+)
+def test_roles_are_what_they_have_to_be(change: dict) -> None:
+    broken = document()
+    broken["source"]["globals"]["roles"][0] |= change
+    with pytest.raises(ChecksumMismatch) as caught:
+        parse(broken)
+    assert "in clear" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "verifier",
+    ["md5" + "0" * 32, "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy"],
+)
+def test_verifiers_are_read_and_not_printed(verifier: str) -> None:
+    changed = document()
+    changed["source"]["globals"]["roles"][0]["verifier"] = verifier
+    found = parse(changed)
+    assert found.source.globals.roles[0].verifier == verifier
+    assert verifier not in repr(found)
+
+
+@pytest.mark.parametrize("list_name", ["roles", "memberships"])
+def test_a_role_given_twice(list_name: str) -> None:
+    changed = document()
+    changed["source"]["globals"][list_name] *= 2
+    with pytest.raises(ChecksumMismatch, match="twice"):
+        parse(changed)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
