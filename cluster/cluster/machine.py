@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from cluster.shell import Argument, run
 from cluster.state import Cluster
 
 START_SECONDS = 10.0
+
+OWN_ROOT = Path(__file__).with_name("own_root.py")
 
 PREPARE_MOUNTS = """
 set -e
@@ -117,7 +120,8 @@ class Machine:
                 [
                     *cgroups.start_inside(self.group + "/daemons"),
                     "unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--mount",
-                    "--propagation", "slave", "--uts", "--ipc", "--net", str(pause),
+                    "--propagation", "slave", "--uts", "--ipc", "--net",
+                    sys.executable, str(OWN_ROOT), str(pause),
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
@@ -190,8 +194,7 @@ class Machine:
             raise ClusterError(
                 f"machine {self.name} of cluster {self.cluster.name} is off: start it with `up`"
             )
-        # Its root as well: in a chroot that is not the root of the mount namespace.
-        namespaces = ["--root", "--mount", "--net", "--pid", "--uts", "--ipc"]
+        namespaces = ["--mount", "--net", "--pid", "--uts", "--ipc"]
         words = [str(word) for word in command]
         return ["nsenter", "--target", str(pid), *namespaces, "--", *words]
 
