@@ -125,6 +125,12 @@ class Timeout(OperatorError):
     may_pass = True
 
 
+class LockCycle(Timeout):
+    """A run waits for a session that waits for the run; PostgreSQL does not see it."""
+
+    reason = Timeout.reason
+
+
 class VerificationFailed(OperatorError):
     """A backup that was read back could not be restored and compared, or differs when it is."""
 

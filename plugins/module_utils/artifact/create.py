@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inotify_simple import INotify, flags
 
-from ..errors import BackupFailed, InvalidInput
-from ..postgres.cancellation import Cancellation, run_together
+from ..errors import BackupFailed, InvalidInput, LockCycle
+from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters
 from ..postgres.databases import read_locale
 from ..postgres.errors import database_errors
@@ -31,9 +34,10 @@ from .artifact import (
 )
 from .dump import Compression, check_versions, dump_bytes, run_pg_dump
 from .extension_tables import describe_not_dumped, recorded, split_entries
-from .fingerprint import fingerprint_tables, read_large_objects, read_sequences
+from .fingerprint import OpenSession, fingerprint_tables, read_large_objects, read_sequences
 from .globals import read_database_properties, read_globals
 from .leftovers import OtherBackups, remove_leftovers
+from .lock_waits import PATIENCE_SECONDS, LockWaits
 from .manifest import (
     FORMAT_VERSION,
     NO_ROWS,
@@ -53,6 +57,9 @@ from .snapshot import Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
 """Sessions that fingerprint beside pg_dump's: it must not become much slower."""
+
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 1
 
 _LOOK_MILLISECONDS = 20
 """Also what a backup waits on average, and twice that at most, once pg_dump has ended."""
@@ -93,6 +100,8 @@ class BackupRequest:
         others: what is known of other backups of the Database; None removes no leftovers of theirs.
         passwords: whether the manifest has the verifiers of the roles' passwords; it must be
             encrypted then.
+        locks_first: whether each session locks all that it reads before it reads: where tables are
+            emptied all the time, a lock that is asked for later is never had.
     """
 
     parameters: ConnectionParameters
@@ -103,6 +112,7 @@ class BackupRequest:
     selection: Selection | None = None
     others: OtherBackups | None = None
     passwords: bool = False
+    locks_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,6 +172,22 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     request.compression.option(versions[1])
     if request.others:
         remove_leftovers(request.store.files, request.location, request.others, progress)
+    for attempt in itertools.count(1):
+        try:
+            return _create(request, versions, started, progress)
+        except LockCycle as error:
+            if attempt == _ATTEMPTS:
+                raise
+            progress.say(f"Beginning again, with one process: {error.message}")
+        request = replace(request, jobs=1, locks_first=True)
+        # The other session has its turn.
+        time.sleep(_PAUSE_SECONDS)
+    raise AssertionError
+
+
+def _create(
+    request: BackupRequest, versions: tuple[Version, Version], started: str, progress: Progress
+) -> BackupOutcome:
     with new_artifact(request.store, request.location) as new:
         content = _dump(request, new, versions, progress)
         with progress.step("Computing checksums"):
@@ -190,7 +216,7 @@ def _dump(
     with (
         database_errors(action, BackupFailed),
         session_roles(request.parameters.maintenance, request.location.uid) as roles,
-        locked_snapshot(request.parameters, roles) as snapshot,
+        locked_snapshot(request.parameters, roles, progress.say) as snapshot,
     ):
         source = _read_source(snapshot.connection, database, versions, request.passwords)
         before = read_sequences(snapshot.session, snapshot.sequences)
@@ -235,11 +261,10 @@ def _dump_and_fingerprint(
     large_objects: list[LargeObjects] = []
     tally = Tally("tables", str)
 
-    def read_tables() -> None:
+    def read_tables(open_session: OpenSession) -> None:
+        workers = 1 if request.locks_first else FINGERPRINT_WORKERS
         tables.extend(
-            fingerprint_tables(
-                snapshot.session, relations, FINGERPRINT_WORKERS, cancellation, tally=tally
-            )
+            fingerprint_tables(open_session, relations, workers, cancellation, tally=tally)
         )
 
     def read_large() -> None:
@@ -249,16 +274,7 @@ def _dump_and_fingerprint(
         with cancellation.calls(snapshot.connection.cancel_safe):
             large_objects.append(read_large_objects(snapshot.connection))
 
-    ended = threading.Event()
-
-    def watch() -> None:
-        snapshot.end_endless_waits(ended, cancellation)
-
-    def write() -> None:
-        try:
-            dump()
-        finally:
-            ended.set()
+    waits = LockWaits(snapshot.keeper)
 
     def dump() -> None:
         run_pg_dump(
@@ -272,25 +288,35 @@ def _dump_and_fingerprint(
             "--no-sync",
             *content.options,
             cancellation=cancellation,
+            lock_wait_seconds=PATIENCE_SECONDS,
         )
         # It is sent last, and afterwards cannot be read here.
         if request.store.write_only:
             check_table_of_contents(request.location, new.dump)
 
     sender = _Sender(new, request.jobs)
-    writing: list[Callable[[], None]] = [write]
+    writing: list[Callable[[], None]] = [dump]
     if not request.store.direct:
-        writing = [lambda: sender.dump(write), lambda: sender.send(cancellation)]
+        writing = [lambda: sender.dump(dump), lambda: sender.send(cancellation)]
 
     def figures() -> str:
         sent = sum(entry.size_bytes for entry in sender.entries)
         return (
             f"{tally.count} of {len(relations)} tables fingerprinted,"
             f" {format_size(sent + dump_bytes(new.dump))} dumped"
+            f"{waits.current and f'; {waits.current}'}"
         )
 
-    with progress.step(f"Dumping and fingerprinting {len(relations)} tables", figures):
-        run_together(cancellation, [*writing, read_tables, read_large, watch])
+    sessions: AbstractContextManager[OpenSession] = (
+        snapshot.locking_sessions(relations)
+        if request.locks_first
+        else nullcontext(snapshot.patient_session)
+    )
+    with (
+        sessions as open_session,
+        progress.step(f"Dumping and fingerprinting {len(relations)} tables", figures),
+    ):
+        waits.run([*writing, lambda: read_tables(open_session), read_large], cancellation)
     return tables, large_objects[0], sender.entries
 
 

@@ -168,6 +168,7 @@ def run_pg_dump(
     compress: str,
     *options: str,
     cancellation: Cancellation | None = None,
+    lock_wait_seconds: float = SHARED_LOCK_WAIT_SECONDS,
 ) -> None:
     """Dump a database into a folder that is empty or does not exist.
 
@@ -176,6 +177,7 @@ def run_pg_dump(
         compress: the value of its option of that name.
         options: further ones.
         cancellation: by which another thread can end it.
+        lock_wait_seconds: how long it waits for a lock on a table.
 
     Raises:
         OperatorError: BackupFailed unless the reason is recognised.
@@ -193,7 +195,7 @@ def run_pg_dump(
                 f"--jobs={jobs}",
                 f"--file={folder}",
                 f"--compress={compress}",
-                f"--lock-wait-timeout={SHARED_LOCK_WAIT_SECONDS}s",
+                f"--lock-wait-timeout={lock_wait_seconds:g}s",
                 "--no-password",
                 *options,
                 f"--dbname={parameters.conninfo(options=superuser_options(parameters))}",

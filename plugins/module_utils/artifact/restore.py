@@ -58,6 +58,7 @@ from .history import (
 from .load import check_extensions, check_owner, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
+from .lock_waits import LockWaits
 from .made_roles import MadeRoles, drop_roles, missing_roles_made
 from .manifest import Manifest, TableEntry
 from .older_fingerprints import older_hash_of
@@ -66,7 +67,7 @@ from .replaced_database import agreed_time, drop_expired_previous, previous_name
 from .role_difference import describe_difference
 from .role_plan import RolePlan, plan_roles
 from .selection import Selection
-from .snapshot import locked_snapshot
+from .snapshot import Snapshot, locked_snapshot
 from .standby_sessions import end_standby_sessions
 from .swap import Swap, swap
 
@@ -384,18 +385,32 @@ def _end_dry_run(
         found: list[TableEntry] = []
         roots: HashRoots = {}
         if read_properties(connection, request.database) is not None:
-            with locked_snapshot(request.parameters, roles) as snapshot:
-                found = fingerprint_tables(
-                    snapshot.session,
-                    snapshot.tables,
-                    request.jobs,
-                    Cancellation(),
-                    older_hash=older_hash_of(manifest),
-                )
+            with locked_snapshot(request.parameters, roles, progress.say) as snapshot:
+                found = _read(snapshot, request.jobs, manifest)
                 roots = hash_roots(snapshot.tables)
         difference = summarize_difference(*_comparable(manifest, found), roots)
     times = {"startTime": started, "completionTime": now_text()}
     return loaded.summary() | times | {"difference": difference}
+
+
+def _read(snapshot: Snapshot, workers: int, manifest: Manifest) -> list[TableEntry]:
+    """Fingerprint all tables of a snapshot, in the way that fits the manifest."""
+    found: list[TableEntry] = []
+    cancellation = Cancellation()
+
+    def read() -> None:
+        found.extend(
+            fingerprint_tables(
+                snapshot.patient_session,
+                snapshot.tables,
+                workers,
+                cancellation,
+                older_hash=older_hash_of(manifest),
+            )
+        )
+
+    LockWaits(snapshot.keeper).run([read], cancellation)
+    return found
 
 
 def _comparable(

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
-from ..errors import BackupFailed, OperatorError, Timeout
-from ..postgres.cancellation import Cancellation
+from ..errors import BackupFailed
 from ..postgres.connection import Connection, ConnectionParameters, connect
-from ..postgres.errors import translate
 from ..postgres.session_roles import SessionRoles
 from .fingerprint import (
+    OpenSession,
     Reader,
     Relation,
     list_extension_tables,
     list_sequences,
     list_tables,
 )
+from .lock_waits import PATIENCE_SECONDS, find_holder, given_up, lock_cycle
 from .manifest import MATERIALIZED_VIEW
 from .readers import Readers
 
 LOCK_WAIT_SECONDS = 60
+"""How long a lock is waited for before those that are held are given up for others to go on."""
 # Their first session holds the tables already. Who waits here has an ALTER TABLE before it in the
 # queue, which itself waits for that session: none of the two would ever go on.
 SHARED_LOCK_WAIT_SECONDS = 5
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 _TABLES_PER_STATEMENT = 500
-_WATCH_SECONDS = 1
 
 # A row lock: to rename or drop a schema takes one that conflicts with it, to grant or to make
 # something in it does not.
@@ -46,36 +46,6 @@ SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.
  WHERE c.relkind IN ('r', 'S') AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND pg_catalog.to_regclass(pg_catalog.format('%I.%I', nspname, relname)) IS DISTINCT FROM c.oid
- LIMIT 1
-"""
-
-# pg_dump's own wait for tables ends by itself; for the sequences that it reads it has no limit.
-_WAITING = """
-SELECT l.relation::regclass::text
-  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
-  JOIN pg_catalog.pg_stat_activity me ON me.pid = pg_catalog.pg_backend_pid()
- WHERE NOT l.granted AND l.relation IS NOT NULL AND l.database = me.datid
-   AND a.usesysid = me.usesysid AND a.application_name = me.application_name
-   AND a.client_addr IS NOT DISTINCT FROM me.client_addr
-   AND l.waitstart < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => %s)
- LIMIT 1
-"""
-
-
-# Who may have kept a lock from being had: the strongest first, and who has it before who waits.
-_HOLDER = """
-SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.pid, a.usename, a.application_name,
-       pg_catalog.to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-  FROM pg_catalog.pg_locks l
-       JOIN pg_catalog.pg_stat_activity a USING (pid)
-       JOIN pg_catalog.pg_class c ON c.oid = l.relation
-       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-   AND l.mode IN ('AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock', 'ShareLock',
-                  'ShareUpdateExclusiveLock')
-   AND c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_'
-   AND a.pid <> ALL (%s)
- ORDER BY l.mode <> 'AccessExclusiveLock', NOT l.granted, a.xact_start
  LIMIT 1
 """
 
@@ -103,42 +73,63 @@ class Snapshot:
     extension_tables: list[Relation]
     sequences: list[Relation]
 
-    def end_endless_waits(self, ended: threading.Event, cancellation: Cancellation) -> None:
-        """Watch, until ``ended``, that pg_dump does not wait for who waits for this snapshot.
-
-        Raises:
-            Timeout: it waited longer than it waits for tables.
-        """
-        while not (cancellation.requested or ended.wait(_WATCH_SECONDS)):
-            row = self.keeper.execute(_WAITING, [SHARED_LOCK_WAIT_SECONDS + 1]).fetchone()
-            if row is not None:
-                raise Timeout(
-                    f"pg_dump waited for a lock on {row[0]}, for which another session waits that"
-                    " wants to change it: take the backup when no migration runs"
-                )
-
     @contextmanager
     def session(self, reader: Reader) -> Iterator[Connection]:
         """Another session that sees the same.
 
-        It waits SHARED_LOCK_WAIT_SECONDS for a lock; psycopg.errors.LockNotAvailable then.
+        Raises:
+            LockCycle: it has waited SHARED_LOCK_WAIT_SECONDS for a lock.
         """
-        with self.readers.session(reader) as connection:
+        with self.patient_session(reader) as connection:
             connection.execute(f"SET lock_timeout = '{SHARED_LOCK_WAIT_SECONDS}s'")
+            try:
+                yield connection
+            except psycopg.errors.LockNotAvailable as error:
+                raise lock_cycle("what it reads") from error
+
+    @contextmanager
+    def patient_session(self, reader: Reader) -> Iterator[Connection]:
+        """The same without a limit: where ``LockWaits`` watches."""
+        with self.readers.session(reader) as connection:
             _begin(connection)
             connection.execute(
                 sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(self.name))
             )
             yield connection
 
+    @contextmanager
+    def locking_sessions(self, tables: Sequence[Relation]) -> Iterator[OpenSession]:
+        """Sessions that have locked what each is to read, for one that reads at a time.
+
+        Raises:
+            LockCycle: another session has asked for one of the locks.
+        """
+        mine: dict[Reader, list[Relation]] = {}
+        for table in tables:
+            mine.setdefault(table.reader, []).append(table)
+        sessions: dict[Reader, Connection] = {}
+        with ExitStack() as stack:
+            for reader, relations in mine.items():
+                sessions[reader] = stack.enter_context(self.session(reader))
+                _lock(sessions[reader], relations, SHARED_LOCK_WAIT_SECONDS)
+
+            @contextmanager
+            def open_session(reader: Reader) -> Iterator[Connection]:
+                yield sessions[reader]
+
+            yield open_session
+
 
 @contextmanager
-def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> Iterator[Snapshot]:
+def locked_snapshot(
+    parameters: ConnectionParameters, roles: SessionRoles, say: Callable[[str], None] | None = None
+) -> Iterator[Snapshot]:
     """Lock what is read by name, then take and export a snapshot, in a read-only transaction.
 
     Args:
         parameters: the database, and a superuser.
         roles: of the run.
+        say: takes a text that says what is waited for.
 
     The locks on tables come first because TRUNCATE and rewriting ALTER TABLEs do not obey
     snapshots: a table changed by one after the snapshot but before pg_dump's own lock looks empty
@@ -151,39 +142,36 @@ def locked_snapshot(parameters: ConnectionParameters, roles: SessionRoles) -> It
     A table that is read with more rights than its owner has is locked against indexes.
 
     Raises:
-        Timeout: something stayed locked by another session for LOCK_WAIT_SECONDS; it is named.
+        Timeout: something stayed locked by another session for PATIENCE_SECONDS; it is named.
         BackupFailed: tables were created and dropped all the time.
     """
     readers = Readers(roles, parameters.dbname)
+    started = time.monotonic()
+    attempts = 0
     with connect(parameters) as connection, connect(parameters) as keeper:
-        for _ in range(_ATTEMPTS):
+        while attempts < _ATTEMPTS:
             try:
                 snapshot = _try_snapshot(readers, connection, keeper)
             except psycopg.errors.LockNotAvailable as error:
-                raise _explained(parameters, error, [connection, keeper]) from error
+                # Whoever waited for this run goes on now.
+                for session in (connection, keeper):
+                    session.execute("ROLLBACK")
+                waited = time.monotonic() - started
+                holder = find_holder(parameters, [])
+                if waited >= PATIENCE_SECONDS:
+                    if holder is not None:
+                        raise given_up(holder, waited) from error
+                    raise
+                if say and holder:
+                    say(f"Waiting: {holder}")
+                continue
             if snapshot is not None:
                 yield snapshot
                 return
+            attempts += 1
     raise BackupFailed(
         f'tables of database "{parameters.dbname}" are created and dropped too fast to be locked:'
         " take the backup when no migration runs"
-    )
-
-
-def _explained(
-    parameters: ConnectionParameters, error: psycopg.Error, own: Sequence[Connection]
-) -> OperatorError:
-    """Say who has kept a lock from being had; its statement may have what is in a row."""
-    pids = [connection.info.backend_pid for connection in own]
-    with connect(parameters) as observer:
-        row = observer.execute(_HOLDER, [pids]).fetchone()
-    if row is None:
-        return translate(error, f'locking the tables of database "{parameters.dbname}"', Timeout)
-    table, pid, user, application, since = row
-    return Timeout(
-        f"{table} stayed locked for {LOCK_WAIT_SECONDS} s, by process {pid} of role {user}"
-        f" ({application or 'unnamed'}), whose transaction began at {since}: take the backup when"
-        " that has ended"
     )
 
 
@@ -193,7 +181,7 @@ def _try_snapshot(readers: Readers, connection: Connection, keeper: Connection) 
     wanted = [*list_tables(connection), *list_extension_tables(connection)]
     _begin(connection)
     try:
-        _lock(connection, wanted)
+        _lock(connection, wanted, LOCK_WAIT_SECONDS)
         _lock_indexes(keeper, wanted)
         row = connection.execute("SELECT pg_catalog.pg_export_snapshot()").fetchone()
         assert row is not None
@@ -229,9 +217,9 @@ def _lock_schemas(keeper: Connection) -> set[str]:
     return {str(name) for (name,) in keeper.execute(_LOCK_SCHEMAS)}
 
 
-def _lock(connection: Connection, tables: list[Relation]) -> None:
+def _lock(connection: Connection, tables: Sequence[Relation], wait_seconds: float) -> None:
     """Lock what can be locked: LOCK refuses materialized views. Takes no snapshot yet."""
-    connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'")
+    connection.execute(f"SET LOCAL lock_timeout = '{wait_seconds}s'")
     names = [
         sql.SQL("ONLY {}").format(table.identifier)
         for table in tables

@@ -12,6 +12,7 @@ from ..errors import (
     AuthFailed,
     DatabaseNotFound,
     DatabaseNotReady,
+    LockCycle,
     NoSpace,
     OperatorError,
     ServerVersionUnsupported,
@@ -35,6 +36,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], type[OperatorError]], ...] = tuple(
             AuthFailed,
         ),
         (r'database "[^\n]*" does not exist', DatabaseNotFound),
+        # A process of pg_dump -j that finds another session before it in the queue for a table.
+        (r"could not obtain lock on relation", LockCycle),
         (r"due to lock timeout|due to statement timeout|timeout expired", Timeout),
         (
             r"connection refused|could not translate host name|name or service not known"

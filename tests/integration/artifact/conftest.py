@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,13 +24,21 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.create 
     create_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import Compression
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
     RestoreOutcome,
     RestoreRequest,
     restore_artifact,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.snapshot import (
+    Snapshot,
+    locked_snapshot,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
+    session_roles,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
     EncryptionKey,
@@ -85,11 +94,19 @@ class Bench:
         parameters = settings.pop("parameters", self.parameters)
         return RestoreRequest(parameters, self.store, self.location, **settings)
 
-    def backup(self, **changes: object) -> Artifact:
-        return create_artifact(self.backup_request(**changes)).artifact
+    def backup(self, progress: Progress | None = None, **changes: object) -> Artifact:
+        return create_artifact(self.backup_request(**changes), progress).artifact
 
     def restore(self, **changes: object) -> RestoreOutcome:
         return restore_artifact(self.restore_request(**changes))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        with (
+            session_roles(self.parameters.maintenance, str(uuid.uuid4())) as roles,
+            locked_snapshot(self.parameters, roles) as taken,
+        ):
+            yield taken
 
     def connect(self, dbname: str | None = None) -> psycopg.Connection:
         return self.server.connect(dbname or self.database)

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psycopg
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import snapshot
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.fingerprint import Reader
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
-    session_roles,
-)
 from psycopg import sql
 
 AWKWARD_NAME = "Dätabase=\"x' ; %s {0} host=nowhere"
@@ -236,29 +227,3 @@ def test_only_what_makes_the_restore_durable_waits_for_the_disk(bench) -> None:
     bench.restore()
     assert bench.scalar("SELECT commit FROM at") == "off"
     assert bench.scalar("SHOW synchronous_commit") == "on"
-
-
-def test_a_backup_does_not_wait_for_who_waits_for_it(bench, monkeypatch) -> None:
-    """An ALTER TABLE queues behind the snapshot's locks, and every later reader behind that."""
-    monkeypatch.setattr(snapshot, "SHARED_LOCK_WAIT_SECONDS", 1)
-    bench.execute("CREATE TABLE busy (id int)")
-
-    def alter() -> None:
-        with bench.connect() as connection:
-            # Else a backup that waits would never end, and this test neither.
-            connection.execute("SET statement_timeout = '20s'")
-            connection.execute("ALTER TABLE busy ADD COLUMN more int")
-
-    with (
-        ThreadPoolExecutor(1) as pool,
-        session_roles(bench.parameters.maintenance, str(uuid.uuid4())) as roles,
-        snapshot.locked_snapshot(bench.parameters, roles) as taken,
-    ):
-        altering = pool.submit(alter)
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        while bench.scalar(waiting, "postgres") == 0:
-            time.sleep(0.05)
-        with pytest.raises(psycopg.errors.LockNotAvailable), taken.session(Reader()) as session:
-            session.execute("SELECT count(*) FROM public.busy")
-        taken.connection.execute("ROLLBACK")
-        altering.result()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.artifact import snapshot
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.selection import Selection
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,
@@ -22,10 +20,6 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify 
 )
 from ansible_collections.postgres.operator.plugins.module_utils.errors import (
     RestoreFailed,
-    Timeout,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.cancellation import (
-    Cancellation,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import connect
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.observe import inspect
@@ -272,20 +266,11 @@ def own(make_bench, owner):
     return make_bench(options=f"OWNER {owner}")
 
 
-@contextmanager
-def snapshot_of(bench) -> Iterator[snapshot.Snapshot]:
-    with (
-        session_roles(bench.parameters.maintenance, str(uuid.uuid4())) as roles,
-        snapshot.locked_snapshot(bench.parameters, roles) as taken,
-    ):
-        yield taken
-
-
 def test_a_name_means_the_same_as_long_as_it_is_read(own, owner) -> None:
     """pg_dump reads a sequence by a SELECT, which executes what is in an index of a table."""
     with connected_as(own, owner) as connection:
         connection.execute("CREATE SCHEMA mine; CREATE SEQUENCE mine.numbers")
-        with snapshot_of(own):
+        with own.snapshot():
             for statement in (
                 "ALTER SEQUENCE mine.numbers RENAME TO other",
                 "ALTER SEQUENCE mine.numbers SET SCHEMA public",
@@ -301,36 +286,12 @@ def test_a_name_means_the_same_as_long_as_it_is_read(own, owner) -> None:
             connection.execute("CREATE SCHEMA another")
 
 
-def test_pg_dump_does_not_wait_for_who_waits_for_it(own, owner, monkeypatch) -> None:
-    """An ALTER SEQUENCE queues behind the snapshot's lock, and pg_dump would behind that."""
-    monkeypatch.setattr(snapshot, "SHARED_LOCK_WAIT_SECONDS", 0)
-    own.execute(f"CREATE SEQUENCE numbers; ALTER SEQUENCE numbers OWNER TO {owner}")
-
-    def execute(application: str, statement: str) -> None:
-        settings = f"-c statement_timeout=20s -c application_name={application}"
-        with own.server.connect(own.database, options=settings) as connection:
-            connection.execute(statement)
-
-    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    with ThreadPoolExecutor(2) as pool, snapshot_of(own) as taken:
-        altering = pool.submit(execute, "migration", "ALTER SEQUENCE numbers RENAME TO other")
-        while own.scalar(waiting, "postgres") == 0:
-            time.sleep(0.05)
-        reading = pool.submit(execute, "postgres-operator", "SELECT FROM numbers")
-        with pytest.raises(Timeout, match="waited for a lock on public"):
-            taken.end_endless_waits(threading.Event(), Cancellation())
-        taken.connection.execute("ROLLBACK")
-        altering.result()
-        with suppress(psycopg.errors.UndefinedTable):
-            reading.result()
-
-
 def test_no_code_comes_to_a_table_that_is_read_with_more_rights(own, owner) -> None:
     """Its owner, who has no right to read it now, would give it back to itself meanwhile."""
     with connected_as(own, owner) as connection:
         connection.execute("CREATE SCHEMA hidden; CREATE TABLE hidden.places (id integer)")
         connection.execute(f"REVOKE USAGE ON SCHEMA hidden FROM {owner}")
-        with snapshot_of(own) as taken:
+        with own.snapshot() as taken:
             assert [table.reader.owner for table in taken.tables] == [""]
             connection.execute(f"GRANT USAGE ON SCHEMA hidden TO {owner}")
             for statement in (
@@ -469,28 +430,3 @@ def test_a_database_that_allows_no_temporary_files(own, owner, postgres_server) 
     with own.connect() as connection:
         assert connection.execute("SELECT count(*) FROM mine.sorted").fetchone() == (20000,)
         assert connection.execute("SHOW temp_file_limit").fetchone() == ("0",)
-
-
-@pytest.mark.parametrize("waits", [False, True])
-def test_who_keeps_a_lock_for_too_long_is_named(bench, monkeypatch, waits) -> None:
-    """A session that has the lock, or an ALTER TABLE that waits for a reader."""
-    monkeypatch.setattr(snapshot, "LOCK_WAIT_SECONDS", 1)
-    with bench.connect() as reader, bench.connect() as holder, ThreadPoolExecutor(1) as pool:
-        for connection in (reader, holder):
-            connection.autocommit = False
-        holder.execute("SET application_name = 'nightly job'")
-        holder.commit()
-        pid = holder.info.backend_pid
-        if waits:
-            reader.execute("SELECT count(*) FROM numbers")
-            pool.submit(holder.execute, "LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE")
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-            while not bench.scalar(waiting, "postgres"):
-                time.sleep(0.05)
-        else:
-            holder.execute("LOCK TABLE numbers IN ACCESS EXCLUSIVE MODE")
-        named = rf"^public\.numbers stayed locked for 1 s, by process {pid} of .* \(nightly job\), "
-        with pytest.raises(Timeout, match=named):
-            bench.backup()
-        reader.rollback()
-    assert not bench.store.files.exists(bench.location)
