@@ -23,6 +23,8 @@ def _status_of(program: Callable[[], object]) -> int:
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
+        # Who starts the tests in the background may have it ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         end_as_program(program)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
