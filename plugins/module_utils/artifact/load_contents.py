@@ -19,8 +19,9 @@ from psycopg import sql
 from ..errors import InvalidInput, OperatorError
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.labels import is_provider_loaded
 from ..postgres.session_roles import SessionRoles
-from ..units import first_of
+from ..units import first_of, join_warnings
 from .artifact import Artifact, OpenArtifact
 from .fingerprint import Work
 from .load import run_pg_restore
@@ -32,6 +33,7 @@ from .load_plan import (
     plan_as_superuser,
     plan_load,
 )
+from .object_labels import find_providers, leave_out_labels
 from .selection import Key, Selection, narrow_manifest, quote, select_tables
 from .table_of_contents import Entry, read_entries
 
@@ -121,6 +123,7 @@ class Loaded:
 
     Attributes:
         artifact: as if it held just what was loaded: its manifest is what the database must hold.
+        without_labels: which objects have no security labels, in words.
         not_analyzed: tables without statistics, and PostgreSQL's message.
     """
 
@@ -128,17 +131,19 @@ class Loaded:
     plan: LoadPlan
     artifact: Artifact
     sessions: _Sessions
+    without_labels: str = ""
     not_analyzed: dict[str, str] = field(default_factory=dict)
 
     @property
     def warning(self) -> str:
-        """Which tables have no statistics, and why; empty where all have."""
+        """What has no statistics, and what no security labels; empty where nothing lacks them."""
         if not self.not_analyzed:
-            return ""
+            return self.without_labels
         named = [f"{name} ({why})" for name, why in sorted(self.not_analyzed.items())]
-        return (
+        return join_warnings(
             f"the planner has no statistics of {first_of(named)}: ANALYZE fails on them, as it"
-            " would for their owners"
+            " would for their owners",
+            self.without_labels,
         )
 
     def analyses(self, cancellation: Cancellation) -> list[Work]:
@@ -408,10 +413,12 @@ def load_contents(request: LoadRequest) -> Loaded:
     """
     with connect(request.parameters) as connection:
         # A dump's table of contents is in the database's own encoding, as the session is.
-        entries = read_entries(request.artifact.dump, connection.info.encoding)
+        found = read_entries(request.artifact.dump, connection.info.encoding)
+        missing = [p for p in find_providers(found) if not is_provider_loaded(connection, p)]
         superusers = _superusers(connection)
         settings = _superuser_settings(connection)
-    manifest = request.artifact.manifest
+    labels = leave_out_labels(found, missing)
+    entries, manifest = list(labels.entries), request.artifact.manifest
     if request.selection is not None or manifest.is_partial:
         keys = {entry.number for entry in entries if entry.kind == _FOREIGN_KEY}
         entries = [entry for entry in entries if not _is_left_out(entry, keys)]
@@ -428,7 +435,7 @@ def load_contents(request: LoadRequest) -> Loaded:
         rows = [e for e in entries if e.kind != _ROWS or (e.schema, e.name) in selected]
         sessions.run(_plan(request, rows, superusers, settings).contents)
     artifact = replace(request.artifact, manifest=narrow_manifest(manifest, selected))
-    return Loaded(request, plan, artifact, sessions)
+    return Loaded(request, plan, artifact, sessions, labels.warning)
 
 
 def _plan(

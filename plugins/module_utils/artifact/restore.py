@@ -199,8 +199,13 @@ def _own_roles(request: RestoreRequest, connection: Connection) -> Iterator[Sess
 
 
 def _plan_roles(request: RestoreRequest, connection: Connection, artifact: Artifact) -> RolePlan:
-    takes = request.takes_properties or not database_exists(connection, request.database)
+    takes = _takes_properties(request, connection)
     return plan_roles(artifact.manifest.source, list_roles(connection), takes, request.logins)
+
+
+def _takes_properties(request: RestoreRequest, connection: Connection) -> bool:
+    """Whether the database gets what the backup says of it, and not what a live one has."""
+    return request.takes_properties or not database_exists(connection, request.database)
 
 
 def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) -> bool:
@@ -300,7 +305,9 @@ def _restore(
     said = artifact.manifest.source.globals
     described = {role.name for role in said.roles} & made.plan.present if said else set()
     live = read_globals(connection, request.database, described)
-    differs = describe_difference(said, live, request.database, made.plan.present)
+    differs = describe_difference(
+        said, live, request.database, made.plan.present, _takes_properties(request, connection)
+    )
     loaded = loaded.with_warning(join_warnings(made.warning, differs))
     if request.dry_run:
         done = _end_dry_run(request, connection, roles, loaded, started, progress)

@@ -20,7 +20,11 @@ _DEFAULT_TABLESPACE = "pg_default"
 
 
 def describe_difference(
-    said: Globals | None, live: Globals, database: str, present: Collection[str]
+    said: Globals | None,
+    live: Globals,
+    database: str,
+    present: Collection[str],
+    takes_properties: bool,
 ) -> str:
     """Say how roles, and the database's tablespace and labels, differ from what a backup says.
 
@@ -30,6 +34,8 @@ def describe_difference(
             there by the name of the database, with an empty tablespace if nothing is.
         database: the name of the database that is restored.
         present: the roles that the server had before the restore.
+        takes_properties: whether the database gets the backup's labels, so that its own do not
+            matter.
 
     Returns:
         Empty where nothing differs.
@@ -41,7 +47,11 @@ def describe_difference(
         *_roles(here.roles, live.roles),
         *_memberships(here.memberships, live.memberships),
         *_settings(here.settings, live.settings),
-        *_labels(here.labels, live.labels, database),
+        *_labels(
+            _of_roles(here.labels, takes_properties),
+            _of_roles(live.labels, takes_properties),
+            database,
+        ),
         *_tablespace(said.tablespace, live.tablespace or _DEFAULT_TABLESPACE, database),
     ]
     if not texts:
@@ -104,6 +114,11 @@ def _settings(said: Collection[Setting], live: Collection[Setting]) -> Iterator[
     """Their values are not named, which may be secrets."""
     for text in sorted({describe_setting(one) for one in set(said) ^ set(live)}):
         yield f"setting {text} differs"
+
+
+def _of_roles(labels: tuple[Label, ...], only: bool) -> tuple[Label, ...]:
+    """The labels; ``only`` those of roles."""
+    return tuple(one for one in labels if not only or one.role is not None)
 
 
 def _labels(said: Collection[Label], live: Collection[Label], database: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from ..postgres.databases import (
     list_roles,
     read_properties,
 )
+from ..postgres.labels import Label, apply_labels, label_statement, read_labels
 from ..postgres.subscriptions import list_subscriptions
 from ..units import first_of, join_warnings
 from .history import ensure_history, forget_scratch, remember_outcome
@@ -108,6 +109,7 @@ def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -
 def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
     """The transaction."""
     previous = None
+    labels: tuple[Label, ...] = ()
     with connection.transaction():
         connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
         live = read_properties(connection, plan.live)
@@ -117,6 +119,7 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             # Read again, now that it is locked: another session may have changed it meanwhile.
             live = read_properties(connection, previous)
             assert live is not None
+            labels = read_labels(connection, previous)
         wanted, taken = live or plan.properties, None
         if plan.backed_up and (live is None or plan.takes_backed_up):
             taken = plan.backed_up.properties
@@ -124,13 +127,16 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             wanted = _with_backed_up(connection, wanted, plan.backed_up.owner, taken)
         bring_up_to_date(connection, plan.scratch, plan.scratch_properties, wanted)
         refused = _take_settings(connection, plan, wanted.owner, taken) if taken else ""
+        if taken:
+            labels = _backed_up_labels(plan)
+        unlabelled = _label(connection, plan, labels, wanted.owner if taken else None)
         _rename(connection, plan.scratch, plan.live)
         if previous is not None:
             until = kept_since(connection) + plan.keep_previous
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
         stayed = previous and describe_subscriptions(connection, previous)
-        warning = join_warnings(outcome.get("warning"), stayed, refused)
+        warning = join_warnings(outcome.get("warning"), stayed, refused, unlabelled)
         if warning:
             outcome["warning"] = warning
         remember_outcome(connection, plan.uid, plan.live, outcome)
@@ -187,11 +193,8 @@ def _settings_refused(
     connection: Connection, database: str, role: str | None, settings: list[Setting]
 ) -> list[Setting]:
     """Apply settings with the rights of a role, and return those that were refused."""
-    row = connection.execute(
-        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", [role]
-    ).fetchone()
     # With a superuser's rights a backup could have set anything.
-    if role is None or row is None or row[0]:
+    if role is None or _is_superuser(connection, role):
         return settings
     return apply_settings_as(connection, database, role, settings)
 
@@ -207,6 +210,33 @@ def describe_subscriptions(connection: Connection, previous: str) -> str:
         f" {first_of([short_name(name) for name in names])}; drop them there, and enable those"
         " that the backup has in the restored database"
     )
+
+
+def _backed_up_labels(plan: Swap) -> tuple[Label, ...]:
+    """The security labels of the database in the backup."""
+    said = plan.backed_up.globals if plan.backed_up else None
+    return tuple(label for label in said.labels if label.role is None) if said else ()
+
+
+def _label(connection: Connection, plan: Swap, labels: tuple[Label, ...], owner: str | None) -> str:
+    """Give the scratch database security labels, and say which it did not get.
+
+    Args:
+        owner: with whose rights; None for the live database's own labels.
+    """
+    refused = list(labels)
+    if owner is None or not _is_superuser(connection, owner):
+        refused = apply_labels(connection, plan.scratch, labels, owner)
+    statements = [label_statement(label, plan.live).as_string() for label in refused]
+    return f"not set were {first_of(statements, '; ')}" if statements else ""
+
+
+def _is_superuser(connection: Connection, role: str) -> bool:
+    """Whether a role is one, or is not there."""
+    row = connection.execute(
+        "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = %s", [role]
+    ).fetchone()
+    return row is None or bool(row[0])
 
 
 def _rename(connection: Connection, old: str, new: str) -> None:

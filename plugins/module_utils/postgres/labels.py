@@ -21,6 +21,9 @@ SELECT r.rolname, l.provider, l.label
  ORDER BY r.rolname NULLS FIRST, l.provider
 """
 
+# None can be made that begins like this.
+_NO_ROLE = "pg_no_role"
+
 
 @dataclass(frozen=True)
 class Label:
@@ -39,6 +42,25 @@ def read_labels(
     return tuple(Label(*row) for row in rows)
 
 
+def is_provider_loaded(connection: Connection, provider: str) -> bool:
+    """Whether the session's server takes labels of a provider; nothing is labelled.
+
+    No view lists the providers. SECURITY LABEL looks for the provider first, then for the object
+    (ExecSecLabelStmt in src/backend/commands/seclabel.c).
+    """
+    try:
+        connection.execute(
+            sql.SQL("SECURITY LABEL FOR {} ON ROLE {} IS NULL").format(
+                sql.Identifier(provider), sql.Identifier(_NO_ROLE)
+            )
+        )
+    except psycopg.errors.UndefinedObject:
+        return True
+    except psycopg.errors.InvalidParameterValue:
+        return False
+    return True
+
+
 def label_statement(label: Label, database: str) -> sql.Composed:
     """The SECURITY LABEL that sets it.
 
@@ -53,13 +75,19 @@ def label_statement(label: Label, database: str) -> sql.Composed:
     )
 
 
-def apply_labels(connection: Connection, database: str, labels: Iterable[Label]) -> list[Label]:
-    """Give a database labels, with the rights of the session, in a transaction.
+def apply_labels(
+    connection: Connection, database: str, labels: Iterable[Label], role: str | None = None
+) -> list[Label]:
+    """Give a database labels, in a transaction.
+
+    Args:
+        role: with whose rights; None for those of the session.
 
     Returns:
         Those that were refused, as by a server that has not loaded their provider.
     """
     refused = []
+    connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(role or "none")))
     for label in labels:
         try:
             with connection.transaction():
@@ -68,4 +96,5 @@ def apply_labels(connection: Connection, database: str, labels: Iterable[Label])
             if connection.broken:
                 raise
             refused.append(label)
+    connection.execute("RESET ROLE")
     return refused
