@@ -33,6 +33,12 @@ options:
   compression_level:
     description: The method's level; 1-9 of V(gzip), 1-12 of V(lz4), 1-22 of V(zstd). Needs O(compression).
     type: int
+  passwords:
+    description:
+      - Whether the manifest has the verifiers of the passwords of the roles that own something in the database or were
+        granted something, superusers and roles that replicate excepted. It is encrypted then, or the backup is refused.
+    type: bool
+    default: false
   unfinished:
     description:
       - UIDs of unfinished Backups of the same Database. What others have left in the store without finishing it

@@ -42,6 +42,10 @@ options:
       - Check mode only checks the artifact.
     type: bool
     default: false
+  logins:
+    description: Whether roles that are missing, and are made, can log in with the passwords that the backup has of them.
+    type: bool
+    default: false
   takes_properties:
     description:
       - Whether the database gets the privileges, settings, comment and connection limit that the backup has, also where one

@@ -376,6 +376,7 @@ def _variables(
         "compression": compression.get("method", ""),
         "compression_level": compression.get("level"),
         "recipients": list(recipients),
+        "passwords": spec.get("passwords", False),
         "unfinished": beside,
         "unfinished_listed": format_time(listed),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},

@@ -325,6 +325,7 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
         "keep_previous_seconds": parse_duration(spec["keepPrevious"]),
         "dry_run": spec.get("dryRun", False),
         "as_superuser": spec.get("consent", {}).get("loadAsSuperuser", False),
+        "logins": spec.get("consent", {}).get("passwords", False),
         # Those of a Database that is new say nothing.
         "takes_properties": is_first_restore(resource),
         # That it has a targetDatabase has been checked.

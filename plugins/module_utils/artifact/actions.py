@@ -46,6 +46,7 @@ def backup_request(params: dict[str, Any]) -> BackupRequest:
         selection=options.selection(params),
         compression=options.compression(params),
         others=options.other_backups(params),
+        passwords=params["passwords"],
     )
 
 
@@ -139,6 +140,7 @@ def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         dry_run=params["dry_run"],
         as_superuser=params["as_superuser"],
         takes_properties=params["takes_properties"],
+        logins=params["logins"],
         expected_sha256=params["sha256"] or None,
     )
     progress = options.progress(params)

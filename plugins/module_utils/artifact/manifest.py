@@ -17,6 +17,7 @@ from ..errors import ChecksumMismatch, IncompatibleVersion
 from ..postgres.databases import PRIVILEGES, Grant, Locale, Setting
 from ..postgres.labels import Label
 from ..postgres.roles import Membership, Role
+from ..postgres.scram import is_verifier
 
 FORMAT_VERSION = 6
 """Another one with every change of what is written here, of how fingerprints are computed too.
@@ -41,10 +42,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _END = re.compile(r"-?infinity|\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-# Anything else CREATE ROLE takes for a password in clear.
-_VERIFIER = re.compile(
-    r"md5[0-9a-f]{32}|SCRAM-SHA-256\$\d{1,9}:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+"
-)
 
 TABLE = "table"
 PARTITION = "partition"
@@ -471,7 +468,7 @@ def _check_globals(found: Globals) -> None:
         end, limit = role.valid_until, role.connection_limit
         _require(end is None or _END.fullmatch(end) is not None, "an end of validity", end)
         _require(-1 <= limit < 2**31, "a connection limit", limit)
-        if role.verifier is not None and not _VERIFIER.fullmatch(role.verifier):
+        if role.verifier is not None and not is_verifier(role.verifier):
             raise ChecksumMismatch(
                 f"the manifest is damaged: what it has for role {role.name!r} is not a verifier"
             )

@@ -91,6 +91,7 @@ CREATE_OPTIONS: Options = {
     **COMPRESSION_OPTIONS,
     "database": {"type": "str", "required": True},
     "recipients": {"type": "list", "elements": "str", "default": []},
+    "passwords": {"type": "bool", "default": False},
     "unfinished": {"type": "list", "elements": "str", "default": []},
     "unfinished_listed": {"type": "str"},
 }
@@ -148,6 +149,7 @@ RESTORE_OPTIONS: Options = {
     "partial": {"type": "bool", "default": False},
     "as_superuser": {"type": "bool", "default": False},
     "takes_properties": {"type": "bool", "default": False},
+    "logins": {"type": "bool", "default": False},
 }
 
 OUTCOME_OPTIONS: Options = {

@@ -7,13 +7,14 @@ texts are literals, and nothing is given here that a caller did not ask for.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import sql
 
 from .connection import Connection
 from .databases import Setting
+from .scram import is_verifier
 from .session_roles import ROLE_PREFIX
 
 PREDEFINED = "pg_"
@@ -29,7 +30,7 @@ SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, r
             THEN pg_catalog.to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
             ELSE rolvaliduntil::pg_catalog.text END,
        pg_catalog.shobj_description(oid, 'pg_authid'),
-       CASE WHEN %s THEN rolpassword END
+       CASE WHEN %s AND NOT rolsuper AND NOT rolreplication THEN rolpassword END
   FROM pg_catalog.pg_authid WHERE rolname = ANY (%s) ORDER BY rolname
 """
 
@@ -113,9 +114,17 @@ def is_own(name: str) -> bool:
 def read_roles(
     connection: Connection, names: Collection[str], with_verifiers: bool = False
 ) -> tuple[Role, ...]:
-    """The roles of these names that there are, in the order of their names."""
+    """The roles of these names that there are, in the order of their names.
+
+    Args:
+        with_verifiers: whether with those of passwords, but for superusers and roles that
+            replicate: a restore makes no such role, so they have no use outside the server.
+    """
     rows: Any = connection.execute(_ROLES, [with_verifiers, list(names)]).fetchall()
-    return tuple(Role(*row) for row in rows)
+    found = (Role(*row) for row in rows)
+    return tuple(
+        role if is_verifier(role.verifier or "") else replace(role, verifier=None) for role in found
+    )
 
 
 def read_memberships(connection: Connection, names: Collection[str]) -> tuple[Membership, ...]:

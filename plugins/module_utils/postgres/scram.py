@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([^$]+)\$([^:]+):(.+)")
 
+# What the server takes for a verifier; anything else, it takes for a password in clear.
+_ANY_VERIFIER = re.compile(
+    r"md5[0-9a-f]{32}|SCRAM-SHA-256\$\d{1,9}:[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+:[A-Za-z0-9+/=]+"
+)
+
 _PROHIBITED = (
     stringprep.in_table_c12,
     stringprep.in_table_c21_c22,
@@ -39,6 +44,11 @@ def make_verifier(connection: Connection, role: str, password: str) -> str:
         password.encode(), role.encode(), b"scram-sha-256"
     )
     return verifier.decode("ascii")
+
+
+def is_verifier(text: str) -> bool:
+    """Whether CREATE ROLE ... PASSWORD stores the text as it is."""
+    return _ANY_VERIFIER.fullmatch(text) is not None
 
 
 def matches(password: str, verifier: str | None) -> bool:

@@ -319,5 +319,110 @@ def test_labels_whose_provider_is_not_loaded_are_named(differing) -> None:
     warning = differing.restore().summary["warning"]
     for on in (f"ROLE {quote(READER)} IS 'it''s secret'", f"DATABASE {quote(differing.database)}"):
         assert f'SECURITY LABEL FOR "guard" ON {on}' in warning
-    drop_warning = differing.restore(parameters=replace(differing.parameters, dbname="beside"))
-    assert 'SECURITY LABEL FOR "guard" ON DATABASE "beside"' in drop_warning.summary["warning"]
+    beside = differing.restore(parameters=replace(differing.parameters, dbname="beside")).summary
+    assert 'not set were SECURITY LABEL FOR "guard" ON DATABASE "beside"' in beside["warning"]
+
+
+def test_labels_of_the_live_database_are_named_where_they_cannot_be_set_again(bench) -> None:
+    bench.backup()
+    label(bench, "pg_database", bench.database, "guard", "public")
+    warning = bench.restore().summary["warning"]
+    assert f'not set were SECURITY LABEL FOR "guard" ON DATABASE "{bench.database}"' in warning
+
+
+@pytest.fixture
+def locked_out(bench, key, tmp_path) -> Iterator[object]:
+    """A bench that was backed up with passwords, encrypted, whose server then lost the roles."""
+    bench.key, bench.spool = key, tmp_path
+    drop(bench, *ALL)
+    people, reader, writer, other = map(quote, ALL)
+    bench.execute(
+        f"CREATE ROLE {people} NOLOGIN PASSWORD 'unused'; CREATE ROLE {other} LOGIN;"
+        f"CREATE ROLE {reader} LOGIN PASSWORD 'a reader''s';"
+        f"CREATE ROLE {writer} LOGIN SUPERUSER PASSWORD 'a superuser''s';"
+        f"GRANT SELECT ON numbers TO {people}, {reader}, {writer}, {other}"
+    )
+    yield bench
+    for name in bench.databases():
+        bench.execute(f"DROP DATABASE {quote(name)} WITH (FORCE)", "postgres")
+    drop(bench, *ALL)
+
+
+def lose_roles(bench) -> None:
+    bench.execute(f"DROP OWNED BY {', '.join(map(quote, ALL))}")
+    drop(bench, *ALL)
+
+
+def verifier(bench, name: str) -> str:
+    with bench.connect("postgres") as connection:
+        return connection.execute(
+            "SELECT rolpassword FROM pg_authid WHERE rolname = %s", [name]
+        ).fetchone()[0]
+
+
+def manifest_in_clear(bench) -> str:
+    content = (bench.folder / "manifest.json.age").read_bytes()
+    return bench.key.decrypt(content, "manifest.json").decode()
+
+
+def test_passwords_come_back_only_if_they_were_asked_for_twice(locked_out) -> None:
+    stored, superusers = verifier(locked_out, READER), verifier(locked_out, WRITER)
+    logged = len(locked_out.server.log)
+    locked_out.backup(passwords=True)
+    lose_roles(locked_out)
+    assert stored in manifest_in_clear(locked_out)
+    assert superusers not in manifest_in_clear(locked_out)
+    summary = locked_out.restore(parameters=replace(locked_out.parameters, dbname="a")).summary
+    assert attributes(locked_out, READER)[5] is False
+    assert stored not in str(summary)
+    lose_roles_of(locked_out, "a")
+    summary = locked_out.restore(logins=True).summary
+    with locked_out.server.connect(user=READER, password="a reader's") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == (READER,)
+    assert [attributes(locked_out, name)[5] for name in (PEOPLE, WRITER, OTHER)] == [False] * 3
+    assert f"role {quote(READER)} was missing, and made with the password" in summary["warning"]
+    assert stored not in str(summary)
+    assert stored not in locked_out.server.log[logged:]
+
+
+def lose_roles_of(bench, database: str) -> None:
+    bench.execute(f"DROP DATABASE {database}", "postgres")
+    drop(bench, *ALL)
+
+
+def test_without_the_field_no_password_is_in_the_backup(locked_out) -> None:
+    stored = verifier(locked_out, READER)
+    locked_out.backup()
+    assert stored not in manifest_in_clear(locked_out)
+    assert "SCRAM" not in manifest_in_clear(locked_out)
+
+
+def test_passwords_are_not_backed_up_in_clear(bench) -> None:
+    with pytest.raises(errors.InvalidInput, match="encrypted only"):
+        bench.backup(passwords=True)
+    assert not bench.folder.exists()
+
+
+@pytest.fixture
+def labelled(bench) -> object:
+    """A bench with labels of a provider that is not loaded, on a table and a column."""
+    with bench.connect() as connection:
+        connection.execute("SET allow_system_table_mods = on")
+        for column, text in ((0, "it\ns"), (1, "\nSECURITY LABEL FOR other ON x")):
+            connection.execute(
+                "INSERT INTO pg_seclabel VALUES"
+                " ('version'::regclass, 'pg_class'::regclass, %s, 'the \"guard\"', %s)",
+                [column, text],
+            )
+    return bench
+
+
+def test_labels_in_the_database_do_not_fail_a_restore(labelled, scratch) -> None:
+    labelled.backup()
+    verified = verify_artifact(VerifyRequest(labelled.store, labelled.location, scratch, jobs=2))
+    restored = labelled.restore().summary
+    for warning in (verified["warning"], restored["warning"]):
+        assert "security labels were not restored" in warning
+        assert '"the ""guard"""' in warning
+        assert "version" in warning
+    assert labelled.scalar("SELECT name FROM version") == "old"

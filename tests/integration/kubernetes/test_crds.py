@@ -56,6 +56,7 @@ RECIPIENTS = "recipients are public keys; write what age-keygen prints after 'pu
 ENCRYPTION = "encryption needs recipients, the public keys to encrypt for, or secretRef"
 IDENTITY = "verify: restore opens the backup, so it needs an identity; add encryption.secretRef"
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+PASSWORDS = "passwords are stored encrypted only; add encryption, or leave passwords out"
 ONE_ARTIFACT = "artifact is one backup, or the newest one; write either its uid or latest: true"
 ADOPTED = BACKUP | {"artifact": {"uid": UID}}
 TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
@@ -377,8 +378,11 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
                 {"include": SOME},
                 {"exclude": SOME},
                 {"compression": {"method": "none"}},
+                {"passwords": True, "encryption": {"secretRef": {"name": "backup-key"}}},
             )
         ),
+        ("Backup", BACKUP | {"passwords": True}, PASSWORDS),
+        ("Backup", PLAN | {"passwords": True}, PASSWORDS),
         (
             "Backup",
             ADOPTED | {"encryption": {"recipients": [PUBLIC_KEY]}},
@@ -446,6 +450,15 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
             for method, level in (("gzip", 9), ("lz4", 12), ("zstd", 22))
         ),
         ("Backup", {"databaseRef": {"name": "a-1.b"}}),
+        (
+            "Backup",
+            PLAN | {"passwords": True, "encryption": {"recipients": [PUBLIC_KEY]}},
+        ),
+        (
+            "Restore",
+            RESTORE
+            | {"consent": {"passwords": True, "loadAsSuperuser": False, "newerBackup": False}},
+        ),
         ("Backup", in_s3(caSecretRef={"name": "9.a-b"})),
         ("Backup", BACKUP | {"include": {"schemas": ["a b.c"], "tables": ['"a.""b"".c".d e ü']}}),
         ("Backup", PLAN | {"exclude": {"tables": ["public.log", 'public."a.b"']}}),
@@ -558,6 +571,7 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
                 {"timeout": "1h"},
             )
         ),
+        ("Backup", {"passwords": True}, "passwords cannot be changed without a schedule; make"),
         ("Restore", {"backupRef": {"name": "other"}}, "a Restore cannot be changed; make another"),
         ("Restore", {"keepPrevious": "1h"}, "a Restore cannot be changed; make another"),
     ],

@@ -163,6 +163,7 @@ def test_the_variables_of_the_job(cluster: FakeCluster) -> None:
         "keep_previous_seconds": 86400,
         "dry_run": True,
         "as_superuser": False,
+        "logins": False,
         "takes_properties": False,
         "partial": True,
         "include": include,
