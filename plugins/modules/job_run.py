@@ -25,9 +25,12 @@ options:
       - V(outcome) is M(postgres.operator.restore_outcome).
       - V(remove) is M(postgres.operator.artifact_remove).
       - V(restore) is M(postgres.operator.artifact_restore).
+      - V(search) finds out which artifacts are gone. It takes C(root) or C(s3), C(namespace), C(resource) and C(jobs) as
+        M(postgres.operator.artifact_list) does. The result's C(missing) has the first hundred of those UIDs of the variable
+        C(completed) of which the store has no artifact.
       - V(verify) is M(postgres.operator.artifact_verify).
     type: str
-    choices: [adopt, backup, copy, outcome, remove, restore, verify]
+    choices: [adopt, backup, copy, outcome, remove, restore, search, verify]
     required: true
   variables_file:
     description: The file.

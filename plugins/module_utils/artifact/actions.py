@@ -11,7 +11,7 @@ from . import options
 from .artifact import check_artifact, copy_artifact, files_tally
 from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
 from .dump import check_versions
-from .find import find_newest, list_artifacts
+from .find import find_missing, find_newest, list_artifacts
 from .outcome import StoppedRestore, find_end
 from .progress import Progress
 from .restore import RestoreRequest, rehearse_restore, restore_artifact
@@ -124,6 +124,18 @@ def remove(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     store, location = options.files(params, **_REMOVAL_PATIENCE), options.location(params)
     changed = store.exists(location) if check_mode else store.remove(location)
     return {"changed": changed, "location": str(location)}
+
+
+def search(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
+    """Find out which artifacts of a Database a store lacks; it only reads, in check mode too."""
+    missing = find_missing(
+        options.files(params),
+        params["namespace"],
+        params["resource"],
+        params["completed"],
+        params["jobs"],
+    )
+    return {"changed": False, "missing": missing}
 
 
 def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

@@ -24,6 +24,8 @@ RESULT_FILE = "/dev/termination-log"
 """Where the result is written if the variables do not say."""
 
 _MISSING = 40
+_MISSING_ALONE = 100
+"""How many UIDs a result has room for, with and without all that a backup's has."""
 
 LIMIT_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
@@ -195,6 +197,10 @@ def _location(done: Params) -> Params:
     return {"location": done["location"]}
 
 
+def _missing(done: Params) -> Params:
+    return {"missing": done["missing"][:_MISSING_ALONE]}
+
+
 WORKS = {
     "adopt": Work(options.CHECK_OPTIONS, actions.check, _part("artifact"), "BackupFailed"),
     "backup": Work(options.BACKUP_OPTIONS, _back_up, _part("artifact"), "BackupFailed"),
@@ -204,6 +210,7 @@ WORKS = {
     ),
     "remove": Work(options.REMOVE_OPTIONS, actions.remove, _location, "RemovalFailed"),
     "restore": Work(options.RESTORE_OPTIONS, actions.restore, _part("restore"), "RestoreFailed"),
+    "search": Work(options.SEARCH_OPTIONS, actions.search, _missing, "SearchFailed"),
     "verify": Work(
         options.VERIFY_OPTIONS, actions.verify, _part("verification"), "VerificationFailed"
     ),

@@ -132,6 +132,15 @@ COPY_OPTIONS: Options = {
 
 REMOVE_OPTIONS: Options = ARTIFACT_OPTIONS
 
+SEARCH_OPTIONS: Options = {
+    "root": STORE_OPTIONS["root"],
+    "s3": STORE_OPTIONS["s3"],
+    "namespace": {"type": "str", "required": True},
+    "resource": {"type": "str", "required": True},
+    "completed": {"type": "list", "elements": "str", "required": True},
+    "jobs": {"type": "int", "default": 4},
+}
+
 _RESTORE: Options = {
     "database": {"type": "str", "required": True},
     "restore_uid": {"type": "str", "required": True},

@@ -33,7 +33,9 @@ def play(changed, tmp_path):
             "uid": changed.location.uid,
             "result_file": str(result_file),
         }
-        if name != "remove":
+        if name == "search":
+            del variables["uid"]
+        elif name != "remove":
             variables |= {"jobs": 2, "progress_file": str(tmp_path / "progress")}
         if name in {"backup", "restore"}:
             variables |= {
@@ -300,3 +302,23 @@ def test_a_backup_finds_out_which_others_are_gone(changed, play) -> None:
     assert result["missing"] == [gone]
     status, result, _ = play("backup", uid=str(uuid.uuid4()), completed=[there])
     assert "missing" not in result
+
+
+def test_a_search_reports_what_is_gone_and_what_keeps_it_from_searching(
+    changed, play, tmp_path
+) -> None:
+    there, gone = changed.location.uid, [str(uuid.uuid4()) for _ in range(120)]
+    status, result, output = play("search", completed=[there])
+    assert (status, result) == (0, {"ok": True, "missing": []}), output
+    status, result, output = play("search", completed=[*gone, there])
+    assert (status, result) == (0, {"ok": True, "missing": gone[:100]}), output
+    (changed.folder / "manifest.json").unlink()
+    status, result, output = play("search", completed=[there])
+    assert (status, result) == (0, {"ok": True, "missing": [there]}), output
+    for changes, reason, words in (
+        ({"completed": ["../x"]}, "InvalidInput", "../x"),
+        ({}, "InvalidInput", "missing required arguments: completed"),
+    ):
+        status, result, _ = play("search", **changes)
+        assert (status, result["ok"], result["reason"]) == (2, False, reason)
+        assert words in result["message"]
