@@ -24,6 +24,12 @@ options:
     description: How many are written to the same place at the same time; V(0) is no limit.
     type: int
     default: 0
+  search_period:
+    description:
+      - How long after its completion, and after each search, the files of a Backup that no other one follows are
+        searched for, as a whole number with h, m or s; V(0) is never.
+    type: str
+    default: "0"
 author: [postgres-operator maintainers]
 """
 
@@ -67,6 +73,13 @@ missing:
   description: C(uids) of Backups whose files are gone, and C(why) that is known; empty where there are none.
   type: dict
   returned: where the Backup has no schedule
+search:
+  description:
+    - What is to be done now for the search for the files of a Backup that has ended; empty where nothing is.
+    - C(definitions) has the Job, after its NetworkPolicy, C(held_job) what the one below has, C(report) the C(reason) and
+      the C(message) for M(postgres.operator.backup_search). Each is empty where there is nothing to be done.
+  type: dict
+  returned: where nothing is left to do for the Backup
 waiting:
   description:
     - Kind, name and namespace of the resources to notify, once it has ended, which are the schedule that made it, the Restore that it
@@ -120,6 +133,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     is_claim_gone,
     place_of,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.follow_search import (
+    follow_search,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.missing import (
     lost_with_claim,
 )
@@ -135,6 +151,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     failed_attempts,
     find_wait,
     plan_retry,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.search import (
+    read_period,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.unfinished import (
     list_unfinished,
@@ -170,16 +189,19 @@ ARGUMENT_SPEC = {
     "max_active": {"type": "int", "default": 0},
     "max_active_per_namespace": {"type": "int", "default": 0},
     "max_active_per_destination": {"type": "int", "default": 0},
+    "search_period": {"type": "str", "default": "0"},
 }
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Read; nothing is written, so check mode is no different."""
     cluster = connect()
-    namespace = params["namespace"]
+    namespace, period = params["namespace"], read_period(params["search_period"])
     resource = cluster.get(GROUP_VERSION, "Backup", namespace, params["name"])
     if resource is None or not needs_work(resource):
-        return {"changed": False, "resource": {}, "missing": _missing(cluster, resource)}
+        image = agent_image(params["agent_image"])
+        files = _find_files(cluster, resource, period, image) if resource else _NOTHING_GONE
+        return {"changed": False, "resource": {}, **files}
     if "schedule" in resource["spec"]:
         return {"changed": False, "resource": resource}
     now = datetime.now(UTC)
@@ -229,7 +251,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             _adoption_variables(resource)
             if adopting
             else _variables(resource, unfinished, listed, recipients)
-            | {"completed": list_completed_beside(cluster, resource)}
+            | {"completed": _made_beside(cluster, resource)}
         )
         work = _work(resource, database, latest.name, variables, image, identity)
         definitions = work_definitions(work)
@@ -338,9 +360,33 @@ def _timed_out(resource: Object, latest: LatestJob, not_removed: str) -> JobStat
     )
 
 
-def _missing(cluster: Cluster, backup: Object | None) -> dict[str, Any]:
+_NOTHING_GONE: dict[str, Any] = {"missing": {}, "search": {}}
+
+
+def _find_files(cluster: Cluster, backup: Object, period: int, image: str) -> dict[str, Any]:
+    """Return whether the files of a Backup that has ended are gone, and what is to be done for that.
+
+    Args:
+        period: seconds from the end of a search to the next one; 0 is no search.
+    """
+    gone = _gone_with_claim(cluster, backup)
+    if gone:
+        return {**_NOTHING_GONE, "missing": gone}
+    search = follow_search(cluster, backup, period, image)
+    steps = {
+        "definitions": list(search.definitions),
+        "held_job": search.held_job,
+        "report": search.report,
+    }
+    return {
+        "missing": {"uids": search.missing, "why": search.why} if search.missing else {},
+        "search": steps if any(steps.values()) else {},
+    }
+
+
+def _gone_with_claim(cluster: Cluster, backup: Object) -> dict[str, Any]:
     """Return, of a Completed Backup, that the claim with its files is gone; empty where it is not."""
-    if backup is None or not lost_with_claim(backup):
+    if not lost_with_claim(backup):
         return {}
     claim = claim_of(backup)
     if not is_claim_gone(cluster, backup["metadata"]["namespace"], claim):
@@ -354,6 +400,15 @@ def _missed_by(resource: Object, job: JobState | None) -> dict[str, Any]:
     uids = (job.result or {}).get("missing", []) if job else []
     why = f"Backup {resource['metadata']['name']} did not find them"
     return {"uids": uids, "why": why} if uids else {}
+
+
+def _made_beside(cluster: Cluster, backup: Object) -> list[str]:
+    """Return the UIDs of the Backups whose artifacts a Job looks for, which have made them.
+
+    Which of several has adopted the same one, the Job's result could not say.
+    """
+    beside = list_completed_beside(cluster, backup)
+    return [other["metadata"]["uid"] for other in beside if not adopts(other)]
 
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:

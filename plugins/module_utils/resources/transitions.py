@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .backup.missing import MISSING
 from .backup.status import VERIFIED
 from .database.status import SERVER_OUTDATED
 
@@ -35,6 +36,7 @@ def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) 
     return [
         *_phase_transition(kind, old, new),
         *_verification(kind, old, new),
+        *_search(kind, old, new),
         *_outdated(kind, old, new),
     ]
 
@@ -75,6 +77,22 @@ def _verification(
         warning=verdict == "False",
         reason=after["reason"],
         message=f"{verdict_text}: {after['message']}",
+    )
+
+
+def _search(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Transition]:
+    """Yield that a search for the files failed, once for each reason.
+
+    That they are gone is reported as a change of Verified.
+    """
+    before, after = _condition(old, MISSING), _condition(new, MISSING)
+    if after.get("status") != "Unknown" or before.get("reason") == after["reason"]:
+        return
+    yield Transition(
+        log_line=f"{kind} cannot be searched for: {after['reason']} ({after['message']})",
+        warning=True,
+        reason=after["reason"],
+        message=after["message"],
     )
 
 

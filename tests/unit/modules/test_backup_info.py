@@ -16,6 +16,7 @@ LIMITS = {
     "max_active": 1,
     "max_active_per_namespace": 1,
     "max_active_per_destination": 1,
+    "search_period": "24h",
     "agent_image": "operator:1",
 }
 DATABASE = {
@@ -269,6 +270,7 @@ def test_the_job_looks_for_the_artifacts_beside_its_own(monkeypatch: pytest.Monk
         ("older", "Completed", {}, []),
         ("elsewhere", "Completed", s3, []),
         ("other", "Completed", {"databaseRef": {"name": "other"}}, []),
+        ("adopted", "Completed", {"artifact": {"uid": "0f8fad5b"}}, []),
         ("gone", "Completed", {}, [{"type": "ArtifactMissing", "status": "True"}]),
         ("failed", "Failed", {}, []),
     ):

@@ -26,6 +26,7 @@ PARAMS = {
     "max_active": 0,
     "max_active_per_namespace": 0,
     "max_active_per_destination": 0,
+    "search_period": "24h",
 }
 DATABASE = {
     "metadata": {"name": "app", "namespace": "shop", "uid": "db-uid"},

@@ -107,6 +107,7 @@ def test_an_info_module_writes_nothing(
     loaded: Any = import_module(f"ansible_collections.postgres.operator.plugins.modules.{module}")
     monkeypatch.setattr(loaded, "connect", lambda: cluster)
     limits = {"max_active": 1, "max_active_per_namespace": 1, "max_active_per_destination": 1}
+    limits |= {"search_period": "24h"}
     params = {"name": "one", "namespace": "shop", "agent_image": "operator:1", **limits}
     before = copy.deepcopy(cluster.objects)
     found = loaded.run(params, check_mode)

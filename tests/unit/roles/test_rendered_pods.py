@@ -16,6 +16,9 @@ from ansible.utils.collection_loader._collection_finder import _AnsibleCollectio
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
     removal_definitions,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.search_job import (
+    search_definitions,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
     Work,
     work_definitions,
@@ -214,6 +217,18 @@ def removal(**place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return policy, manifest
 
 
+def search(found: Any = None, **place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The NetworkPolicy and the Job of the search for a Backup's files."""
+    backup = {
+        "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
+        "spec": {"databaseRef": {"name": "app"}, **place},
+    }
+    policy, manifest = search_definitions(
+        "b-search-1", backup, [backup], "operator:1", found, 86400
+    )
+    return policy, manifest
+
+
 def database(name: str) -> Any:
     info = {"resource": DATABASE, "ordinals": {"replicas": 3, "start": 0}, "migrating": False}
     meta = {"name": "app", "namespace": "shop"}
@@ -233,6 +248,7 @@ def pod_specs() -> dict[str, dict[str, Any]]:
         "verifying backup": job(spec=encrypted, verify=True, identity_secret="key"),
         "restore": job("restore", spec=encrypted, identity_secret="key"),
         "removal": removal()[1],
+        "search": search()[1],
     }
     return {name: found["spec"]["template"]["spec"] for name, found in manifests.items()}
 
@@ -324,9 +340,28 @@ def test_a_removal_has_the_resources_of_the_database_that_is_still_there(databas
     assert limits(asked) == ASKED["limits"]
 
 
+def test_a_search_reads_only_and_stays_for_its_period() -> None:
+    _, manifest = search()
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    backups = {"mountPath": "/backups", "name": "backups", "readOnly": True}
+    assert backups in container["volumeMounts"]
+    assert (container["image"], container["command"][-1][-11:]) == ("operator:1", "/search.yml")
+    assert manifest["spec"]["ttlSecondsAfterFinished"] == 86400
+    (owner,) = manifest["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["uid"]) == ("Backup", "b-uid")
+    rendered = variables(manifest)["variables"]
+    assert rendered["completed"] == ["b-uid"]
+    bucket = mounts(search(destination={"s3": S3})[1])["search"]
+    assert bucket == ["/etc/job", "/tmp", "/etc/s3", "/etc/s3-ca"]
+    asked = {**DATABASE, "spec": {**DATABASE["spec"], "jobs": {"resources": ASKED}}}
+    (container,) = search(asked)[1]["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == ASKED
+
+
 def test_every_job_has_a_deadline() -> None:
     assert job()["spec"]["activeDeadlineSeconds"] == 7200
     assert removal()[1]["spec"]["activeDeadlineSeconds"] == 3600
+    assert search()[1]["spec"]["activeDeadlineSeconds"] == 3600
 
 
 def test_images_by_digest_are_taken_as_they_are() -> None:
@@ -365,13 +400,13 @@ def test_jobs_reach_their_database_and_their_bucket_only() -> None:
     assert all(isinstance(value, str) for value in labels.values())
 
 
-def test_a_removal_reaches_its_bucket_or_nothing() -> None:
-    policy = removal()[0]["spec"]
+@pytest.mark.parametrize(("made", "name"), [(removal, "b-remove-1"), (search, "b-search-1")])
+def test_removal_and_search_reach_their_bucket_or_nothing(made: Any, name: str) -> None:
+    policy = made()[0]["spec"]
     assert (policy["policyTypes"], policy["egress"]) == (["Ingress", "Egress"], [])
-    policy = removal(destination={"s3": S3})[0]["spec"]
+    policy = made(destination={"s3": S3})[0]["spec"]
     assert [ports(rule) for rule in policy["egress"]] == [{*DNS, (9000, "TCP")}]
-    selector = {"batch.kubernetes.io/job-name": "b-remove-1"}
-    assert policy["podSelector"] == {"matchLabels": selector}
+    assert policy["podSelector"] == {"matchLabels": {"batch.kubernetes.io/job-name": name}}
 
 
 def test_instances_are_reached_by_clients_each_other_and_the_operator(monkeypatch) -> None:

@@ -1,34 +1,45 @@
-"""The Completed Backups beside one: of the same Database, in the same store."""
+"""The Completed Backups whose artifacts are in one place: one Database, in one store."""
 
 from __future__ import annotations
 
 from ...kube.client import GROUP_VERSION, Cluster, Object
 from .adoption import artifact_of
+from .destination import claim_of, s3_of
 from .missing import is_missing
 
 _MOST = 1000
-"""A look for so many takes a bucket some seconds."""
+"""A search for so many takes a bucket some seconds."""
 
 
-def list_completed_beside(cluster: Cluster, backup: Object) -> list[str]:
-    """Return the UIDs of the artifacts that are to be where a Backup writes, the newest first.
+def list_completed_beside(cluster: Cluster, backup: Object) -> list[Object]:
+    """Return the Backups whose artifacts are to be where a Backup's is, the newest first.
+
+    The Backup itself is among them once it is Completed; what is being deleted is not, nor what is
+    known to be gone.
 
     Raises:
         ApiError: they cannot be read.
     """
-    own = artifact_of(backup)
+    place = _place(backup)
     found = [
         other
         for other in cluster.list(GROUP_VERSION, "Backup", backup["metadata"]["namespace"])
         if other.get("status", {}).get("phase") == "Completed"
+        and "deletionTimestamp" not in other["metadata"]
         and not is_missing(other)
-        and _place(other) == _place(backup)
-        and artifact_of(other) == {**own, "uid": other["metadata"]["uid"]}
+        and _place(other) == place
+        and "uid" in artifact_of(other)
     ]
-    found.sort(key=lambda other: str(other["metadata"]["creationTimestamp"]), reverse=True)
-    return [other["metadata"]["uid"] for other in found[:_MOST]]
+    found.sort(key=_age, reverse=True)
+    return found[:_MOST]
 
 
-def _place(backup: Object) -> object:
-    """Return what is the same of Backups in one store, beside the Database, whose claim it is."""
-    return backup["spec"].get("destination", {}).get("s3")
+def _age(backup: Object) -> tuple[str, str]:
+    metadata = backup["metadata"]
+    return metadata["creationTimestamp"], metadata["uid"]
+
+
+def _place(backup: Object) -> tuple[Object, str, str, str]:
+    """Return the store, and whose folder in it an artifact is in."""
+    artifact = artifact_of(backup)
+    return s3_of(backup), claim_of(backup), artifact["namespace"], artifact["resource"]
