@@ -102,6 +102,7 @@ artifact:
   sample:
     location: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
     sizeBytes: 62914560
+    restoreSizeBytes: 157286400
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     serverVersion: "15.20"
     tables: 5

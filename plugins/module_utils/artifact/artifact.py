@@ -125,9 +125,12 @@ class Artifact:
     def summary(self, warning: str = "") -> dict[str, Any]:
         """What a status shows of it, keys in camelCase; sizeBytes is that of the dump's files.
 
+        restoreSizeBytes is about what a restore takes, and not there where that is not known.
+
         Args:
             warning: what its reader should know too; left out where it is empty.
         """
+        size = self.manifest.restored_bytes
         shown = {
             "location": str(self.location),
             "sizeBytes": self.manifest.size_bytes,
@@ -139,7 +142,8 @@ class Artifact:
             "startTime": self.manifest.start_time,
             "completionTime": self.manifest.completion_time,
         }
-        return shown | ({"warning": warning} if warning else {})
+        sized = {} if size is None else {"restoreSizeBytes": size}
+        return shown | sized | ({"warning": warning} if warning else {})
 
     def check_written(self, jobs: int = 1, tally: Tally | None = None) -> None:
         """Read everything back as it is stored; what is encrypted is compared as such.

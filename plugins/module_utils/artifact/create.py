@@ -53,6 +53,7 @@ from .manifest import (
 from .progress import Progress, Tally, now_text
 from .role_plan import roles_named
 from .selection import DumpedContent, Selection, choose_content
+from .sizes import read_database_size, read_table_sizes, with_sizes
 from .snapshot import Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
@@ -220,11 +221,13 @@ def _dump(
     ):
         source = _read_source(snapshot.connection, database, versions, request.passwords)
         before = read_sequences(snapshot.session, snapshot.sequences)
+        sizes = read_table_sizes(snapshot.connection)
         content = _selected_content(request, snapshot, source.locale.encoding)
         entries, large_objects, files = _dump_and_fingerprint(
             request, new, snapshot, content, versions[1], progress
         )
         after = read_sequences(snapshot.session, snapshot.sequences)
+    entries = with_sizes(entries, sizes)
     tables, extension_tables = split_entries(entries, content.extension_tables)
     sequences = [SequenceEntry(*name, before[name], after[name]) for name in sorted(before)]
     return _Content(source, tables, extension_tables, sequences, large_objects, files)
@@ -395,6 +398,7 @@ def _read_source(
         globals=read_globals(
             connection, database, {owner, *roles, *roles_named(properties)}, with_verifiers
         ),
+        size_bytes=read_database_size(connection),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -19,12 +19,13 @@ from ..postgres.labels import Label
 from ..postgres.roles import Membership, Role
 from ..postgres.scram import is_verifier
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Another one with every change of what is written here, of how fingerprints are computed too.
 
 All older ones are read, see ``older_fingerprints``: 1 has fingerprints of the rows' text, neither 1
 nor 2 has versions of extensions or tables that belong to one, and up to 3 a table's fingerprint is
-of generated columns too. Only from 5 on there are the properties of the database.
+of generated columns too. Only from 5 on there are the properties of the database, from 6 on what is
+known of roles, and from 7 on the sizes of the database and of its tables.
 """
 
 _FIRST_WITH_STORED_VALUES = 2
@@ -32,6 +33,16 @@ _FIRST_WITH_EXTENSION_TABLES = 3
 _FIRST_WITH_GENERATED_COLUMNS = 4
 _FIRST_WITH_PROPERTIES = 5
 _FIRST_WITH_GLOBALS = 6
+_FIRST_WITH_SIZES = 7
+
+_NEW_KEYS: tuple[tuple[int, str, str, Any], ...] = (
+    (_FIRST_WITH_SIZES, "source", "sizeBytes", None),
+    (_FIRST_WITH_SIZES, "tables", "sizeBytes", None),
+    (_FIRST_WITH_GLOBALS, "source", "globals", None),
+    (_FIRST_WITH_PROPERTIES, "source", "properties", None),
+    (_FIRST_WITH_GENERATED_COLUMNS, "tables", "generated", []),
+)
+"""The format version that has them first, where they are, and what they are before."""
 
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
@@ -49,6 +60,9 @@ MATERIALIZED_VIEW = "materialized view"
 
 NO_ROWS = "0" * 16
 """The fingerprint of a table without rows."""
+
+_EMPTY_DATABASE = 8 * 1024 * 1024
+"""Bytes that a database takes without any object of a user: the catalogs of template0."""
 
 T = TypeVar("T")
 
@@ -80,6 +94,8 @@ class TableEntry:
             without its rows.
         fingerprint: 16 hex digits.
         generated: ordered by name; none of a backup of format 1 to 3.
+        size_bytes: on the server, with indexes and TOAST, at the backup; 0 where the backup has not
+            its rows. None where it is not known: a backup of an older format does not say.
     """
 
     schema: str
@@ -89,6 +105,7 @@ class TableEntry:
     rows: int
     fingerprint: str
     generated: tuple[GeneratedColumn, ...] = ()
+    size_bytes: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -192,6 +209,8 @@ class Source:
         roles: roles that own something or were granted something, predefined ones excepted.
         properties: None where they are not known: a backup of an older format does not say.
         globals: the same.
+        size_bytes: of the database on the server, at the backup (pg_database_size); None where it
+            is not known, as above.
     """
 
     database: str
@@ -205,6 +224,7 @@ class Source:
     extensions: tuple[Extension, ...]
     properties: DatabaseProperties | None
     globals: Globals | None
+    size_bytes: int | None
 
     @property
     def extension_names(self) -> frozenset[str]:
@@ -258,6 +278,18 @@ class Manifest:
     def rows(self) -> int:
         """Of all tables; those of materialized views are not counted, they are derived."""
         return sum(table.rows for table in self.tables if table.kind != MATERIALIZED_VIEW)
+
+    @property
+    def restored_bytes(self) -> int | None:
+        """About what a restore takes on the server's volume; None where that is not known.
+
+        It is what the database took at the backup, or of a part of the rows what their tables did.
+        One that was bloated takes less once it is restored.
+        """
+        if self.source.size_bytes is None or not self.is_partial:
+            return self.source.size_bytes
+        tables = sum(table.size_bytes or 0 for table in self.tables if table.populated)
+        return _EMPTY_DATABASE + tables + self.large_objects.size_bytes
 
     @property
     def has_text_fingerprints(self) -> bool:
@@ -346,22 +378,14 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
 
     What is not as that version has it is left to be refused.
     """
-    if document["formatVersion"] >= _FIRST_WITH_GLOBALS:
-        return document
-    document = _without(document, "globals")
-    if document["formatVersion"] >= _FIRST_WITH_PROPERTIES:
-        return document
-    document = _without(document, "properties")
-    source = document.get("source")
-    if document["formatVersion"] >= _FIRST_WITH_GENERATED_COLUMNS:
-        return document
-    tables = document.get("tables")
-    if isinstance(tables, list):
-        document = document | {"tables": [_with_generated(table) for table in tables]}
+    for first, place, key, content in _NEW_KEYS:
+        if document["formatVersion"] < first and place in document:
+            document = document | {place: _with_new(document[place], place, key, content)}
     if document["formatVersion"] >= _FIRST_WITH_EXTENSION_TABLES:
         return document
     if "extensionTables" in document:
         raise ChecksumMismatch("the manifest has extensionTables, which its format version has not")
+    source = document.get("source")
     names = source.get("extensions") if isinstance(source, dict) else None
     if not isinstance(source, dict) or not isinstance(names, list):
         return document
@@ -369,22 +393,15 @@ def _in_this_format(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"extensionTables": [], "source": source | {"extensions": extensions}}
 
 
-def _without(document: dict[str, Any], key: str) -> dict[str, Any]:
-    """The document with None for what its format version does not say of the source."""
-    source = document.get("source")
-    if not isinstance(source, dict):
-        return document
-    if key in source:
-        raise ChecksumMismatch(f"the source has {key}, which its format version has not")
-    return document | {"source": source | {key: None}}
-
-
-def _with_generated(table: Any) -> Any:
-    if not isinstance(table, dict):
-        return table
-    if "generated" in table:
-        raise ChecksumMismatch("a table has the key generated, which its format version has not")
-    return table | {"generated": []}
+def _with_new(value: Any, place: str, key: str, content: Any) -> Any:
+    """An object, or each of a list, with a key that its format version did not have yet."""
+    if isinstance(value, list):
+        return [_with_new(one, place, key, content) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if key in value:
+        raise ChecksumMismatch(f"{place} has the key {key}, which its format version has not")
+    return value | {key: content}
 
 
 def _to_dataclass(cls: type[T], value: Any, where: str) -> T:
@@ -449,6 +466,8 @@ def _check_values(manifest: Manifest) -> None:
         _require(grant.privilege in PRIVILEGES, "a privilege on a database", grant.privilege)
     if manifest.source.globals:
         _check_globals(manifest.source.globals)
+    for size in (manifest.source.size_bytes, *(table.size_bytes for table in manifest.tables)):
+        _require(size is None or size >= 0, "a size", size)
     provider = manifest.source.locale.provider
     _require(provider in ("b", "c", "i"), "a locale provider", provider)
     fingerprints = [entry.fingerprint for entry in with_rows]

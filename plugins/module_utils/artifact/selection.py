@@ -17,7 +17,7 @@ from ..errors import InvalidInput
 from ..postgres.connection import Connection
 from ..units import first_of
 from .fingerprint import Relation
-from .manifest import MATERIALIZED_VIEW, NO_ROWS, Manifest, TableEntry
+from .manifest import MATERIALIZED_VIEW, NO_ROWS, PARTITION, Manifest, TableEntry
 
 Key = tuple[str, str]
 """Schema and name of a table."""
@@ -259,6 +259,21 @@ def narrow_manifest(manifest: Manifest, selected: frozenset[Key] | None) -> Mani
     )
 
 
+def select_at_least(manifest: Manifest, selection: Selection) -> frozenset[Key]:
+    """Find tables that are certainly selected, without the database that has their definitions.
+
+    Which partition belongs to which table a manifest does not say: so partitions that may be
+    selected, or left out, by the name of that table are not among them.
+    """
+    excludes = bool(selection.exclude_schemas or selection.exclude_tables)
+    keys = (
+        (table.schema, table.name)
+        for table in manifest.tables
+        if not (excludes and table.kind == PARTITION)
+    )
+    return frozenset(key for key in keys if _is_selected(selection, {key}))
+
+
 def _has_rows(table: TableEntry, selected: frozenset[Key] | None) -> bool:
     if table.kind == MATERIALIZED_VIEW:
         return False
@@ -267,4 +282,4 @@ def _has_rows(table: TableEntry, selected: frozenset[Key] | None) -> bool:
 
 def without_rows(table: TableEntry) -> TableEntry:
     """The entry of a table whose rows are left out."""
-    return replace(table, populated=False, rows=0, fingerprint=NO_ROWS)
+    return replace(table, populated=False, rows=0, fingerprint=NO_ROWS, size_bytes=0)

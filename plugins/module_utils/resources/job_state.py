@@ -21,6 +21,7 @@ _RESULT_KEYS = (
     "startTime",
     "completionTime",
     "sizeBytes",
+    "restoreSizeBytes",
     "sha256",
     "serverVersion",
     "tables",

@@ -72,11 +72,19 @@ MANIFEST = Manifest(
             settings=(Setting("app", "work_mem", "8MB"),),
             labels=(Label("app", "provider", "label"),),
         ),
+        size_bytes=8_000_000,
     ),
     files=(FileEntry("dump/toc.dat", 3, "0" * 64), FileEntry("dump/3001.dat.gz", 0, "a" * 64)),
     tables=(
         TableEntry(
-            "public", "t", "table", True, 2, "0123456789abcdef", (GeneratedColumn("g", "b" * 16),)
+            "public",
+            "t",
+            "table",
+            True,
+            2,
+            "0123456789abcdef",
+            (GeneratedColumn("g", "b" * 16),),
+            16384,
         ),
     ),
     extension_tables=(ExtensionTable("cron", "job", "pg_cron", True, 1, "0123456789abcdef"),),
@@ -146,6 +154,7 @@ def test_a_value_of_another_type_is_refused_anywhere(path: tuple, wrong: object)
     same = type(target[path[-1]]) is type(wrong) and not isinstance(wrong, str)
     optional = wrong is None and (
         path in (("source", "properties"), ("source", "globals"))
+        or (path[-1] == "sizeBytes" and path[0] in ("source", "tables"))
         or (len(path) > 2 and path[-1] in OPTIONAL and path[-3:-1] != ("memberships", 0))
         or (path[-3:-1] == ("memberships", 0) and path[-1] in ("inherit", "set"))
     )
@@ -227,9 +236,12 @@ def test_unknown_format_versions(version: int) -> None:
 
 
 def older_document(version: int) -> dict:
-    """The same as formats 1 to 5 had it."""
+    """The same as formats 1 to 6 had it."""
     older = document() | {"formatVersion": version}
-    del older["source"]["globals"]
+    del older["source"]["sizeBytes"]
+    del older["tables"][0]["sizeBytes"]
+    if version < 6:
+        del older["source"]["globals"]
     if version < 5:
         del older["source"]["properties"]
     if version < 4:
@@ -240,10 +252,12 @@ def older_document(version: int) -> dict:
     return older
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
 def test_older_format_versions_are_read(version: int) -> None:
     found = parse(older_document(version))
-    source = replace(MANIFEST.source, globals=None)
+    source = replace(MANIFEST.source, size_bytes=None)
+    if version < 6:
+        source = replace(source, globals=None)
     if version < 5:
         source = replace(source, properties=None)
     expected = replace(MANIFEST, format_version=version, source=source)
@@ -254,6 +268,8 @@ def test_older_format_versions_are_read(version: int) -> None:
         source = replace(source, extensions=(Extension("plpgsql", None),))
         expected = replace(expected, source=source, extension_tables=())
     assert found == expected
+    assert found.tables[0].size_bytes is None
+    assert found.restored_bytes is None
     assert found.knows_extension_tables == (version >= 3)
     assert found.has_generated_columns_in_rows == (version < 4)
 
@@ -264,6 +280,24 @@ def test_properties_in_an_older_format_version_are_refused(version: int) -> None
     older["source"]["properties"] = None
     with pytest.raises(ChecksumMismatch, match="properties"):
         parse(older)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
+def test_sizes_in_an_older_format_version_are_refused(version: int) -> None:
+    for part in ("source", "tables"):
+        older = older_document(version)
+        (older[part] if part == "source" else older[part][0])["sizeBytes"] = 1
+        with pytest.raises(ChecksumMismatch, match="sizeBytes"):
+            parse(older)
+
+
+def test_what_a_restore_takes_is_the_size_of_the_database_or_of_the_tables_that_have_rows() -> None:
+    found = manifests.from_json(manifests.to_json(MANIFEST))
+    assert found.restored_bytes == found.source.size_bytes == 8_000_000
+    left_out = replace(MANIFEST.tables[0], name="u", populated=False, size_bytes=10**12)
+    partial = replace(found, tables=(*found.tables, left_out))
+    assert partial.is_partial
+    assert partial.restored_bytes == 8 * 1024 * 1024 + 16384
 
 
 @pytest.mark.parametrize(
@@ -365,7 +399,7 @@ def test_times(key: str, value: str) -> None:
 
 
 def test_negative_numbers() -> None:
-    for list_name, key in (("files", "sizeBytes"), ("tables", "rows")):
+    for list_name, key in (("files", "sizeBytes"), ("tables", "rows"), ("tables", "sizeBytes")):
         changed = document()
         changed[list_name][0][key] = -1
         with pytest.raises(ChecksumMismatch):

@@ -1,0 +1,53 @@
+"""What a database and its tables take on the server, for the manifest.
+
+An index is not locked for that: one that is being built anew (REINDEX) would keep the backup
+waiting. So its size is that of its last VACUUM, ANALYZE or creation (pg_class.relpages).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..postgres.connection import Connection
+from .manifest import TableEntry
+
+Key = tuple[str, str]
+"""Schema and name of a table."""
+
+_TABLES = """
+SELECT n.nspname, c.relname,
+       pg_catalog.pg_table_size(c.oid) + pg_catalog.current_setting('block_size')::bigint
+         * (SELECT coalesce(pg_catalog.sum(i.relpages), 0)::bigint FROM pg_catalog.pg_index x
+              JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid)
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+def read_database_size(connection: Connection) -> int:
+    """Bytes of the session's database, in all tablespaces."""
+    row: Any = connection.execute(
+        "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
+    ).fetchone()
+    return int(row[0])
+
+
+def read_table_sizes(connection: Connection) -> dict[Key, int]:
+    """Bytes of each table and partition, with its indexes and TOAST.
+
+    Args:
+        connection: one that has locked the tables: it waits for no one then.
+    """
+    rows: Any = connection.execute(_TABLES)
+    return {(schema, name): int(size) for schema, name, size in rows if size is not None}
+
+
+def with_sizes(entries: Iterable[TableEntry], sizes: dict[Key, int]) -> list[TableEntry]:
+    """The entries, each with its table's size where the backup has its rows."""
+    return [
+        replace(entry, size_bytes=sizes.get((entry.schema, entry.name), 0) * entry.populated)
+        for entry in entries
+    ]
