@@ -81,6 +81,10 @@ class NoSpace(OperatorError):
     """A disk is full: the server's or the store's; the message says which."""
 
 
+class NotEnoughRoom(OperatorError):
+    """A disk has less free room than is needed; the message has the figures."""
+
+
 class OutOfMemory(OperatorError):
     """The kernel ended a process, or a container, that needed more memory than it may use."""
 
@@ -138,5 +142,5 @@ class VerificationFailed(OperatorError):
 MAY_PASS = frozenset(error.reason for error in OperatorError.__subclasses__() if error.may_pass)
 """The reasons for which a Backup with `retry` is tried again."""
 
-LACKS_ROOM = frozenset({NoSpace.reason})
+LACKS_ROOM = frozenset({NoSpace.reason, NotEnoughRoom.reason})
 """The reasons of what failed for lack of room."""

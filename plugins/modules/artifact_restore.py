@@ -60,6 +60,15 @@ options:
       - Without it each owner's objects are loaded in the session of a role without rights.
     type: bool
     default: false
+  try_without_room:
+    description:
+      - Begin also where the database, by its size at the backup, would leave less free on the server's volume than the
+        reserve, a tenth of it and at most 5 GiB. Without it that is refused. A bloated database takes less once it is
+        restored.
+      - In either case the restore ends, and drops what it has made, when less than half of the reserve, or than 1 GiB
+        of a larger half, is free.
+    type: bool
+    default: false
 author: [postgres-operator maintainers]
 """
 
@@ -91,6 +100,7 @@ restore:
   sample:
     location: default/app/0f8fad5b-d9cb-469f-a165-70867728950e
     sizeBytes: 62914560
+    restoreSizeBytes: 157286400
     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     serverVersion: "15.20"
     tables: 5

@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,13 @@ def _unprivileged() -> dict[str, object]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def _start(programs: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _start(
+    programs: Path,
+    folder: Path,
+    port: int,
+    environment: Mapping[str, str] | None = None,
+    **others: str,
+) -> subprocess.Popen[bytes]:
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": str(folder),
@@ -103,6 +110,7 @@ def _start(programs: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
         "max_prepared_transactions": "2",
         "log_statement": "all",
         "wal_level": "replica",
+        **others,
     }
     options = [word for item in settings.items() for word in ("-c", "=".join(item))]
     with (folder / "log").open("ab") as log:
@@ -111,6 +119,7 @@ def _start(programs: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             cwd=folder,
+            env=environment,
             **_unprivileged(),
         )
 
@@ -130,8 +139,27 @@ def _wait_until_ready(server: PostgresServer) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A server whose client programs come first on PATH."""
+    with _run_server(Path(tempfile.mkdtemp(prefix="postgres-test-"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def run_server() -> Callable[..., AbstractContextManager[PostgresServer]]:
+    """What runs another server, see ``_run_server``."""
+    return _run_server
+
+
+@contextmanager
+def _run_server(
+    folder: Path, environment: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[PostgresServer]:
+    """A new server in a folder that is removed in the end.
+
+    Args:
+        environment: the server's own; None for that of the tests.
+        settings: of the server, beyond what those of all tests have.
+    """
     programs = _find_programs()
-    folder = Path(tempfile.mkdtemp(prefix="postgres-test-"))
     (folder / "password").write_text(SUPERUSER_PASSWORD + "\n")
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
@@ -153,7 +181,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         **_unprivileged(),
     )
     port = _free_port()
-    server = PostgresServer(folder, port, _start(programs, folder, port))
+    server = PostgresServer(folder, port, _start(programs, folder, port, environment, **settings))
     path = os.environ["PATH"]
     os.environ["PATH"] = f"{programs}{os.pathsep}{path}"
     try:
@@ -163,4 +191,4 @@ def postgres_server() -> Iterator[PostgresServer]:
         os.environ["PATH"] = path
         server.process.send_signal(signal.SIGINT)
         server.process.wait(timeout=30)
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=folder.is_mount())

@@ -151,6 +151,7 @@ def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         partial=params["partial"],
         dry_run=params["dry_run"],
         as_superuser=params["as_superuser"],
+        try_without_room=params["try_without_room"],
         takes_properties=params["takes_properties"],
         logins=params["logins"],
         expected_sha256=params["sha256"] or None,

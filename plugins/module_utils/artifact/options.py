@@ -157,6 +157,7 @@ RESTORE_OPTIONS: Options = {
     **_RESTORE,
     "partial": {"type": "bool", "default": False},
     "as_superuser": {"type": "bool", "default": False},
+    "try_without_room": {"type": "bool", "default": False},
     "takes_properties": {"type": "bool", "default": False},
     "logins": {"type": "bool", "default": False},
 }

@@ -123,6 +123,17 @@ def drop_expired_previous(connection: Connection, now: datetime, problems: list[
         return drop_each(connection, expired, drop, problems)
 
 
+def list_kept(connection: Connection) -> list[tuple[str, int]]:
+    """The databases that were put aside and are still there, each with its size in bytes."""
+    names = [name for name, mark in _list_marked(connection) if mark.name == name]
+    rows: Any = connection.execute(
+        "SELECT datname, pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database"
+        " WHERE datname = ANY(%s) ORDER BY 2 DESC",
+        [names],
+    ).fetchall()
+    return [(str(name), int(size)) for name, size in rows]
+
+
 def _list_marked(connection: Connection) -> list[tuple[str, Mark]]:
     rows: Any = connection.execute(
         "SELECT datname, shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"

@@ -19,6 +19,7 @@ import psycopg
 from ..errors import (
     DatabaseNotReady,
     InvalidInput,
+    NotEnoughRoom,
     OperatorError,
     RestoreFailed,
 )
@@ -32,9 +33,16 @@ from ..postgres.databases import (
     Properties,
     create_database,
     database_exists,
+    database_size,
     list_roles,
     plain_properties,
     read_properties,
+)
+from ..postgres.disk_space import (
+    RoomUnknown,
+    ask_for_file_systems,
+    read_file_systems,
+    read_wal_usage,
 )
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
@@ -63,10 +71,11 @@ from .made_roles import MadeRoles, drop_roles, missing_roles_made
 from .manifest import Manifest, TableEntry
 from .older_fingerprints import older_hash_of
 from .progress import Progress, now_text
-from .replaced_database import agreed_time, drop_expired_previous, previous_name
+from .replaced_database import agreed_time, drop_expired_previous, list_kept, previous_name
 from .role_difference import describe_difference
 from .role_plan import RolePlan, plan_roles
-from .selection import Selection
+from .room import Room, describe_kept, room_kept
+from .selection import Selection, narrow_manifest, select_at_least
 from .snapshot import Snapshot, locked_snapshot
 from .standby_sessions import end_standby_sessions
 from .swap import Swap, swap
@@ -74,6 +83,10 @@ from .swap import Swap, swap
 LOCK_WAIT_SECONDS = 10.0
 # A failover takes half a minute, a node's return some minutes.
 SETTLE_SECONDS = 600.0
+_MORE_ROOM = (
+    "drop what is not needed there, or restore into a Database with more storage, and make another"
+    " Restore"
+)
 _UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
 _UNTOUCHABLE = ("postgres", "template0", "template1")
 
@@ -98,6 +111,7 @@ class RestoreRequest:
         dry_run: end before the swap, and report what it would change.
         as_superuser: whether a superuser may execute what users have written, where the backup has
             what cannot be restored otherwise.
+        try_without_room: begin also where there seems to be too little room, see ``room``.
         takes_properties: whether the database gets the backup's privileges, settings, comment and
             connection limit also where there is one whose own it would get.
         logins: whether roles that are made can log in with the passwords that they had.
@@ -115,6 +129,7 @@ class RestoreRequest:
     partial: bool = False
     dry_run: bool = False
     as_superuser: bool = False
+    try_without_room: bool = False
     takes_properties: bool = False
     logins: bool = False
     expected_sha256: str | None = None
@@ -160,8 +175,8 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
     """Replace a database by the content of an artifact.
 
     Raises:
-        OperatorError: what ``check_restore`` and ``swap`` raise; Locked; NoSpace; RestoreFailed
-            otherwise. The live database is untouched then.
+        OperatorError: what ``check_restore``, ``room_kept`` and ``swap`` raise; Locked; NoSpace;
+            RestoreFailed otherwise. The live database is untouched then.
     """
     progress = progress or Progress()
     _check_request(request)
@@ -174,8 +189,9 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
         done = find_outcome(connection, request.uid)
         if done is not None:
             return RestoreOutcome(_clean_up(request, connection, done), repeated=True)
+        warnings: list[str] = []
         with (
-            check_restore(request, connection, progress) as artifact,
+            check_restore(request, connection, progress, warnings) as artifact,
             missing_roles_made(
                 connection, request.maintenance, _plan_roles(request, connection, artifact)
             ) as made,
@@ -187,6 +203,8 @@ def restore_artifact(request: RestoreRequest, progress: Progress | None = None) 
                 done = _undo(request)
                 if done is None or not isinstance(error, Exception):
                     raise
+        if warnings:
+            done |= {"warning": join_warnings(done.get("warning"), *warnings)}
         return RestoreOutcome(done, repeated=False)
 
 
@@ -222,7 +240,7 @@ def rehearse_restore(request: RestoreRequest, progress: Progress | None = None) 
     with database_errors(action, RestoreFailed), connect(request.maintenance) as connection:
         if find_outcome(connection, request.uid) is not None:
             return False
-        with check_restore(request, connection, progress or Progress()):
+        with check_restore(request, connection, progress or Progress(), []):
             return True
 
 
@@ -238,17 +256,19 @@ def _check_request(request: RestoreRequest) -> None:
 
 @contextmanager
 def check_restore(
-    request: RestoreRequest, connection: Connection, progress: Progress
+    request: RestoreRequest, connection: Connection, progress: Progress, warnings: list[str]
 ) -> Iterator[OpenArtifact]:
     """Everything that can be found out without writing anything to the server.
 
     Args:
         connection: a session in the maintenance database.
+        warnings: where what could not be found out is added.
 
     Raises:
         DatabaseNotReady: the server is a standby.
         BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong: see ``check_artifact``.
         IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
+        NotEnoughRoom: less than the reserve would be left on the server's volume.
         ServerVersionUnsupported: pg_restore is too old.
         RestoreFailed: the owner, or extensions that the backup needs, are missing.
         InvalidInput: a part of the rows would take the place of a whole database.
@@ -256,13 +276,18 @@ def check_restore(
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
+
+    def check(found: Artifact) -> None:
+        check_versions(found, connection)
+        warnings.extend(_check_room(request, connection, found.manifest))
+
     with open_artifact(
         request.store,
         request.location,
         request.expected_sha256,
         request.jobs,
         progress,
-        lambda found: check_versions(found, connection),
+        check,
     ) as artifact:
         if not request.partial and (request.selection or artifact.manifest.is_partial):
             raise InvalidInput(
@@ -272,6 +297,36 @@ def check_restore(
         check_owner(artifact, connection)
         check_extensions(artifact, connection, RestoreFailed)
         yield artifact
+
+
+def _check_room(request: RestoreRequest, connection: Connection, manifest: Manifest) -> list[str]:
+    """Refuse to begin where less than the reserve would be left.
+
+    Returns:
+        A warning if it is not known how much is free.
+
+    Raises:
+        NotEnoughRoom
+    """
+    if request.selection is not None:
+        manifest = narrow_manifest(manifest, select_at_least(manifest, request.selection))
+    try:
+        room = Room(
+            ask_for_file_systems(request.maintenance),
+            read_wal_usage(connection),
+            manifest.restored_bytes,
+            reclaimed_bytes=database_size(connection, request.scratch),
+        )
+    except RoomUnknown as error:
+        return [f"the free room on the server's volume was not watched: {error}"]
+    if room.lacks and not request.try_without_room:
+        raise NotEnoughRoom(
+            f"backup {request.location} was not restored, and nothing of it was written: it would"
+            f" leave less room on the volume of the server than is reserved: {room.describe()};"
+            f" {describe_kept(list_kept(connection))}{_MORE_ROOM}; if the database was bloated at"
+            " the backup, so that it takes less now, set consent.tryWithoutRoom: true"
+        )
+    return []
 
 
 def _restore(
@@ -301,7 +356,9 @@ def _restore(
         as_superuser=request.as_superuser,
         database_owner=properties.owner,
     )
-    loaded = load_and_compare(load, progress, with_statistics=True)
+    server = request.maintenance.at(roles.server.hostaddr)
+    with room_kept(server, request.scratch, read_file_systems, _MORE_ROOM):
+        loaded = load_and_compare(load, progress, with_statistics=True)
     said = artifact.manifest.source.globals
     described = {role.name for role in said.roles} & made.plan.present if said else set()
     live = read_globals(connection, request.database, described)

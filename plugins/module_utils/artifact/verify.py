@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..postgres.connection import Connection, connect
 from ..postgres.databases import create_database, plain_properties
+from ..postgres.disk_space import local_file_system
 from ..postgres.errors import classify_text, database_errors
 from ..postgres.programs import MORE_MEMORY, require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
@@ -35,6 +36,7 @@ from .load_contents import LoadRequest
 from .made_roles import make_roles
 from .progress import Progress, now_text
 from .role_plan import plan_roles
+from .room import room_kept
 
 # Not the source's name, which may be one that a new server has already.
 _DATABASE = "verification"
@@ -76,7 +78,7 @@ def verify_artifact(request: VerifyRequest, progress: Progress | None = None) ->
     Raises:
         BackupLocationMissing, ChecksumMismatch: see ``check_artifact``.
         IncompatibleVersion, ServerVersionUnsupported: PostgreSQL on PATH is not the right one.
-        NoSpace: the scratch folder's disk is full.
+        NotEnoughRoom, NoSpace: the scratch folder's disk is nearly full, or full.
         VerificationFailed: it does not restore, or not to what was backed up.
     """
     progress = progress or Progress()
@@ -137,7 +139,14 @@ def _restore_and_compare(
             options=("--no-tablespaces",),
             disposable=True,
         )
-        return load_and_compare(load, progress, with_statistics=False)
+        with room_kept(
+            server.parameters,
+            _DATABASE,
+            lambda _: [local_file_system(request.scratch)],
+            f"to verify backup {request.location} its whole database is restored below"
+            f" {request.scratch}: make room there",
+        ):
+            return load_and_compare(load, progress, with_statistics=False)
 
 
 def _create_roles(artifact: Artifact, connection: Connection) -> None:

@@ -106,6 +106,15 @@ def database_exists(connection: Connection, name: str) -> bool:
     return row is not None
 
 
+def database_size(connection: Connection, name: str) -> int:
+    """Bytes that a database takes, in all tablespaces; 0 if there is none of that name."""
+    row = connection.execute(
+        "SELECT pg_catalog.pg_database_size(oid) FROM pg_catalog.pg_database WHERE datname = %s",
+        [name],
+    ).fetchone()
+    return 0 if row is None else int(str(row[0]))
+
+
 def is_empty(connection: Connection) -> bool:
     """Whether the session's database has no tables, views or sequences of users."""
     row = connection.execute(

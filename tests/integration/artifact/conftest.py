@@ -127,6 +127,12 @@ class Bench:
 
 
 @pytest.fixture
+def bench_of() -> Callable[..., Bench]:
+    """Make a bench of a database that is there, on any server, and a folder for its backups."""
+    return lambda server, name, root: Bench(server, name, FilesystemStore(root))
+
+
+@pytest.fixture
 def make_bench(postgres_server, tmp_path: Path) -> Iterator[Callable[..., Bench]]:
     """Make benches; all databases are dropped in the end."""
 

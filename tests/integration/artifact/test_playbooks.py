@@ -123,7 +123,7 @@ def test_backup_then_restore(changed, play, tmp_path) -> None:
     assert backed_up["location"] == f"ns/app/{uid}"
     assert set(backed_up) == {
         "ok", "location", "sizeBytes", "sha256", "serverVersion", "tables", "rows",
-        "startTime", "completionTime", "partial",
+        "startTime", "completionTime", "partial", "restoreSizeBytes",
     }  # fmt: skip
     assert set(restored) == {*backed_up, "previousDatabase"}
     steps = (tmp_path / "progress").read_text()

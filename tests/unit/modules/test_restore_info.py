@@ -164,6 +164,7 @@ def test_the_variables_of_the_job(cluster: FakeCluster) -> None:
         "dry_run": True,
         "as_superuser": False,
         "logins": False,
+        "try_without_room": False,
         "takes_properties": False,
         "partial": True,
         "include": include,
