@@ -50,6 +50,20 @@ options:
   unfinished_listed:
     description: When O(unfinished) was true, as RFC 3339. Without it nothing of others is removed.
     type: str
+  previous:
+    description:
+      - The last backup of the same whole database. Where not even half of what follows from it is free, in O(root) or
+        O(spool), no backup is begun.
+    type: dict
+    suboptions:
+      size_bytes:
+        description: The size of its files.
+        type: int
+        required: true
+      rows:
+        description: How many rows it has. A database that has fewer by now takes less.
+        type: int
+        required: true
   recipients:
     description:
       - Public keys of age, V(age1...), that the artifact is encrypted for; the identity of each one decrypts it. Needs

@@ -120,6 +120,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     adopts,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.completed import (
+    find_previous,
     list_completed_beside,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.concurrency import (
@@ -251,7 +252,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             _adoption_variables(resource)
             if adopting
             else _variables(resource, unfinished, listed, recipients)
-            | {"completed": _made_beside(cluster, resource)}
+            | _beside(resource, _made_beside(cluster, resource))
         )
         work = _work(resource, database, latest.name, variables, image, identity)
         definitions = work_definitions(work)
@@ -402,13 +403,12 @@ def _missed_by(resource: Object, job: JobState | None) -> dict[str, Any]:
     return {"uids": uids, "why": why} if uids else {}
 
 
-def _made_beside(cluster: Cluster, backup: Object) -> list[str]:
-    """Return the UIDs of the Backups whose artifacts a Job looks for, which have made them.
+def _made_beside(cluster: Cluster, backup: Object) -> list[Object]:
+    """Return the Backups whose artifacts a Job looks for, which have made them, the newest first.
 
     Which of several has adopted the same one, the Job's result could not say.
     """
-    beside = list_completed_beside(cluster, backup)
-    return [other["metadata"]["uid"] for other in beside if not adopts(other)]
+    return [other for other in list_completed_beside(cluster, backup) if not adopts(other)]
 
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
@@ -436,6 +436,13 @@ def _variables(
         "unfinished_listed": format_time(listed),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},
     }
+
+
+def _beside(resource: Object, completed: Sequence[Object]) -> dict[str, Any]:
+    """Return the playbook's variables that come from the Completed Backups beside one."""
+    previous = find_previous(resource, completed)
+    uids = [other["metadata"]["uid"] for other in completed]
+    return {"completed": uids, **({"previous": previous} if previous else {})}
 
 
 def _adoption_variables(resource: Object) -> dict[str, Any]:

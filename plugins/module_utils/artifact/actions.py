@@ -47,6 +47,7 @@ def backup_request(params: dict[str, Any]) -> BackupRequest:
         compression=options.compression(params),
         others=options.other_backups(params),
         passwords=params["passwords"],
+        previous=options.previous_backup(params),
     )
 
 

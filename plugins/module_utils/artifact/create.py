@@ -32,6 +32,7 @@ from .artifact import (
     load_artifact,
     new_artifact,
 )
+from .backup_room import PreviousBackup, check_backup_room
 from .dump import Compression, check_versions, dump_bytes, run_pg_dump
 from .extension_tables import describe_not_dumped, recorded, split_entries
 from .fingerprint import OpenSession, fingerprint_tables, read_large_objects, read_sequences
@@ -103,6 +104,7 @@ class BackupRequest:
             encrypted then.
         locks_first: whether each session locks all that it reads before it reads: where tables are
             emptied all the time, a lock that is asked for later is never had.
+        previous: the one before it, by which the room that it takes is known; None for none.
     """
 
     parameters: ConnectionParameters
@@ -114,6 +116,7 @@ class BackupRequest:
     others: OtherBackups | None = None
     passwords: bool = False
     locks_first: bool = False
+    previous: PreviousBackup | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def create_artifact(request: BackupRequest, progress: Progress | None = None) ->
     made again: anyone who has the recipients, which are public, could have put it there.
 
     Raises:
-        OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NoSpace,
+        OperatorError: AuthFailed, DatabaseNotFound, DatabaseNotReady, NotEnoughRoom, NoSpace,
             ServerVersionUnsupported, StoreDenied, StoreUnreachable, Timeout; InvalidInput: the
             selection names what is not there, or passwords would not be encrypted; BackupFailed
             otherwise. ChecksumMismatch: there is
@@ -222,6 +225,8 @@ def _dump(
         source = _read_source(snapshot.connection, database, versions, request.passwords)
         before = read_sequences(snapshot.session, snapshot.sequences)
         sizes = read_table_sizes(snapshot.connection)
+        if request.previous:
+            check_backup_room(request.store, request.previous, snapshot.connection, sizes, progress)
         content = _selected_content(request, snapshot, source.locale.encoding)
         entries, large_objects, files = _dump_and_fingerprint(
             request, new, snapshot, content, versions[1], progress

@@ -12,6 +12,7 @@ from ..store.encryption import EncryptionKey
 from ..store.filesystem import FilesystemStore
 from ..store.protocol import Location, Store
 from .artifact import ArtifactStore
+from .backup_room import PreviousBackup
 from .dump import METHODS, Compression
 from .leftovers import OtherBackups
 from .progress import Progress
@@ -94,6 +95,13 @@ CREATE_OPTIONS: Options = {
     "passwords": {"type": "bool", "default": False},
     "unfinished": {"type": "list", "elements": "str", "default": []},
     "unfinished_listed": {"type": "str"},
+    "previous": {
+        "type": "dict",
+        "options": {
+            "size_bytes": {"type": "int", "required": True},
+            "rows": {"type": "int", "required": True},
+        },
+    },
 }
 
 BACKUP_OPTIONS: Options = {
@@ -268,6 +276,12 @@ def selection(params: dict[str, Any]) -> Selection | None:
         InvalidInput: a table is not written as schema.table.
     """
     return parse_selection(params["include"], params["exclude"])
+
+
+def previous_backup(params: dict[str, Any]) -> PreviousBackup | None:
+    """What ``previous`` says about the backup before this one."""
+    previous = params["previous"]
+    return PreviousBackup(previous["size_bytes"], previous["rows"]) if previous else None
 
 
 def other_backups(params: dict[str, Any]) -> OtherBackups | None:

@@ -11,10 +11,18 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.backup_room import (
+    PreviousBackup,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
+    create_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.selection import (
     parse_selection,
 )
@@ -26,6 +34,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.disk_sp
     RoomUnknown,
     ask_for_file_systems,
     read_wal_usage,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
+    FilesystemStore,
 )
 
 MEBIBYTE = 1024 * 1024
@@ -59,13 +70,26 @@ class SmallVolume:
         (self.folder / "others").unlink(missing_ok=True)
 
 
-@pytest.fixture(scope="module")
-def volume() -> Iterator[SmallVolume]:
+@contextmanager
+def mounted(size: int) -> Iterator[SmallVolume]:
     folder = Path(tempfile.mkdtemp(prefix="postgres-small-"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     yield SmallVolume(folder)
     subprocess.run(["umount", folder], check=True)
     folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def volume() -> Iterator[SmallVolume]:
+    with mounted(SIZE) as made:
+        yield made
+
+
+@pytest.fixture
+def claim() -> Iterator[SmallVolume]:
+    """A volume for backups."""
+    with mounted(64 * MEBIBYTE) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +200,42 @@ def test_a_verification_gives_up_before_its_disk_is_full(small, volume: SmallVol
         volume.release()
         done = verify_artifact(VerifyRequest(small.store, small.location, Path(scratch)))
     assert done["rows"] == 100001
+
+
+def test_a_backup_is_not_begun_where_half_of_what_it_takes_is_not_free(
+    bench, claim: SmallVolume
+) -> None:
+    bench.files = FilesystemStore(claim.folder)
+    rows = 20001
+    with pytest.raises(errors.NotEnoughRoom) as refused:
+        bench.backup(previous=PreviousBackup(130 * MEBIBYTE, rows))
+    message = refused.value.message
+    assert f"takes about 130.0Mi in the volume at {claim.folder}" in message
+    assert "64.0Mi of 64.0Mi are free" in message
+    assert "delete Backups that are not needed" in message
+    assert not bench.files.exists(bench.location)
+    bench.execute("DELETE FROM numbers WHERE n > 10000")
+    assert bench.backup(previous=PreviousBackup(130 * MEBIBYTE, rows)).manifest.rows == 10001
+
+
+def test_a_backup_that_may_have_room_is_begun_and_its_log_says_so(
+    bench, claim: SmallVolume, tmp_path: Path
+) -> None:
+    bench.files = FilesystemStore(claim.folder)
+    request = bench.backup_request(previous=PreviousBackup(100 * MEBIBYTE, 20001))
+    create_artifact(request, Progress(tmp_path / "log"))
+    assert "There may be too little room: as the previous" in (tmp_path / "log").read_text()
+
+
+def test_the_spool_has_to_hold_the_largest_table(
+    bench, claim: SmallVolume, key, tmp_path: Path
+) -> None:
+    bench.key, bench.spool = key, claim.folder
+    with pytest.raises(errors.NotEnoughRoom, match=r"in the spool .* on the node's disk"):
+        bench.backup(previous=PreviousBackup(130 * MEBIBYTE, 20001))
+    assert list(claim.folder.iterdir()) == []
+    # It is there twice, as it is and encrypted.
+    assert bench.backup(previous=PreviousBackup(50 * MEBIBYTE, 20001)).manifest.rows == 20001
 
 
 def test_a_slot_that_nothing_streams_from_counts(small) -> None:

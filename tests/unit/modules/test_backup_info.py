@@ -282,7 +282,39 @@ def test_the_job_looks_for_the_artifacts_beside_its_own(monkeypatch: pytest.Monk
     found = backup_info.run({"name": "alone", "namespace": "shop", **LIMITS}, False)
     (job,) = found["definitions"]
     assert variables_of(job)["completed"] == ["older-uid-0000"]
+    assert "previous" not in variables_of(job)
     assert found["missing"] == {}
+
+
+GZIP = {"compression": {"method": "gzip"}}
+SOME = {"include": {"tables": ["public.song"]}}
+
+
+@pytest.mark.parametrize(
+    ("own", "older", "known"),
+    [
+        ({}, {}, True),
+        (GZIP, GZIP, True),
+        (GZIP, {}, False),
+        (SOME, SOME, False),
+        ({}, SOME, False),
+        ({}, {"artifact": {"latest": True}}, False),
+    ],
+    ids=str,
+)
+def test_the_job_knows_what_the_last_backup_of_the_same_kind_took(
+    monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], older: dict[str, Any], known: bool
+) -> None:
+    cluster = FakeCluster("")
+    for name, phase, spec in (("now", "Pending", own), ("older", "Completed", older)):
+        manifest = backup(name)
+        manifest["spec"] |= spec
+        cluster.add(manifest, phase, "")
+    cluster.backups["older"]["status"] |= {"sizeBytes": 1000, "rows": 20}
+    monkeypatch.setattr(backup_info, "connect", lambda: cluster)
+    (job,) = backup_info.run({"name": "now", "namespace": "shop", **LIMITS}, False)["definitions"]
+    expected = {"size_bytes": 1000, "rows": 20} if known else None
+    assert variables_of(job).get("previous") == expected
 
 
 def test_a_deleted_claim_takes_its_backups_along(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from ...kube.client import GROUP_VERSION, Cluster, Object
-from .adoption import artifact_of
+from .adoption import adopts, artifact_of
 from .destination import claim_of, s3_of
 from .missing import is_missing
 
 _MOST = 1000
 """A search for so many takes a bucket some seconds."""
+
+
+_SAME = ("compression", "include", "exclude")
+"""Fields by which a dump takes more or less."""
 
 
 def list_completed_beside(cluster: Cluster, backup: Object) -> list[Object]:
@@ -32,6 +39,25 @@ def list_completed_beside(cluster: Cluster, backup: Object) -> list[Object]:
     ]
     found.sort(key=_age, reverse=True)
     return found[:_MOST]
+
+
+def find_previous(backup: Object, completed: Sequence[Object]) -> Mapping[str, Any] | None:
+    """Return size and rows of the newest backup that takes about as much as another one.
+
+    None where there is none, or where only a part of the rows is backed up.
+
+    Args:
+        completed: as `list_completed_beside` returns them.
+    """
+    spec = backup["spec"]
+    if "include" in spec or "exclude" in spec:
+        return None
+    for other in completed:
+        size, rows = (other["status"].get(key) for key in ("sizeBytes", "rows"))
+        same = all(other["spec"].get(key) == spec.get(key) for key in _SAME)
+        if same and not adopts(other) and size is not None and rows is not None:
+            return {"size_bytes": size, "rows": rows}
+    return None
 
 
 def _age(backup: Object) -> tuple[str, str]:
