@@ -164,6 +164,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.job im
     needs_work,
     read_latest_job,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_disk import (
+    verification_bytes,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     find_adoption_block,
@@ -248,14 +251,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     definitions = removal
     if lines_up and blocked is None:
         assert database is not None
+        completed = [] if adopting else _made_beside(cluster, resource)
+        previous = find_previous(resource, completed)
         variables = (
             _adoption_variables(resource)
             if adopting
-            else _variables(resource, unfinished, listed, recipients)
-            | _beside(resource, _made_beside(cluster, resource))
+            else _variables(resource, unfinished, listed, recipients) | _beside(completed, previous)
         )
         work = _work(resource, database, latest.name, variables, image, identity)
-        definitions = work_definitions(work)
+        disk_bytes = verification_bytes(resource, previous)
+        definitions = work_definitions(replace(work, disk_bytes=disk_bytes))
     start = bool(definitions) and not removal
     retry = plan_retry(resource, job, now)
     return _nothing_to_do(resource) | {
@@ -438,11 +443,16 @@ def _variables(
     }
 
 
-def _beside(resource: Object, completed: Sequence[Object]) -> dict[str, Any]:
-    """Return the playbook's variables that come from the Completed Backups beside one."""
-    previous = find_previous(resource, completed)
-    uids = [other["metadata"]["uid"] for other in completed]
-    return {"completed": uids, **({"previous": previous} if previous else {})}
+def _beside(completed: Sequence[Object], previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the playbook's variables that come from the Completed Backups beside one.
+
+    Args:
+        previous: see `find_previous`.
+    """
+    found: dict[str, Any] = {"completed": [other["metadata"]["uid"] for other in completed]}
+    if previous:
+        found["previous"] = {"size_bytes": previous["sizeBytes"], "rows": previous["rows"]}
+    return found
 
 
 def _adoption_variables(resource: Object) -> dict[str, Any]:

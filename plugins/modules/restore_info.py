@@ -84,6 +84,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.job im
     read_latest_job,
     read_unfinished,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.job_disk import (
+    restore_bytes,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     choose_run,
     find_backup_block,
@@ -180,6 +183,7 @@ def _work(
         backup=found.backup,
         timeout_seconds=parse_duration(resource["spec"]["timeout"]),
         identity_secret=restoring_secret(resource, found.backup),
+        disk_bytes=restore_bytes(found.backup),
     )
 
 

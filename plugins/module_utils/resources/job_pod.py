@@ -19,6 +19,8 @@ AGENT = "/opt/agent"
 _PLAYBOOKS = f"{AGENT}/collections/ansible_collections/postgres/operator/playbooks"
 _VARIABLES = "/etc/job"
 _TMP = "/tmp"  # noqa: S108 (a container's own)
+# Ansible's files and lists of a dump's entries: no data.
+_TMP_LIMIT = "1Gi"
 ENVIRONMENT = {"ANSIBLE_CONFIG": f"{AGENT}/ansible.cfg", "HOME": _TMP, "LC_ALL": "C.UTF-8"}
 _PREFIX = "database.example.com/"
 OWNER_ONLY = 0o440
@@ -121,7 +123,7 @@ def variables_mount(*names: str) -> Mount:
 
 def tmp_mount() -> Mount:
     """Return the only folder that every container may write to."""
-    return Mount("tmp", {"emptyDir": {}}, _TMP)
+    return Mount("tmp", {"emptyDir": {"sizeLimit": _TMP_LIMIT}}, _TMP)
 
 
 def secret_mount(

@@ -11,6 +11,7 @@ from ..kube.objects import MANAGED_BY, owner_reference
 from .backup.adoption import artifact_of
 from .backup.destination import claim_of, s3_of, s3_port_of
 from .job import COPY_CONTAINER, VERIFY_CONTAINER
+from .job_disk import disk_request
 from .job_pod import (
     AGENT,
     ENVIRONMENT,
@@ -72,6 +73,8 @@ class Work:
             needed. What writes a backup never has it.
         annotations: what the Job is to remember of what it was made with.
         agent_image: the image that the agent is copied from.
+        disk_bytes: what it takes on the node's disk; 0 where that is not known. Of one that
+            verifies it is what the verification takes.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Work:
     verify: bool = False
     identity_secret: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    disk_bytes: int = 0
 
     @property
     def writes(self) -> bool:
@@ -227,7 +231,9 @@ def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Con
 def _resources(work: Work, playbook: str) -> Mapping[str, Any]:
     """Return the requests and limits of what runs a playbook."""
     limit = _MEMORY_LIMITS.get(playbook, _MEMORY_LIMIT)
-    return asked_resources(work.database) or {"requests": _REQUESTS, "limits": {"memory": limit}}
+    takes_disk = playbook == (VERIFY_CONTAINER if work.verify else work.playbook)
+    requests = _REQUESTS | (disk_request(work.disk_bytes) if takes_disk else {})
+    return asked_resources(work.database) or {"requests": requests, "limits": {"memory": limit}}
 
 
 def _copying(work: Work) -> Mapping[str, Any]:

@@ -328,6 +328,37 @@ def test_jobs_have_the_resources_of_their_database(playbook: str, limits: dict[s
     assert agent["requests"] == {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "1Gi"}
 
 
+@pytest.mark.parametrize(
+    ("playbook", "verify", "container"),
+    [("backup", True, "verify"), ("restore", False, "restore"), ("backup", False, "backup")],
+)
+def test_what_a_job_takes_on_the_nodes_disk_is_requested_where_it_is_taken(
+    playbook: str, verify: bool, container: str
+) -> None:
+    options: dict[str, Any] = {"spec": {"destination": {"s3": S3}}, "verify": verify}
+    requests = {
+        name: found["resources"]["requests"].get("ephemeral-storage")
+        for name, found in containers(job(playbook, **options, disk_bytes=5 * 2**30 + 1)).items()
+    }
+    assert requests.pop(container) == "5121Mi"
+    assert set(requests.values()) == {None}
+    unknown = containers(job(playbook, **options))[container]["resources"]["requests"]
+    assert "ephemeral-storage" not in unknown
+    database = {**DATABASE, "spec": {**DATABASE["spec"], "jobs": {"resources": ASKED}}}
+    asked = job(playbook, **options, disk_bytes=5 * 2**30, database=database)
+    assert containers(asked)[container]["resources"] == ASKED
+
+
+def test_no_volume_of_a_job_on_the_nodes_disk_is_without_a_limit() -> None:
+    options = {"spec": {"destination": {"s3": S3}}, "verify": True}
+    for manifest in (job(**options), job("restore", **options), removal()[1]):
+        for volume in manifest["spec"]["template"]["spec"]["volumes"]:
+            if volume["name"] != "agent" and "emptyDir" in volume:
+                assert volume["emptyDir"]["sizeLimit"] == (
+                    "1Gi" if volume["name"] == "tmp" else DATABASE["spec"]["storage"]["size"]
+                ), volume
+
+
 @pytest.mark.parametrize("database", [None, DATABASE])
 def test_a_removal_has_the_resources_of_the_database_that_is_still_there(database: Any) -> None:
     def limits(database: Any) -> Any:

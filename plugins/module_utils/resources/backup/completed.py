@@ -42,7 +42,7 @@ def list_completed_beside(cluster: Cluster, backup: Object) -> list[Object]:
 
 
 def find_previous(backup: Object, completed: Sequence[Object]) -> Mapping[str, Any] | None:
-    """Return size and rows of the newest backup that takes about as much as another one.
+    """Return the status of the newest backup that took about as much as another one takes.
 
     None where there is none, or where only a part of the rows is backed up.
 
@@ -53,10 +53,10 @@ def find_previous(backup: Object, completed: Sequence[Object]) -> Mapping[str, A
     if "include" in spec or "exclude" in spec:
         return None
     for other in completed:
-        size, rows = (other["status"].get(key) for key in ("sizeBytes", "rows"))
+        status: Mapping[str, Any] = other["status"]
         same = all(other["spec"].get(key) == spec.get(key) for key in _SAME)
-        if same and not adopts(other) and size is not None and rows is not None:
-            return {"size_bytes": size, "rows": rows}
+        if same and not adopts(other) and {"sizeBytes", "rows"} <= status.keys():
+            return status
     return None
 
 
