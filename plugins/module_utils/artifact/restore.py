@@ -19,7 +19,6 @@ import psycopg
 from ..errors import (
     DatabaseNotReady,
     InvalidInput,
-    NotEnoughRoom,
     OperatorError,
     RestoreFailed,
 )
@@ -33,17 +32,11 @@ from ..postgres.databases import (
     Properties,
     create_database,
     database_exists,
-    database_size,
     list_roles,
     plain_properties,
     read_properties,
 )
-from ..postgres.disk_space import (
-    RoomUnknown,
-    ask_for_file_systems,
-    read_file_systems,
-    read_wal_usage,
-)
+from ..postgres.disk_space import read_file_systems
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.session_roles import SessionRoles, session_roles
@@ -71,10 +64,11 @@ from .made_roles import MadeRoles, drop_roles, missing_roles_made
 from .manifest import Manifest, TableEntry
 from .older_fingerprints import older_hash_of
 from .progress import Progress, now_text
-from .replaced_database import agreed_time, drop_expired_previous, list_kept, previous_name
+from .replaced_database import agreed_time, drop_expired_previous, previous_name
 from .role_difference import describe_difference
 from .role_plan import RolePlan, plan_roles
-from .room import Room, describe_kept, room_kept
+from .room import MORE_ROOM, RoomRequest, check_room
+from .room_watch import room_kept
 from .selection import Selection, narrow_manifest, select_at_least
 from .snapshot import Snapshot, locked_snapshot
 from .standby_sessions import end_standby_sessions
@@ -83,10 +77,6 @@ from .swap import Swap, swap
 LOCK_WAIT_SECONDS = 10.0
 # A failover takes half a minute, a node's return some minutes.
 SETTLE_SECONDS = 600.0
-_MORE_ROOM = (
-    "drop what is not needed there, or restore into a Database with more storage, and make another"
-    " Restore"
-)
 _UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
 _UNTOUCHABLE = ("postgres", "template0", "template1")
 
@@ -303,30 +293,17 @@ def _check_room(request: RestoreRequest, connection: Connection, manifest: Manif
     """Refuse to begin where less than the reserve would be left.
 
     Returns:
-        A warning if it is not known how much is free.
+        Warnings, where it is not known how much is free.
 
     Raises:
         NotEnoughRoom
     """
     if request.selection is not None:
         manifest = narrow_manifest(manifest, select_at_least(manifest, request.selection))
-    try:
-        room = Room(
-            ask_for_file_systems(request.maintenance),
-            read_wal_usage(connection),
-            manifest.restored_bytes,
-            reclaimed_bytes=database_size(connection, request.scratch),
-        )
-    except RoomUnknown as error:
-        return [f"the free room on the server's volume was not watched: {error}"]
-    if room.lacks and not request.try_without_room:
-        raise NotEnoughRoom(
-            f"backup {request.location} was not restored, and nothing of it was written: it would"
-            f" leave less room on the volume of the server than is reserved: {room.describe()};"
-            f" {describe_kept(list_kept(connection))}{_MORE_ROOM}; if the database was bloated at"
-            " the backup, so that it takes less now, set consent.tryWithoutRoom: true"
-        )
-    return []
+    needed = RoomRequest(
+        request.maintenance, manifest.restored_bytes, request.scratch, f"backup {request.location}"
+    )
+    return check_room(needed, connection, refuse=not request.try_without_room)
 
 
 def _restore(
@@ -357,7 +334,7 @@ def _restore(
         database_owner=properties.owner,
     )
     server = request.maintenance.at(roles.server.hostaddr)
-    with room_kept(server, request.scratch, read_file_systems, _MORE_ROOM):
+    with room_kept(server, request.scratch, read_file_systems, MORE_ROOM):
         loaded = load_and_compare(load, progress, with_statistics=True)
     said = artifact.manifest.source.globals
     described = {role.name for role in said.roles} & made.plan.present if said else set()

@@ -1,42 +1,37 @@
-"""Room for what is restored: whether there is enough before it begins, and while it loads.
+"""Room for what is restored: whether there is enough before it begins.
 
 A server whose volume is full stops: no database of it takes writes any more. So a restore that
-would leave less than a reserve is refused before it writes anything, and one that takes more than
-was estimated ends while a part of the reserve is still free.
+would leave less than a reserve is refused before it writes anything. What takes more than was
+estimated ends while a part of the reserve is still free, see ``room_watch``.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from ..errors import NotEnoughRoom, OperatorError
-from ..postgres.connection import ConnectionParameters, connect
+from ..postgres.connection import Connection, ConnectionParameters, connect
+from ..postgres.databases import database_size
 from ..postgres.disk_space import (
     WAL_FOLDER,
     FileSystem,
     RoomUnknown,
     WalUsage,
+    read_file_systems,
+    read_wal_usage,
 )
 from ..units import first_of, format_size
+from .replaced_database import list_kept
+from .standby_sessions import list_standbys
 
-Look = Callable[[psycopg.Connection[tuple[object, ...]]], Sequence[FileSystem]]
-"""Returns the file systems that a server writes to; takes a superuser's session in it."""
-
-# No disk writes faster than this: so a look is never too late, and seldom where much is free.
-_BYTES_PER_SECOND = 1024 * 1024 * 1024
-_SHORTEST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
-_THREAD_SECONDS = 60.0
-
-_END_SESSIONS = """
-SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
- WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()
-"""
+MORE_ROOM = (
+    "drop what is not needed there, or restore into a Database with more storage, and make another"
+    " Restore"
+)
+"""The next step, for people."""
 
 
 @dataclass(frozen=True)
@@ -108,75 +103,75 @@ def describe_kept(kept: Sequence[tuple[str, int]]) -> str:
     return f"drop replaced databases that are kept, {first_of(named)}, "
 
 
-@contextmanager
-def room_kept(
-    server: ConnectionParameters, database: str, look: Look, next_step: str
-) -> Iterator[None]:
-    """Watch the free room while a database is filled, and end its sessions before the server stops.
-
-    Where the room cannot be known, nothing is watched.
-
-    Args:
-        server: a superuser.
-        database: the one that is filled, in which nobody else works.
-        next_step: what to do if there is too little, for people.
-
-    Raises:
-        NotEnoughRoom: less was free than ``kept_bytes``; what the block raised is its cause.
-    """
-    watch = _Watch(server, database, look)
-    thread = threading.Thread(target=watch.run, name="room", daemon=True)
-    thread.start()
-    try:
-        yield
-    except (OperatorError, psycopg.Error) as error:
-        if watch.lowest is None:
-            raise
-        kept = format_size(watch.lowest.kept_bytes)
-        raise NotEnoughRoom(
-            f'loading database "{database}" was given up before the disk was full:'
-            f" {describe_file_system(watch.lowest)}, and {kept} have to stay free while it loads;"
-            f" {next_step}"
-        ) from error
-    finally:
-        watch.over.set()
-        thread.join(_THREAD_SECONDS)
-
-
-class _Watch:
-    """Looks at the free room until it is over.
+@dataclass(frozen=True)
+class RoomRequest:
+    """Whose room is needed for what.
 
     Attributes:
-        lowest: the file system that has too little free room; None while all have enough.
+        primary: the server that is restored into, and a superuser.
+        data_bytes: see ``Room``.
+        scratch: the database that is restored into, which is dropped if it is there.
+        what: what is restored, for people.
     """
 
-    def __init__(self, server: ConnectionParameters, database: str, look: Look) -> None:
-        self.over = threading.Event()
-        self.lowest: FileSystem | None = None
-        self._server = server
-        self._database = database
-        self._look = look
+    primary: ConnectionParameters
+    data_bytes: int | None
+    scratch: str
+    what: str
 
-    def run(self) -> None:
-        """Look, in a session of its own, and in another one where that has broken."""
-        while not self.over.is_set():
-            with suppress(OperatorError, psycopg.Error), connect(self._server) as connection:
-                try:
-                    self._watch(connection)
-                except RoomUnknown:
-                    if not connection.closed:
-                        return
-            self.over.wait(_LONGEST_PAUSE)
 
-    def _watch(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        pause = 0.0
-        while not self.over.wait(pause):
-            found = self._look(connection)
-            lowest = min(found, key=lambda one: one.free_bytes - one.kept_bytes)
-            margin = lowest.free_bytes - lowest.kept_bytes
-            pause = min(max(margin / _BYTES_PER_SECOND, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            # The thread has sessions again and again: until it is over none of them goes on.
-            if margin < 0 or self.lowest is not None:
-                self.lowest = self.lowest or lowest
-                pause = _SHORTEST_PAUSE
-                connection.execute(_END_SESSIONS, [self._database])
+def check_room(request: RoomRequest, connection: Connection, refuse: bool) -> list[str]:
+    """Find out whether primary and standbys have room, since all write the same.
+
+    Args:
+        connection: a session of the primary in the maintenance database.
+        refuse: whether too little is an error.
+
+    Returns:
+        A warning for each server whose room is not known.
+
+    Raises:
+        NotEnoughRoom: less than the reserve would be left; nothing has been written.
+    """
+    warnings = []
+    for name, server in _servers(request, connection):
+        try:
+            room = _read_room(request, server)
+        except RoomUnknown as error:
+            warnings.append(f"the free room on the volume of {name} was not known: {error}")
+            continue
+        if room.lacks and refuse:
+            raise NotEnoughRoom(
+                f"{request.what} was not restored, and nothing of it was written: it would leave"
+                f" less room on the volume of {name} than is reserved: {room.describe()};"
+                f" {describe_kept(list_kept(connection))}{MORE_ROOM}; if the database was bloated"
+                " at the backup, so that it takes less now, set consent.tryWithoutRoom: true"
+            )
+    return warnings
+
+
+def _servers(
+    request: RoomRequest, connection: Connection
+) -> list[tuple[str, ConnectionParameters]]:
+    """Each server with its name for people."""
+    _, standbys = list_standbys(connection)
+    replicas = [(f"replica {name}", request.primary.at(host)) for name, host in standbys]
+    return [("the primary", request.primary), *replicas]
+
+
+def _read_room(request: RoomRequest, server: ConnectionParameters) -> Room:
+    """Ask a server.
+
+    Raises:
+        RoomUnknown
+    """
+    try:
+        with connect(server.maintenance) as connection:
+            return Room(
+                read_file_systems(connection),
+                read_wal_usage(connection),
+                request.data_bytes,
+                reclaimed_bytes=database_size(connection, request.scratch),
+            )
+    except (OperatorError, psycopg.Error) as error:
+        raise RoomUnknown(" ".join(str(error).split())) from error

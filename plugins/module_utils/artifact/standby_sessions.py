@@ -36,7 +36,7 @@ def end_standby_sessions(
         same.
     """
     try:
-        position, standbys = _list_standbys(connection)
+        position, standbys = list_standbys(connection)
     except psycopg.Error as error:
         return [f"the replicas are not known: {' '.join(str(error).split())}"]
     problems = []
@@ -48,7 +48,7 @@ def end_standby_sessions(
     return problems
 
 
-def _list_standbys(connection: Connection) -> tuple[str, list[tuple[str, str]]]:
+def list_standbys(connection: Connection) -> tuple[str, list[tuple[str, str]]]:
     """Where the write-ahead log is, and the name and address of each standby."""
     row: Any = connection.execute("SELECT pg_current_wal_lsn()::text").fetchone()
     # Not one that is being made. One that catches up is waited for, and reported if it is late.

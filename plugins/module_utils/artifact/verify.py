@@ -36,7 +36,7 @@ from .load_contents import LoadRequest
 from .made_roles import make_roles
 from .progress import Progress, now_text
 from .role_plan import plan_roles
-from .room import room_kept
+from .room_watch import room_kept
 
 # Not the source's name, which may be one that a new server has already.
 _DATABASE = "verification"

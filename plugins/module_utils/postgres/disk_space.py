@@ -4,8 +4,8 @@ PostgreSQL has no function that returns free room (to 19), and a pod's volume ca
 outside: the kubelet's own figures take rights on nodes. So the server runs `df`, which Debian's and
 Alpine's images have, by COPY ... FROM PROGRAM. That takes a superuser, or a member of
 pg_execute_server_program; the command is a constant. It needs a table to copy into: one of the
-session, since what comes into that is not logged. A standby can have none: only the primary's room
-can be known.
+session, since what comes into that is not logged. A standby can have none; there df writes into a
+file of pg_stat_tmp, which no backup of the server has and each start of it empties.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 
 from ..errors import OperatorError
-from .connection import Connection, ConnectionParameters, connect, deadline
+from .connection import Connection, deadline
 
 DATA_FOLDER = "."
 WAL_FOLDER = "pg_wal/."
@@ -48,6 +48,16 @@ _COPY = (
     f"COPY pg_temp.disk_space FROM PROGRAM '{_COMMAND}'"
     r" WITH (FORMAT csv, DELIMITER E'\x01', QUOTE E'\x02', ENCODING 'LATIN1')"
 )
+_FILE = "pg_stat_tmp/postgres_operator_df"
+# It is there whole or not at all; where the disk has no room for it an older one is no answer.
+_WRITE_FILE = (
+    f"COPY (SELECT WHERE false) TO PROGRAM '{{ {_COMMAND}; }} > {_FILE}.$$"
+    f" && mv -f {_FILE}.$$ {_FILE}'"
+)
+_READ_FILE = """
+SELECT pg_catalog.pg_read_binary_file(%(file)s) FROM pg_catalog.pg_stat_file(%(file)s)
+ WHERE modification > pg_catalog.clock_timestamp() - interval '1 minute'
+"""
 _LINE = re.compile(
     r"(?P<folder>\S+) (?P<device>.+?)\s+(?P<size>\d+)\s+\d+\s+(?P<free>-?\d+)\s+\d+%"
     r"\s+(?P<mount>/.*)"
@@ -142,28 +152,38 @@ def read_file_systems(connection: Connection) -> list[FileSystem]:
     """Return the file systems of a server's data directory, write-ahead log and tablespaces.
 
     Args:
-        connection: an autocommit session in the maintenance database of a primary. It is ended if
-            its disk does not answer.
+        connection: an autocommit session in the maintenance database. It is ended if its server's
+            disk does not answer.
 
     Raises:
-        RoomUnknown: they cannot be asked: the session's role may not run programs, the image has
-            no df, the server is a standby.
+        RoomUnknown: they cannot be asked: the session's role may not run programs, or the image
+            has no df.
     """
     try:
-        with (
-            deadline(connection, _SECONDS, "asking for the free room"),
-            connection.transaction(),
-        ):
-            connection.execute(_TABLE)
-            connection.execute(_COPY)
-            rows: Any = connection.execute("SELECT line FROM pg_temp.disk_space").fetchall()
+        with deadline(connection, _SECONDS, "asking for the free room"):
+            row: Any = connection.execute("SELECT pg_catalog.pg_is_in_recovery()").fetchone()
+            lines = (_run_on_standby if row[0] else _run_on_primary)(connection)
     except (psycopg.Error, OperatorError) as error:
         text = " ".join(str(error).split())
         raise RoomUnknown(f"the server does not run df: {text}") from error
-    found = parse_file_systems(line for (line,) in rows)
+    found = parse_file_systems(lines)
     if not any(DATA_FOLDER in one.folders for one in found):
         raise RoomUnknown("df of the server's image prints nothing of the data directory")
     return found
+
+
+def _run_on_primary(connection: Connection) -> list[str]:
+    with connection.transaction():
+        connection.execute(_TABLE)
+        connection.execute(_COPY)
+        rows: Any = connection.execute("SELECT line FROM pg_temp.disk_space").fetchall()
+    return [line for (line,) in rows]
+
+
+def _run_on_standby(connection: Connection) -> list[str]:
+    connection.execute(_WRITE_FILE)
+    row: Any = connection.execute(_READ_FILE, {"file": _FILE}).fetchone()
+    return [] if row is None else bytes(row[0]).decode("latin1").splitlines()
 
 
 def parse_file_systems(lines: Iterable[str]) -> list[FileSystem]:
@@ -179,21 +199,6 @@ def parse_file_systems(lines: Iterable[str]) -> list[FileSystem]:
         size, free = int(match["size"]) * 1024, int(match["free"]) * 1024
         found[key] = FileSystem((*folders, match["folder"]), size, free)
     return list(found.values())
-
-
-def ask_for_file_systems(parameters: ConnectionParameters) -> list[FileSystem]:
-    """Return the same of a server, in a session of its own.
-
-    Raises:
-        RoomUnknown
-    """
-    try:
-        with connect(parameters.maintenance) as connection:
-            return read_file_systems(connection)
-    except RoomUnknown:
-        raise
-    except (OperatorError, psycopg.Error) as error:
-        raise RoomUnknown(" ".join(str(error).split())) from error
 
 
 def read_wal_usage(connection: Connection) -> WalUsage:

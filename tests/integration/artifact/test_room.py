@@ -30,9 +30,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify 
     VerifyRequest,
     verify_artifact,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import connect
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.disk_space import (
     RoomUnknown,
-    ask_for_file_systems,
+    read_file_systems,
     read_wal_usage,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
@@ -133,7 +134,8 @@ def test_a_backup_says_what_its_database_takes(small) -> None:
 
 
 def test_the_volume_is_known(small, volume: SmallVolume) -> None:
-    (found,) = ask_for_file_systems(small.parameters)
+    with connect(small.parameters.maintenance) as connection:
+        (found,) = read_file_systems(connection)
     assert found.folders == (".", "pg_wal/.")
     assert found.size_bytes == SIZE
     assert abs(found.free_bytes - volume.free) < MEBIBYTE
@@ -258,8 +260,9 @@ def test_without_df_a_restore_goes_on_and_says_so(run_server, bench_of, tmp_path
         bench = bench_of(server, "app", store)
         bench.execute("CREATE TABLE t AS SELECT 1")
         bench.backup()
-        with pytest.raises(RoomUnknown):
-            ask_for_file_systems(bench.parameters)
+        with connect(bench.parameters.maintenance) as connection, pytest.raises(RoomUnknown):
+            read_file_systems(connection)
         assert (
-            "free room on the server's volume was not watched" in bench.restore().summary["warning"]
+            "the free room on the volume of the primary was not known"
+            in bench.restore().summary["warning"]
         )

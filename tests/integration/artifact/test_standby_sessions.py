@@ -14,9 +14,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.artifact import room
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import (
     standby_sessions as standbys,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import connect
 
 ADDRESS = "127.0.0.2"
 
@@ -62,10 +65,10 @@ def standby(postgres_server, monkeypatch) -> Iterator[object]:
         )
 
     # On this machine the standby's own address is that of every local client.
-    real = standbys._list_standbys
+    real = standbys.list_standbys
     monkeypatch.setattr(
         standbys,
-        "_list_standbys",
+        "list_standbys",
         lambda connection: (real(connection)[0], [(n, ADDRESS) for n, _ in real(connection)[1]]),
     )
     try:
@@ -123,12 +126,34 @@ def test_they_are_when_nothing_is_kept(changed, standby) -> None:
 
 
 def test_a_standby_that_cannot_be_reached_is_reported(changed, standby, monkeypatch) -> None:
-    real = standbys._list_standbys
+    real = standbys.list_standbys
     monkeypatch.setattr(
         standbys,
-        "_list_standbys",
+        "list_standbys",
         lambda connection: (real(connection)[0], [("app-2", "127.0.0.9")]),
     )
     outcome = changed.restore()
     assert "app-2" in outcome.summary["warning"]
     assert changed.scalar("SELECT name FROM version") == "old"
+
+
+@pytest.fixture
+def roomless(bench):
+    """A request for more room than any disk has."""
+    return room.RoomRequest(bench.parameters.maintenance, 10**18, "restore_x", "backup x")
+
+
+def test_the_room_of_a_standby_is_asked_too(bench, standby, roomless, monkeypatch) -> None:
+    monkeypatch.setattr(
+        room, "list_standbys", lambda _: ("", [("app-1", ADDRESS), ("app-2", "127.0.0.9")])
+    )
+    with connect(roomless.primary) as connection:
+        (unknown,) = room.check_room(roomless, connection, refuse=False)
+        assert "the volume of replica app-2 was not known: connecting to" in unknown
+        monkeypatch.setattr(
+            room, "_servers", lambda *_: [("replica app-1", roomless.primary.at(ADDRESS))]
+        )
+        with pytest.raises(
+            errors.NotEnoughRoom, match="the volume of replica app-1 than is reserved"
+        ):
+            room.check_room(roomless, connection, refuse=True)

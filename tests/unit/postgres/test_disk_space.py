@@ -26,13 +26,28 @@ def test_each_file_system_is_one_whatever_lies_in_it() -> None:
     ]
 
 
+def test_the_columns_of_busybox() -> None:
+    line = ". /dev/vda             264212084  28777964  66723300  30% /"
+    (found,) = parse_file_systems([line])
+    assert (found.size_bytes, found.free_bytes) == (264212084 * 1024, 66723300 * 1024)
+
+
 def test_names_with_spaces_and_what_is_over_full() -> None:
     (found,) = parse_file_systems([". //nas/my share   1000 1020 -20 102% /mnt/my data"])
     assert (found.size_bytes, found.free_bytes) == (1000 * 1024, -20 * 1024)
 
 
 @pytest.mark.parametrize(
-    "line", ["", ". ", "pg_tblspc/*/. ", ". df: not found", ". /dev/sda - - - - /data"]
+    "line",
+    [
+        "",
+        ". ",
+        "pg_tblspc/*/. ",
+        # BusyBox prints its heading all the same.
+        "pg_tblspc/*/. Filesystem           1024-blocks    Used Available Capacity Mounted on",
+        ". df: not found",
+        ". /dev/sda - - - - /data",
+    ],
 )
 def test_other_lines_are_left_out(line: str) -> None:
     assert parse_file_systems([line]) == []
