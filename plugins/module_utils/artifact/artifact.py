@@ -28,8 +28,10 @@ from ..errors import (
     EncryptionKeyWrong,
     IncompatibleVersion,
     InvalidInput,
+    NotEnoughRoom,
     OperatorError,
 )
+from ..postgres.disk_space import RoomUnknown, local_file_system
 from ..postgres.programs import program_version, run_program
 from ..postgres.releases import Version
 from ..store.encryption import HEADER, EncryptionKey
@@ -415,6 +417,7 @@ def open_artifact(
         check: what else has to be true; before any file but the manifest is read.
 
     Raises:
+        NotEnoughRoom: the spool cannot hold the files.
         As ``check_artifact``, and ``check``.
     """
     tally = files_tally()
@@ -429,9 +432,30 @@ def open_artifact(
             if store.direct:
                 artifact.compare_files(jobs, tally)
             else:
+                _require_room(artifact, folder)
                 artifact.fetch_files(folder, jobs, tally)
             check_table_of_contents(location, folder)
         yield OpenArtifact(store, location, artifact.manifest, artifact.sha256, folder)
+
+
+def _require_room(artifact: Artifact, folder: Path) -> None:
+    """Refuse to fetch files into a folder whose disk cannot hold them.
+
+    Raises:
+        NotEnoughRoom
+    """
+    try:
+        disk = local_file_system(folder)
+    except RoomUnknown:
+        return
+    needed = artifact.manifest.size_bytes
+    if disk.free_bytes < needed:
+        raise NotEnoughRoom(
+            f"the files of backup {artifact.location} take {format_size(needed)} in the spool"
+            f" {artifact.store.spool} on the node's disk, where {format_size(disk.free_bytes)} of"
+            f" {format_size(disk.size_bytes)} are free: make room there, or have"
+            " jobs.resources.requests.ephemeral-storage of the Database ask for a node that has it"
+        )
 
 
 def copy_artifact(files: Store, location: Location, target: FilesystemStore, jobs: int = 1) -> None:

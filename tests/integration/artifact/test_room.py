@@ -240,6 +240,22 @@ def test_the_spool_has_to_hold_the_largest_table(
     assert bench.backup(previous=PreviousBackup(50 * MEBIBYTE, 20001)).manifest.rows == 20001
 
 
+def test_what_the_spool_cannot_hold_is_not_fetched(
+    bench, claim: SmallVolume, key, tmp_path: Path
+) -> None:
+    bench.key, bench.spool = key, tmp_path / "spool"
+    bench.spool.mkdir()
+    size = bench.backup().manifest.size_bytes
+    bench.spool = claim.folder
+    claim.leave(size - 8192)
+    with pytest.raises(errors.NotEnoughRoom, match="in the spool") as refused:
+        bench.restore()
+    assert "jobs.resources.requests.ephemeral-storage" in refused.value.message
+    assert [path.name for path in claim.folder.iterdir()] == ["others"]
+    claim.release()
+    assert bench.restore().summary["tables"] == 2
+
+
 def test_a_slot_that_nothing_streams_from_counts(small) -> None:
     with small.connect("postgres") as connection:
         assert read_wal_usage(connection).limit_bytes == 64 * MEBIBYTE
