@@ -91,8 +91,8 @@ RETURN = r"""
 restore:
   description:
     - What was restored. Absent in check mode.
-    - C(warning) names tables of extensions that have other rows than at the backup, says what could not be compared, and
-      on which standbys sessions may still see the replaced database.
+    - C(warning) names tables of extensions that have other rows than at the backup, says what could not be compared, of
+      which server the free room was not known, and on which standbys sessions may still see the replaced database.
     - With O(dry_run) there is no C(previousDatabase), but C(difference). It counts tables that are C(equal),
       C(different), C(onlyInBackup) and C(onlyInDatabase), and has C(examples) in words.
   type: dict
