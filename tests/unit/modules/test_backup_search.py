@@ -299,3 +299,29 @@ def test_a_failure_is_one_event_for_each_reason(cluster: FakeCluster) -> None:
     assert not backup_search.run({**report, "name": "deleted"}, False)["changed"]
     cluster.backups["lone"]["status"] = {"phase": "Pending"}
     assert not backup_search.run(report, False)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("last", "changes", "listed"),
+    [
+        (RECENT, {}, False),
+        (OLD, {}, True),
+        (None, {}, True),
+        (RECENT, {"destination": {}}, True),
+        (RECENT, {"databaseRef": {"name": "other"}}, True),
+    ],
+)
+def test_runs_of_a_schedule_that_works_are_not_listed(
+    cluster: FakeCluster, last: str | None, changes: dict[str, Any], listed: bool
+) -> None:
+    cluster.add("lone")
+    owner = {"kind": "Backup", "name": "nightly", "uid": "nightly-uid-0000"}
+    cluster.backups["lone"]["metadata"]["ownerReferences"] = [owner]
+    cluster.add("nightly", schedule="0 3 * * *", **changes)
+    cluster.backups["nightly"]["status"] = {"phase": "Scheduled"}
+    if last:
+        cluster.backups["nightly"]["status"]["lastSuccessfulTime"] = last
+    definitions, _ = reconcile()
+    assert (bool(definitions), "Backups" in cluster.read) == (listed, listed)
+    del cluster.backups["nightly"]
+    assert len(reconcile()[0]) == 2

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...kube.client import GROUP_VERSION, Cluster, Object
+from ...units import parse_time
 from ..conditions import merge_patch
 from ..job import read_latest_job
+from ..schedule.scheduled_backups import schedule_of
 from .adoption import artifact_of
 from .completed import list_completed_beside
 from .destination import find_secret_block
@@ -50,7 +52,7 @@ def follow_search(cluster: Cluster, backup: Object, period: int, image: str) -> 
         ApiError: what it depends on cannot be read.
     """
     now = datetime.now(UTC)
-    if not is_due(backup, period, now):
+    if not is_due(backup, period, now) or _is_followed(cluster, backup, period, now):
         return Search(report=_report(backup, Step(), now))
     beside = list_completed_beside(cluster, backup)
     if not beside or beside[0]["metadata"]["uid"] != backup["metadata"]["uid"]:
@@ -74,6 +76,23 @@ def follow_search(cluster: Cluster, backup: Object, period: int, image: str) -> 
         held_job=asdict(job) if job and job.held_pod else {},
         report=_report(backup, step, now),
     )
+
+
+def _is_followed(cluster: Cluster, backup: Object, period: int, now: datetime) -> bool:
+    """Return whether a run of a schedule has a newer one of this period, which has looked for it.
+
+    So that to see this of hundreds of runs takes one small object each, and not the list of all.
+    """
+    name, namespace = schedule_of(backup).get("name"), backup["metadata"]["namespace"]
+    schedule = cluster.get(GROUP_VERSION, "Backup", namespace, name) if name else None
+    last = (schedule or {}).get("status", {}).get("lastSuccessfulTime")
+    if schedule is None or not last:
+        return False
+    same_place = all(
+        schedule["spec"].get(field) == backup["spec"].get(field)
+        for field in ("databaseRef", "destination")
+    )
+    return same_place and (now - parse_time(last)).total_seconds() < period
 
 
 def _report(backup: Object, step: Step, now: datetime) -> dict[str, str]:
