@@ -51,6 +51,10 @@ class DatabaseGone(OperatorError):
     """The server had the Database's own database, and has it no more."""
 
 
+class DatabaseInUse(OperatorError):
+    """A database has what keeps it from being replaced, or would stay in the replaced one."""
+
+
 class DatabaseNotFound(OperatorError):
     """The server has no database of that name."""
 

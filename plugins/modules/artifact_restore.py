@@ -46,6 +46,13 @@ options:
     description: Whether roles that are missing, and are made, can log in with the passwords that the backup has of them.
     type: bool
     default: false
+  ends_replication:
+    description:
+      - Whether a database is replaced that has subscriptions, or logical replication slots that nothing reads from. They
+        stay in the replaced one, and are dropped with it or have to be. A slot that is read from, and a prepared
+        transaction, keep a database from being replaced in any case.
+    type: bool
+    default: false
   takes_properties:
     description:
       - Whether the database gets the privileges, settings, comment and connection limit that the backup has, also where one

@@ -331,6 +331,7 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
         "as_superuser": spec.get("consent", {}).get("loadAsSuperuser", False),
         "logins": spec.get("consent", {}).get("passwords", False),
         "try_without_room": spec.get("consent", {}).get("tryWithoutRoom", False),
+        "ends_replication": spec.get("consent", {}).get("endReplication", False),
         # Those of a Database that is new say nothing.
         "takes_properties": is_first_restore(resource),
         # That it has a targetDatabase has been checked.

@@ -69,6 +69,27 @@ class PostgresServer:
         )
         return done.stdout
 
+    def stream(self, dbname: str, slot: str) -> subprocess.Popen[bytes]:
+        """Read from a logical slot, until the process is killed; it reads once this returns."""
+        environment = os.environ | {"PGPASSWORD": SUPERUSER_PASSWORD}
+        address = ["-h", self.host, "-p", str(self.port), "-U", self.user, "-d", dbname]
+        options = ["--start", "-f", "-", "-o", "proto_version=1", "-o", "publication_names=none"]
+        process = subprocess.Popen(
+            ["pg_recvlogical", *address, f"--slot={slot}", *options],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        with self.connect() as connection:
+            while time.monotonic() < deadline:
+                if connection.execute(
+                    "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active", [slot]
+                ).fetchone():
+                    return process
+                time.sleep(0.05)
+        process.kill()
+        raise AssertionError(f"nothing reads from slot {slot}")
+
 
 def _find_programs() -> Path:
     """The folder of a server's programs; Debian keeps it off PATH."""
@@ -109,7 +130,7 @@ def _start(
         "max_connections": "60",
         "max_prepared_transactions": "2",
         "log_statement": "all",
-        "wal_level": "replica",
+        "wal_level": "logical",
         **others,
     }
     options = [word for item in settings.items() for word in ("-c", "=".join(item))]

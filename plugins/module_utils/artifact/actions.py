@@ -154,6 +154,7 @@ def restore(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         as_superuser=params["as_superuser"],
         try_without_room=params["try_without_room"],
         takes_properties=params["takes_properties"],
+        ends_replication=params["ends_replication"],
         logins=params["logins"],
         expected_sha256=params["sha256"] or None,
     )

@@ -167,6 +167,7 @@ RESTORE_OPTIONS: Options = {
     "as_superuser": {"type": "bool", "default": False},
     "try_without_room": {"type": "bool", "default": False},
     "takes_properties": {"type": "bool", "default": False},
+    "ends_replication": {"type": "bool", "default": False},
     "logins": {"type": "bool", "default": False},
 }
 

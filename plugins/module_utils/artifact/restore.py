@@ -56,6 +56,14 @@ from .history import (
     ensure_history,
     find_outcome,
 )
+from .in_use import (
+    Use,
+    describe_left,
+    describe_use,
+    read_publications,
+    read_use,
+    require_not_in_use,
+)
 from .load import check_extensions, check_owner, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
@@ -105,6 +113,8 @@ class RestoreRequest:
         takes_properties: whether the database gets the backup's privileges, settings, comment and
             connection limit also where there is one whose own it would get.
         logins: whether roles that are made can log in with the passwords that they had.
+        ends_replication: whether subscriptions, and logical replication slots that are not read
+            from, may stay in the replaced database.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
         lock_wait_seconds: patience with another restore of the same database.
     """
@@ -122,6 +132,7 @@ class RestoreRequest:
     try_without_room: bool = False
     takes_properties: bool = False
     logins: bool = False
+    ends_replication: bool = False
     expected_sha256: str | None = None
     lock_wait_seconds: float = LOCK_WAIT_SECONDS
 
@@ -260,12 +271,16 @@ def check_restore(
         IncompatibleVersion: the server is older than the backup's, or lacks its encoding.
         NotEnoughRoom: less than the reserve would be left on the server's volume.
         ServerVersionUnsupported: pg_restore is too old.
+        DatabaseInUse: see ``require_not_in_use``; not for a dry run.
         RestoreFailed: the owner, or extensions that the backup needs, are missing.
         InvalidInput: a part of the rows would take the place of a whole database.
     """
     row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
     if row is None or row[0]:
         raise DatabaseNotReady(f"{request.parameters.host} is a standby: connect to the primary")
+    if not request.dry_run:
+        use = read_use(connection, request.database)
+        require_not_in_use(use, request.database, request.ends_replication)
 
     def check(found: Artifact) -> None:
         check_versions(found, connection)
@@ -343,7 +358,10 @@ def _restore(
         said, live, request.database, made.plan.present, _takes_properties(request, connection)
     )
     loaded = loaded.with_warning(join_warnings(made.warning, differs))
+    publications = tuple(read_publications(connection, request.parameters))
     if request.dry_run:
+        warning = join_warnings(_describe_use(request, connection, publications), loaded.warning)
+        loaded = replace(loaded, warning=warning)
         done = _end_dry_run(request, connection, roles, loaded, started, progress)
         drop_roles(connection, made.names)
         return done
@@ -360,6 +378,8 @@ def _restore(
             backed_up=artifact.manifest.source,
             takes_backed_up=request.takes_properties,
             made_roles=made.names,
+            publications=publications,
+            ends_replication=request.ends_replication,
         )
         try:
             done = swap(connection, request.maintenance, plan)
@@ -368,6 +388,22 @@ def _restore(
                 raise
             return _settle(request, error)
         return _clean_up(request, connection, done)
+
+
+def _describe_use(
+    request: RestoreRequest, connection: Connection, publications: Sequence[str]
+) -> str:
+    """Say what would keep the database from being replaced, or stay in the replaced one."""
+    use = read_use(connection, request.database)
+    refused = describe_use(use, request.ends_replication)
+    return join_warnings(
+        refused and f"a Restore would be refused: {refused}",
+        describe_left(
+            use if request.ends_replication else Use(),
+            publications,
+            previous_name(request.database, request.uid),
+        ),
+    )
 
 
 def _settle(request: RestoreRequest, error: Exception) -> dict[str, Any]:

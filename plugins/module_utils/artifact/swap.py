@@ -28,9 +28,9 @@ from ..postgres.databases import (
     read_properties,
 )
 from ..postgres.labels import Label, apply_labels, label_statement, read_labels
-from ..postgres.subscriptions import list_subscriptions
 from ..units import first_of, join_warnings
 from .history import ensure_history, forget_scratch, remember_outcome
+from .in_use import describe_left, read_use, require_not_in_use
 from .manifest import DatabaseProperties, Source
 from .replaced_database import Mark, kept_since, previous_name, put_aside
 from .role_plan import describe_setting
@@ -56,6 +56,8 @@ class Swap:
         backed_up: what the backup says of its database; its properties are taken where there is no
             live database.
         takes_backed_up: whether that is taken also where there is a live one, but for its owner.
+        publications: those of the live database, whose subscribers have to act.
+        ends_replication: see ``RestoreRequest``.
         made_roles: roles that the restore has made: each gets the settings that it had in the
             database, where those of the backup are taken.
         keep_previous: how long the old one is kept.
@@ -72,6 +74,8 @@ class Swap:
     backed_up: Source | None = None
     takes_backed_up: bool = False
     made_roles: tuple[str, ...] = ()
+    publications: tuple[str, ...] = ()
+    ends_replication: bool = False
 
     @property
     def previous(self) -> str:
@@ -92,8 +96,10 @@ def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -
 
     Raises:
         Timeout: sessions, prepared transactions or locks stayed in the way.
+        DatabaseInUse: see ``require_not_in_use``.
         RestoreFailed: there is a database with the name meant for the old one.
     """
+    require_not_in_use(read_use(connection, plan.live), plan.live, plan.ends_replication)
     ensure_history(connection)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -109,6 +115,7 @@ def swap(connection: Connection, parameters: ConnectionParameters, plan: Swap) -
 def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
     """The transaction."""
     previous = None
+    stayed = ""
     labels: tuple[Label, ...] = ()
     with connection.transaction():
         connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_SECONDS}s'")
@@ -119,6 +126,10 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             # Read again, now that it is locked: another session may have changed it meanwhile.
             live = read_properties(connection, previous)
             assert live is not None
+            # The same: now that none can be made any more.
+            use = read_use(connection, previous)
+            require_not_in_use(use, plan.live, plan.ends_replication)
+            stayed = describe_left(use, plan.publications, previous)
             labels = read_labels(connection, previous)
         wanted, taken = live or plan.properties, None
         if plan.backed_up and (live is None or plan.takes_backed_up):
@@ -135,8 +146,7 @@ def _swap_once(connection: Connection, plan: Swap) -> dict[str, Any]:
             until = kept_since(connection) + plan.keep_previous
             put_aside(connection, Mark(previous, plan.live, plan.uid, until))
         outcome = plan.outcome | {"previousDatabase": previous if plan.keep_previous else None}
-        stayed = previous and describe_subscriptions(connection, previous)
-        warning = join_warnings(outcome.get("warning"), stayed, refused, unlabelled)
+        warning = join_warnings(stayed, outcome.get("warning"), refused, unlabelled)
         if warning:
             outcome["warning"] = warning
         remember_outcome(connection, plan.uid, plan.live, outcome)
@@ -197,19 +207,6 @@ def _settings_refused(
     if role is None or _is_superuser(connection, role):
         return settings
     return apply_settings_as(connection, database, role, settings)
-
-
-def describe_subscriptions(connection: Connection, previous: str) -> str:
-    """Which subscriptions are in a database that was replaced; empty for none."""
-    names = list_subscriptions(connection, previous)
-    if not names:
-        return ""
-    return (
-        f"subscriptions stay in the replaced database {short_name(previous)}, which takes no"
-        f" changes any more while their slots on the publisher keep them:"
-        f" {first_of([short_name(name) for name in names])}; drop them there, and enable those"
-        " that the backup has in the restored database"
-    )
 
 
 def _backed_up_labels(plan: Swap) -> tuple[Label, ...]:

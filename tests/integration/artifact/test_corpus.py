@@ -183,7 +183,7 @@ def test_it_comes_back(
         assert "fails" not in notes or fails_plainly(bench, tmp_path)
         return
     verified = verify_artifact(verification)
-    restored = bench.restore(as_superuser="consent" in notes).summary
+    restored = bench.restore(as_superuser="consent" in notes, ends_replication=True).summary
     assert difference(before, state(bench)) == []
     if "warning" in notes:
         assert re.search(notes["warning"], restored["warning"])

@@ -79,7 +79,7 @@ def test_a_verification_and_a_dry_run(subscribed, scratch) -> None:
 @pytest.mark.parametrize("keep", [timedelta(0), timedelta(hours=1)])
 def test_what_stays_on_the_replaced_database_is_told(subscribed, keep) -> None:
     subscribed.backup()
-    request = subscribed.restore_request(keep_previous=keep)
+    request = subscribed.restore_request(keep_previous=keep, ends_replication=True)
     warning = restore.restore_artifact(request).summary["warning"]
     previous = f"{subscribed.database}_before_{request.uid[:8]}"
     assert f'in the replaced database "{previous}"' in warning
@@ -102,7 +102,7 @@ def test_a_failed_restore_leaves_nothing(subscribed, monkeypatch) -> None:
 
     monkeypatch.setattr(restore, "swap", fail)
     with pytest.raises(errors.RestoreFailed, match="before the swap"):
-        subscribed.restore()
+        subscribed.restore(ends_replication=True)
     assert subscribed.databases() == before
 
 
@@ -125,4 +125,17 @@ def test_one_whose_worker_comes_again_and_again(subscribed) -> None:
     subscribed.backup()
     subscribed.execute(f"ALTER SUBSCRIPTION {QUOTED} CONNECTION 'host=127.0.0.1 port=1 dbname=x'")
     subscribed.execute(f"ALTER SUBSCRIPTION {QUOTED} ENABLE")
-    assert QUOTED in subscribed.restore().summary["warning"]
+    assert QUOTED in subscribed.restore(ends_replication=True).summary["warning"]
+
+
+def test_without_consent_it_is_refused_before_anything_is_loaded(subscribed, monkeypatch) -> None:
+    subscribed.backup()
+    before = subscribed.databases()
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("found only after something was loaded")
+
+    monkeypatch.setattr(restore, "load_and_compare", fail)
+    with pytest.raises(errors.DatabaseInUse, match=r'subscription "news ""of"" you" would stay'):
+        subscribed.restore()
+    assert subscribed.databases() == before

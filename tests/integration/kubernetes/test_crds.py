@@ -63,6 +63,9 @@ TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
 DELAY = "retry.delay is a whole number with h, m or s, such as 5m or 30s"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 JOBS_MINIMUM = "jobs.resources.limits.memory is too little for any Job; write at least 128Mi"
+NO_CONSENT = dict.fromkeys(
+    ("loadAsSuperuser", "newerBackup", "passwords", "tryWithoutRoom", "endReplication"), False
+)
 NO_NAMES = ("..", ".", "../x", "a/b", "{{ 6 * 7 }}", "App", "a_b", "a\nb", "-a", "a.")
 
 
@@ -456,12 +459,15 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
         ),
         (
             "Restore",
-            RESTORE
-            | {"consent": {"passwords": True, "loadAsSuperuser": False, "newerBackup": False}},
+            RESTORE | {"consent": NO_CONSENT | {"passwords": True}},
         ),
         ("Backup", in_s3(caSecretRef={"name": "9.a-b"})),
         ("Backup", BACKUP | {"include": {"schemas": ["a b.c"], "tables": ['"a.""b"".c".d e ü']}}),
         ("Backup", PLAN | {"exclude": {"tables": ["public.log", 'public."a.b"']}}),
+        (
+            "Restore",
+            RESTORE | {"consent": NO_CONSENT | {"endReplication": True}},
+        ),
         ("Restore", RESTORE | {"targetDatabase": "_A-9", "include": SOME, "exclude": SOME}),
         *(
             ("Backup", PLAN | {"schedule": schedule})

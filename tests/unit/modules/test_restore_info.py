@@ -165,6 +165,7 @@ def test_the_variables_of_the_job(cluster: FakeCluster) -> None:
         "as_superuser": False,
         "logins": False,
         "try_without_room": False,
+        "ends_replication": False,
         "takes_properties": False,
         "partial": True,
         "include": include,
