@@ -1,4 +1,6 @@
 -- Publications of everything, of schemas, of columns and rows.
+--
+-- warning: subscribers of the replaced database.s publications
 CREATE SCHEMA s;
 CREATE TABLE s.t (n int PRIMARY KEY, x text);
 CREATE TABLE u (n int PRIMARY KEY, x text);
