@@ -74,7 +74,7 @@ from .older_fingerprints import older_hash_of
 from .progress import Progress, now_text
 from .replaced_database import agreed_time, drop_expired_previous, previous_name
 from .role_difference import describe_difference
-from .role_plan import RolePlan, plan_roles
+from .role_plan import RolePlan, left_statements, plan_roles
 from .room import MORE_ROOM, RoomRequest, check_room
 from .room_watch import room_kept
 from .selection import Selection, narrow_manifest, select_at_least
@@ -351,6 +351,8 @@ def _restore(
     server = request.maintenance.at(roles.server.hostaddr)
     with room_kept(server, request.scratch, read_file_systems, MORE_ROOM):
         loaded = load_and_compare(load, progress, with_statistics=True)
+    for statement in left_statements(made.plan):
+        progress.say(f"Not given to a role that was made: {statement}")
     said = artifact.manifest.source.globals
     described = {role.name for role in said.roles} & made.plan.present if said else set()
     live = read_globals(connection, request.database, described)

@@ -99,10 +99,10 @@ def _memberships(said: Collection[Membership], live: Collection[Membership]) -> 
     new = {(one.role, one.member): one for one in live}
     for pair, one in old.items():
         if pair not in new or _options(one) != _options(new[pair]):
-            yield f"{grant_statement(one).as_string()} is so only in the backup"
+            yield f"only in the backup: {grant_statement(one).as_string()}"
     for pair, one in new.items():
         if pair not in old:
-            yield f"{grant_statement(one).as_string()} is so only here"
+            yield f"only here: {grant_statement(one).as_string()}"
 
 
 def _options(one: Membership) -> tuple[bool, ...]:
@@ -124,13 +124,13 @@ def _of_roles(labels: tuple[Label, ...], only: bool) -> tuple[Label, ...]:
 def _labels(said: Collection[Label], live: Collection[Label], database: str) -> Iterator[str]:
     for label in said:
         if label not in live:
-            yield f"{label_statement(label, database).as_string()} is so only in the backup"
+            yield f"only in the backup: {label_statement(label, database).as_string()}"
     for label in live:
         if label not in said:
-            yield f"{label_statement(label, database).as_string()} is so only here"
+            yield f"only here: {label_statement(label, database).as_string()}"
 
 
 def _tablespace(said: str, live: str, database: str) -> Iterator[str]:
     if said != live:
         statement = f"ALTER DATABASE {quote(database)} SET TABLESPACE {quote(said)}"
-        yield f"{statement} is so only in the backup"
+        yield f"only in the backup: {statement}"

@@ -20,6 +20,8 @@ from .selection import quote, short_name
 
 _NO_GLOBALS = Globals(tablespace="", roles=(), memberships=(), settings=(), labels=())
 _STATEMENTS = 10
+_ROLES = 20
+"""How many of each a message names."""
 
 ATTRIBUTES = {
     "superuser": "SUPERUSER",
@@ -150,7 +152,7 @@ def explain_roles(
         _unless_empty("members are again ", first_of(members)),
         _unless_empty("PostgreSQL refused ", first_of(refused)),
         _unless_empty(
-            "not given because a backup says so, but by you if you trust it: ",
+            "not given, since a backup is input; run what you want (the Job's log has all): ",
             first_of(left_statements(plan), "; ", _STATEMENTS),
         ),
     )
@@ -159,7 +161,7 @@ def explain_roles(
 def _made(names: Collection[str], how: str) -> str:
     if not names:
         return ""
-    listed = ", ".join(map(quote, names))
+    listed = first_of(list(map(quote, names)), limit=_ROLES)
     were = f"role {listed} was" if len(names) == 1 else f"roles {listed} were"
     return f"{were} missing, and {how} (ALTER ROLE, GRANT)"
 

@@ -225,7 +225,7 @@ def _label(connection: Connection, plan: Swap, labels: tuple[Label, ...], owner:
     if owner is None or not _is_superuser(connection, owner):
         refused = apply_labels(connection, plan.scratch, labels, owner)
     statements = [label_statement(label, plan.live).as_string() for label in refused]
-    return f"not set were {first_of(statements, '; ')}" if statements else ""
+    return f"labels that were not set: {first_of(statements, '; ')}" if statements else ""
 
 
 def _is_superuser(connection: Connection, role: str) -> bool:

@@ -8,6 +8,10 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
+    restore_artifact,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,
     verify_artifact,
@@ -171,6 +175,14 @@ def test_one_that_another_session_makes_meanwhile_is_not_changed(lost, monkeypat
     assert f"ALTER ROLE {quote(READER)}" not in warning
 
 
+def test_all_statements_are_in_the_log(lost, tmp_path) -> None:
+    """The message has room for some."""
+    log = tmp_path / "log"
+    restore_artifact(lost.restore_request(), Progress(log))
+    assert f"ALTER ROLE {quote(WRITER)} SUPERUSER" in log.read_text()
+    assert f'GRANT "pg_read_all_data" TO {quote(READER)}' in log.read_text()
+
+
 def test_a_dry_run_names_all_that_and_leaves_nothing(lost) -> None:
     warning = lost.restore(dry_run=True).summary["warning"]
     assert f"ALTER ROLE {quote(WRITER)} SUPERUSER" in warning
@@ -280,8 +292,8 @@ def test_roles_that_are_not_as_in_the_backup_are_named(differing, dry_run) -> No
         f"role {reader} has CREATEDB only in the backup",
         f"role {reader} has LOGIN only here",
         f"role {reader} has CONNECTION LIMIT 7 in the backup, 3 here",
-        f"GRANT {people} TO {reader} is so only in the backup",
-        f"GRANT {people} TO {other} is so only here",
+        f"only in the backup: GRANT {people} TO {reader}",
+        f"only here: GRANT {people} TO {other}",
         f"setting work_mem of role {writer} differs",
         f"setting app.key of role {writer} differs",
     ):
@@ -320,14 +332,20 @@ def test_labels_whose_provider_is_not_loaded_are_named(differing) -> None:
     for on in (f"ROLE {quote(READER)} IS 'it''s secret'", f"DATABASE {quote(differing.database)}"):
         assert f'SECURITY LABEL FOR "guard" ON {on}' in warning
     beside = differing.restore(parameters=replace(differing.parameters, dbname="beside")).summary
-    assert 'not set were SECURITY LABEL FOR "guard" ON DATABASE "beside"' in beside["warning"]
+    assert (
+        'labels that were not set: SECURITY LABEL FOR "guard" ON DATABASE "beside"'
+        in beside["warning"]
+    )
 
 
 def test_labels_of_the_live_database_are_named_where_they_cannot_be_set_again(bench) -> None:
     bench.backup()
     label(bench, "pg_database", bench.database, "guard", "public")
     warning = bench.restore().summary["warning"]
-    assert f'not set were SECURITY LABEL FOR "guard" ON DATABASE "{bench.database}"' in warning
+    assert (
+        f'labels that were not set: SECURITY LABEL FOR "guard" ON DATABASE "{bench.database}"'
+        in warning
+    )
 
 
 @pytest.fixture
