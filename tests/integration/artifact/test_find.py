@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -27,6 +28,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.encryption
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.protocol import Location
 from collection_root import CHECKOUT, ensure_collection_root
+from s3_server import BUCKET
 
 OLD, NEW = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
@@ -151,3 +153,50 @@ def test_the_store_is_listed_for_people(bench, back_up, tmp_path) -> None:
     assert status == 0, output
     assert output.index(f"{NEW}  {newest}  ") < output.index(f"{OLD}  {older}  ")
     assert str(other) not in output
+
+
+def test_an_emptied_bucket_is_found_and_one_that_does_not_answer_is_no_empty_one(
+    remote, s3, back_up, tmp_path
+) -> None:
+    """With the variables of the Job that searches."""
+    newest, older = back_up(remote, NEW), back_up(remote, OLD)
+    variables = {
+        "s3": {
+            "endpoint": s3.endpoint,
+            "bucket": BUCKET,
+            "prefix": remote.files.prefix,
+            "credentials_folder": str(s3.credentials),
+            "ca_file": str(s3.ca_file),
+            "path_style": True,
+        },
+        "namespace": "ns",
+        "resource": "app",
+        "completed": [newest.uid, older.uid],
+        "result_file": str(tmp_path / "result"),
+    }
+
+    def search(**changes: Any) -> dict[str, Any]:
+        document = {**variables, "s3": {**variables["s3"], **changes}}
+        (tmp_path / "variables.json").write_text(json.dumps(document))
+        status, output = run_playbook(
+            "search", tmp_path, "--extra-vars=variables_file=variables.json"
+        )
+        result: dict[str, Any] = json.loads((tmp_path / "result").read_text())
+        assert status == (0 if result["ok"] else 2), output
+        return result
+
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    for name in ("accessKeyId", "secretAccessKey"):
+        (wrong / name).write_text("wrong")
+    assert search() == {"ok": True, "missing": []}
+    shutil.rmtree(s3.data / BUCKET / remote.files.prefix / str(older))
+    assert search() == {"ok": True, "missing": [older.uid]}
+    shutil.rmtree(s3.data / BUCKET / remote.files.prefix)
+    assert search() == {"ok": True, "missing": [newest.uid, older.uid]}
+    for changes, reason in (
+        ({"bucket": "nowhere"}, "BackupLocationMissing"),
+        ({"credentials_folder": str(wrong)}, "StoreDenied"),
+        ({"endpoint": "https://127.0.0.1:9"}, "StoreUnreachable"),
+    ):
+        assert search(**changes)["reason"] == reason
