@@ -348,6 +348,23 @@ def fill(parameters: ConnectionParameters, megabytes: int) -> float:
     return float(row[0]) / 1e6
 
 
+def drop_restored(server: ConnectionParameters) -> None:
+    """Drop what `restore` has made, and what it has replaced."""
+    with connect(server) as connection:
+        names = connection.execute(
+            "SELECT datname FROM pg_database WHERE datname LIKE 'restored%'"
+        ).fetchall()
+        for (name,) in names:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def find_server_programs() -> None:
+    """Put PostgreSQL's server programs on PATH, from Debian's place if they are not there."""
+    if shutil.which("initdb") is None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        os.environ["PATH"] = f"{programs[-1]}{os.pathsep}{os.environ['PATH']}"
+
+
 def bench(options: argparse.Namespace, folder: Path) -> None:
     """Measure each size."""
     for name in ("store", "spool", "s3"):
@@ -366,12 +383,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
         }
 
         def drop() -> None:
-            with connect(server.parameters) as connection:
-                names = connection.execute(
-                    "SELECT datname FROM pg_database WHERE datname LIKE 'restored%'"
-                ).fetchall()
-                for (name,) in names:
-                    connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+            drop_restored(server.parameters)
             for path in (*(folder / "store").iterdir(), *(s3.data / BUCKET).glob("bench")):
                 shutil.rmtree(path)
             for path in folder.glob("????????-????-*"):
@@ -398,9 +410,7 @@ def main() -> None:
     if options.work:
         work(json.loads(options.work))
         return
-    if shutil.which("initdb") is None:
-        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-        os.environ["PATH"] = f"{programs[-1]}{os.pathsep}{os.environ['PATH']}"
+    find_server_programs()
     folder = Path(tempfile.mkdtemp(prefix="bench-backup-", dir=options.folder.resolve()))
     folder.chmod(0o755)
     try:

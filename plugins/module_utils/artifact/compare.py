@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import OperatorError
 from ..postgres.cancellation import Cancellation
-from ..postgres.connection import ConnectionParameters, connect
+from ..postgres.connection import Connection
 from ..units import first_of, join_warnings, plural
 from .extension_tables import compare_extension_tables, split_entries
 from .fingerprint import (
@@ -45,7 +45,7 @@ _PARTITIONED = "partitioned table"
 
 
 def compare_content(
-    superuser: ConnectionParameters,
+    superuser: Connection,
     readers: Readers,
     manifest: Manifest,
     workers: int,
@@ -59,8 +59,8 @@ def compare_content(
     Of materialized views see ``compare_views``.
 
     Args:
-        superuser: the database, which no other session changes; for catalogs and large objects
-            only.
+        superuser: a session in the database, which no other one changes; for catalogs and large
+            objects only.
         readers: who reads its tables.
         workers: sessions at the same time.
         failure: the error if it differs.
@@ -78,15 +78,13 @@ def compare_content(
     large_objects: list[LargeObjects] = []
 
     def read_large() -> None:
-        with connect(superuser) as connection, cancellation.calls(connection.cancel_safe):
-            large_objects.append(read_large_objects_like(manifest, connection))
+        with cancellation.calls(superuser.cancel_safe):
+            large_objects.append(read_large_objects_like(manifest, superuser))
 
-    with connect(superuser) as connection:
-        relations = [table for table in list_tables(connection) if table.kind != MATERIALIZED_VIEW]
-        roots = hash_roots(relations)
-        sequence_relations = list_sequences(connection)
-        of_extensions = list_extension_tables(connection)
-    sequences = read_sequences(readers.session, sequence_relations)
+    relations = [table for table in list_tables(superuser) if table.kind != MATERIALIZED_VIEW]
+    roots = hash_roots(relations)
+    of_extensions = list_extension_tables(superuser)
+    sequences = read_sequences(readers.session, list_sequences(superuser))
     expected = tuple(table for table in manifest.tables if table.kind != MATERIALIZED_VIEW)
     if tally:
         tally.expect([table.rows for table in manifest.tables])
@@ -113,9 +111,7 @@ def compare_content(
     return join_warnings(findings.warning, recomputed)
 
 
-def compare_views(
-    superuser: ConnectionParameters, manifest: Manifest, failure: type[OperatorError]
-) -> None:
+def compare_views(superuser: Connection, manifest: Manifest, failure: type[OperatorError]) -> None:
     """Refuse a database whose materialized views are not those that were dumped.
 
     Whether they are filled is compared, and nothing else: pg_restore fills them by their queries
@@ -125,12 +121,11 @@ def compare_views(
         OperatorError: ``failure``; it names the first differences.
     """
     expected = tuple(table for table in manifest.tables if table.kind == MATERIALIZED_VIEW)
-    with connect(superuser) as connection:
-        found = [
-            TableEntry(view.schema, view.name, view.kind, view.populated, 0, NO_ROWS)
-            for view in list_tables(connection)
-            if view.kind == MATERIALIZED_VIEW
-        ]
+    found = [
+        TableEntry(view.schema, view.name, view.kind, view.populated, 0, NO_ROWS)
+        for view in list_tables(superuser)
+        if view.kind == MATERIALIZED_VIEW
+    ]
     differences = table_differences(expected, found, {})
     if differences:
         raise failure(_describe(differences))

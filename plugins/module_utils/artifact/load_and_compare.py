@@ -65,25 +65,26 @@ def load_and_compare(request: LoadRequest, progress: Progress, with_statistics: 
     here = request.parameters.at(request.roles.server.hostaddr)
     request = replace(request, parameters=here)
     figures = _LoadProgress(request.parameters, request.artifact.manifest)
-    with progress.step("Restoring into it", figures.text), naming_other_versions(request):
-        loaded = load_contents(request)
-    manifest = loaded.artifact.manifest
-    readers = Readers(request.roles, request.parameters.dbname, request.as_superuser)
-    tally, cancellation = tables_tally(), Cancellation()
-    with progress.step("Comparing it with the manifest", tally.text):
-        warning = compare_content(
-            request.parameters,
-            readers,
-            manifest,
-            request.jobs,
-            cancellation,
-            request.failure,
-            loaded.analyses(cancellation) if with_statistics else (),
-            tally,
-        )
-    with progress.step("Giving everything to its owner"):
-        loaded.hand_over()
-        compare_views(request.parameters, manifest, request.failure)
+    with connect(request.parameters) as connection:
+        with progress.step("Restoring into it", figures.text), naming_other_versions(request):
+            loaded = load_contents(request, connection)
+        manifest = loaded.artifact.manifest
+        readers = Readers(request.roles, request.parameters.dbname, request.as_superuser)
+        tally, cancellation = tables_tally(), Cancellation()
+        with progress.step("Comparing it with the manifest", tally.text):
+            warning = compare_content(
+                connection,
+                readers,
+                manifest,
+                request.jobs,
+                cancellation,
+                request.failure,
+                loaded.analyses(cancellation) if with_statistics else (),
+                tally,
+            )
+        with progress.step("Giving everything to its owner"):
+            loaded.hand_over()
+            compare_views(connection, manifest, request.failure)
     return Restored(loaded.artifact, join_warnings(warning, loaded.warning))
 
 

@@ -123,6 +123,7 @@ class Loaded:
 
     Attributes:
         artifact: as if it held just what was loaded: its manifest is what the database must hold.
+        connection: the superuser's, see ``load_contents``.
         without_labels: which objects have no security labels, in words.
         not_analyzed: tables without statistics, and PostgreSQL's message.
     """
@@ -131,6 +132,7 @@ class Loaded:
     plan: LoadPlan
     artifact: Artifact
     sessions: _Sessions
+    connection: Connection
     without_labels: str = ""
     not_analyzed: dict[str, str] = field(default_factory=dict)
 
@@ -169,17 +171,15 @@ class Loaded:
         """Give it to its owner, whose rights materialized views may need to be filled."""
         owner = self.request.database_owner
         if owner:
-            with connect(self.request.parameters) as connection:
-                connection.execute(
-                    sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
-                        sql.Identifier(self.request.parameters.dbname), sql.Identifier(owner)
-                    )
+            self.connection.execute(
+                sql.SQL("ALTER DATABASE {} OWNER TO {}").format(
+                    sql.Identifier(self.request.parameters.dbname), sql.Identifier(owner)
                 )
+            )
 
     def _analyses(self, kinds: Sequence[str], cancellation: Cancellation) -> list[Work]:
         """As many pieces of work for each owner as there are jobs, each in one session."""
-        with connect(self.request.parameters) as connection:
-            rows: Any = connection.execute(_TO_ANALYZE, [list(kinds)]).fetchall()
+        rows: Any = self.connection.execute(_TO_ANALYZE, [list(kinds)]).fetchall()
         tables: dict[str, list[sql.Identifier]] = {}
         for schema, name, owner in rows:
             tables.setdefault(owner, []).append(sql.Identifier(schema, name))
@@ -225,9 +225,16 @@ class Loaded:
 class _Sessions:
     """The roles in the places of the owners, and what they are granted while they load."""
 
-    def __init__(self, request: LoadRequest, plan: LoadPlan, superusers: frozenset[str]) -> None:
+    def __init__(
+        self,
+        request: LoadRequest,
+        plan: LoadPlan,
+        superusers: frozenset[str],
+        connection: Connection,
+    ) -> None:
         self._request = request
         self._plan = plan
+        self._connection = connection
         self._kept = [o for o in plan.owners if o in superusers or o.startswith(PREDEFINED_ROLES)]
         self._users = [o for o in plan.owners if o not in self._kept]
         self._granted: set[tuple[str, ...]] = set()
@@ -253,13 +260,12 @@ class _Sessions:
 
     def make_schemas(self) -> None:
         """Make all but public, which is there."""
-        with connect(self._request.parameters) as connection:
-            for owner, name in self._plan.schemas:
-                connection.execute(
-                    sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(
-                        sql.Identifier(name), sql.Identifier(self._roles[owner].user)
-                    )
+        for owner, name in self._plan.schemas:
+            self._connection.execute(
+                sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(
+                    sql.Identifier(name), sql.Identifier(self._roles[owner].user)
                 )
+            )
 
     def run(self, steps: Sequence[Step]) -> None:
         """Restore entries, each step in its session."""
@@ -293,8 +299,7 @@ class _Sessions:
                 self._request.roles.grant(owner, self._roles[member].user)
         for owner in self._kept:
             self._request.roles.grant("pg_read_all_data", self._roles[owner].user)
-        with connect(self._request.parameters) as connection:
-            bypassing = {str(name) for (name,) in connection.execute(_BYPASSING)}
+        bypassing = {str(name) for (name,) in self._connection.execute(_BYPASSING)}
         for owner in bypassing.intersection(self._roles):
             self._request.roles.let_bypass_row_security(self._roles[owner].user)
 
@@ -302,19 +307,17 @@ class _Sessions:
         """Give to superusers and predefined roles what is theirs, and take back all privileges."""
         for owner in self._kept:
             self._reassign(owner)
-        with connect(self._request.parameters) as connection:
-            for role in (*(p.user for p in self._roles.values()), self._all):
-                if role:
-                    self._require_nothing_owned(connection, role)
-                    connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
+        for role in (*(p.user for p in self._roles.values()), self._all):
+            if role:
+                self._require_nothing_owned(role)
+                self._connection.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(role)))
 
     def _reassign(self, owner: str) -> None:
-        with connect(self._request.parameters) as connection:
-            connection.execute(
-                sql.SQL("REASSIGN OWNED BY {} TO {}").format(
-                    sql.Identifier(self._roles[owner].user), sql.Identifier(owner)
-                )
+        self._connection.execute(
+            sql.SQL("REASSIGN OWNED BY {} TO {}").format(
+                sql.Identifier(self._roles[owner].user), sql.Identifier(owner)
             )
+        )
 
     def _require_own_passwords(self) -> None:
         """Refuse to go on where a user's code may have let others log in as one of the roles.
@@ -337,8 +340,7 @@ class _Sessions:
         if not step.filled:
             return
         schemas, names = zip(*step.filled, strict=True)
-        with connect(self._request.parameters) as connection:
-            row: Any = connection.execute(_OF_USERS, [list(schemas), list(names)]).fetchone()
+        row: Any = self._connection.execute(_OF_USERS, [list(schemas), list(names)]).fetchone()
         if row is not None:
             raise self._request.failure(
                 f"the rows of {row[0]}, which an extension makes, can only be restored by a"
@@ -346,9 +348,9 @@ class _Sessions:
                 " Restore with consent.loadAsSuperuser: true"
             )
 
-    def _require_nothing_owned(self, connection: Connection, role: str) -> None:
+    def _require_nothing_owned(self, role: str) -> None:
         """DROP OWNED, which is to take back privileges, would drop it."""
-        row: Any = connection.execute(
+        row: Any = self._connection.execute(
             "SELECT pg_catalog.count(*) FROM pg_catalog.pg_shdepend"
             " WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND deptype = 'o'"
             "   AND refobjid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %s)",
@@ -364,29 +366,26 @@ class _Sessions:
         """What the roles need now that what came before is there."""
         if self._request.as_superuser:
             return
-        with connect(self._request.parameters) as connection:
-            schemas = {
-                str(name)
-                for (name,) in connection.execute("SELECT nspname FROM pg_catalog.pg_namespace")
-                if not str(name).startswith("pg_") and name != "information_schema"
-            }
-            for owner, schema in self._plan.creators:
-                if schema in schemas:
-                    self._grant_on(connection, "CREATE, USAGE", "SCHEMA", (schema,), owner)
-            for owner, tablespace in self._plan.tablespaces:
-                self._grant_on(connection, "CREATE", "TABLESPACE", (tablespace,), owner)
-            for table in step.references:
-                self._grant_on(connection, "REFERENCES", "TABLE", table, step.owner)
-            foreign: Any = connection.execute(_FOREIGN).fetchall()
-            for kind, name in foreign:
-                for owner in self._plan.owners:
-                    self._grant_on(connection, "USAGE", kind, (name,), owner)
-            for schema in sorted(schemas) if self._all else ():
-                self._grant_on(connection, "USAGE", "SCHEMA", (schema,), "")
+        schemas = {
+            str(name)
+            for (name,) in self._connection.execute("SELECT nspname FROM pg_catalog.pg_namespace")
+            if not str(name).startswith("pg_") and name != "information_schema"
+        }
+        for owner, schema in self._plan.creators:
+            if schema in schemas:
+                self._grant_on("CREATE, USAGE", "SCHEMA", (schema,), owner)
+        for owner, tablespace in self._plan.tablespaces:
+            self._grant_on("CREATE", "TABLESPACE", (tablespace,), owner)
+        for table in step.references:
+            self._grant_on("REFERENCES", "TABLE", table, step.owner)
+        foreign: Any = self._connection.execute(_FOREIGN).fetchall()
+        for kind, name in foreign:
+            for owner in self._plan.owners:
+                self._grant_on("USAGE", kind, (name,), owner)
+        for schema in sorted(schemas) if self._all else ():
+            self._grant_on("USAGE", "SCHEMA", (schema,), "")
 
-    def _grant_on(
-        self, connection: Connection, privileges: str, kind: str, name: tuple[str, ...], owner: str
-    ) -> None:
+    def _grant_on(self, privileges: str, kind: str, name: tuple[str, ...], owner: str) -> None:
         """Grant once.
 
         Args:
@@ -395,7 +394,7 @@ class _Sessions:
         if (privileges, kind, *name, owner) in self._granted:
             return
         role = self._roles[owner].user if owner else self._all
-        connection.execute(
+        self._connection.execute(
             # Words of this file.
             sql.SQL(f"GRANT {privileges} ON {kind} {{}} TO {{}}").format(
                 sql.Identifier(*name), sql.Identifier(role)
@@ -404,38 +403,40 @@ class _Sessions:
         self._granted.add((privileges, kind, *name, owner))
 
 
-def load_contents(request: LoadRequest) -> Loaded:
+def load_contents(request: LoadRequest, connection: Connection) -> Loaded:
     """Load definitions, rows, indexes and constraints; the rest is ``Loaded.hand_over``.
+
+    Args:
+        connection: a superuser's, in the database, for as long as what is returned is used.
 
     Raises:
         InvalidInput: the selection names what is not in the backup.
         OperatorError: ``failure`` unless the reason is recognised.
     """
-    with connect(request.parameters) as connection:
-        # A dump's table of contents is in the database's own encoding, as the session is.
-        found = read_entries(request.artifact.dump, connection.info.encoding)
-        missing = [p for p in find_providers(found) if not is_provider_loaded(connection, p)]
-        superusers = _superusers(connection)
-        settings = _superuser_settings(connection)
+    # A dump's table of contents is in the database's own encoding, as the session is.
+    found = read_entries(request.artifact.dump, connection.info.encoding)
+    missing = [p for p in find_providers(found) if not is_provider_loaded(connection, p)]
+    superusers = _superusers(connection)
+    settings = _superuser_settings(connection)
     labels = leave_out_labels(found, missing)
     entries, manifest = list(labels.entries), request.artifact.manifest
     if request.selection is not None or manifest.is_partial:
         keys = {entry.number for entry in entries if entry.kind == _FOREIGN_KEY}
         entries = [entry for entry in entries if not _is_left_out(entry, keys)]
     plan = _plan(request, entries, superusers, settings)
-    sessions = _Sessions(request, plan, superusers)
+    sessions = _Sessions(request, plan, superusers, connection)
     sessions.make_schemas()
-    _create_extensions(request, entries)
+    _create_extensions(request, entries, connection)
     selected = None
     if request.selection is None:
         sessions.run(plan.steps)
     else:
         sessions.run(plan.definitions)
-        selected = _resolve(request, request.selection)
+        selected = _resolve(request, request.selection, connection)
         rows = [e for e in entries if e.kind != _ROWS or (e.schema, e.name) in selected]
         sessions.run(_plan(request, rows, superusers, settings).contents)
     artifact = replace(request.artifact, manifest=narrow_manifest(manifest, selected))
-    return Loaded(request, plan, artifact, sessions, labels.warning)
+    return Loaded(request, plan, artifact, sessions, connection, labels.warning)
 
 
 def _plan(
@@ -464,7 +465,9 @@ def _plan(
     return plan
 
 
-def _create_extensions(request: LoadRequest, entries: Sequence[Entry]) -> None:
+def _create_extensions(
+    request: LoadRequest, entries: Sequence[Entry], connection: Connection
+) -> None:
     """Create the extensions first whose version at the backup is not the server's default one.
 
     The dump does not say the version, and views and functions may use what another one has not. If
@@ -474,19 +477,23 @@ def _create_extensions(request: LoadRequest, entries: Sequence[Entry]) -> None:
     if request.as_superuser:
         return
     wanted = {one.name: one.version for one in request.artifact.manifest.source.extensions}
-    with connect(request.parameters) as connection:
-        others = {
-            str(name): str(version)
-            for name, version in connection.execute(_OTHER_VERSIONS)
-            if wanted.get(str(name)) == version
-        }
-        if not others:
-            return
-        with suppress(psycopg.Error), connection.transaction():
-            # All of them, since one may require another; in the order of the dump.
-            for entry in entries:
-                if entry.kind == "EXTENSION":
-                    connection.execute(_creation(entry, others.get(entry.name)))
+    others = {
+        str(name): str(version)
+        for name, version in connection.execute(_OTHER_VERSIONS)
+        if wanted.get(str(name)) == version
+    }
+    if not others:
+        return
+    # A script may change its session: so this one is for scripts only.
+    with (
+        connect(request.parameters) as scripts,
+        suppress(psycopg.Error),
+        scripts.transaction(),
+    ):
+        # All of them, since one may require another; in the order of the dump.
+        for entry in entries:
+            if entry.kind == "EXTENSION":
+                scripts.execute(_creation(entry, others.get(entry.name)))
 
 
 def _creation(entry: Entry, version: str | None) -> sql.Composed:
@@ -540,11 +547,10 @@ def _run(
             ) from error
 
 
-def _resolve(request: LoadRequest, selection: Selection) -> frozenset[Key]:
+def _resolve(request: LoadRequest, selection: Selection, connection: Connection) -> frozenset[Key]:
     """The tables that are selected, by the definitions that are in the database already."""
     tables = request.artifact.manifest.tables
-    with connect(request.parameters) as connection:
-        selected = select_tables(connection, selection)
+    selected = select_tables(connection, selection)
     lacking = sorted(
         f"{quote(table.schema)}.{quote(table.name)}"
         for table in tables
