@@ -141,6 +141,10 @@ bench-lifecycle: ## Time a Database, a Backup and a Restore on the current clust
 bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
 	$(BIN)/python bench/backup.py $(ARGS)
 
+.PHONY: bench-beside
+bench-beside: venv ## What a restore costs those who work in the same server (ARGS="--rate 100 --rounds 3")
+	$(BIN)/python bench/beside.py $(ARGS)
+
 .PHONY: bench-tls
 bench-tls: venv ## What TLS costs clients: connections and transactions a second (ARGS="--seconds 10 --rounds 3")
 	$(BIN)/python bench/tls.py $(ARGS)

@@ -2,10 +2,10 @@
 
     python bench/beside.py [--size 300] [--rate 100] [--seconds 20] [--rounds 3] [--folder /var/tmp]
 
-A PostgreSQL server of its own, set like that of a Database, has a database of pgbench, in which four
-clients execute together `--rate` TPC-B transactions a second, and a database of `--size` MB that is
-restored again and again as long as they do: by `pg_restore` and by our restore, with one and with
-two processes each. All of it, pgbench too, shares the cores of this machine.
+A PostgreSQL server of its own, set like that of a Database, has a database of pgbench, in which
+four clients execute together `--rate` TPC-B transactions a second, and a database of `--size` MB
+that is restored again and again as long as they do: by `pg_restore` and by our restore, with one
+and with two processes each. All of it, pgbench too, shares the cores of this machine.
 
 The latency of a transaction counts from the moment at which it was to begin, so that one that
 begins late is a slow one. Shown is the median of the rounds, which take turns; the ratio is that of
@@ -18,7 +18,6 @@ place.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
 import subprocess
@@ -31,7 +30,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import backup
-from backup import PLAIN, SETTINGS, Place, find_server_programs
 
 # The collection is on the path since `backup` was imported.
 from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
@@ -43,6 +41,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.connect
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.scratch import (
     scratch_server,
 )
+from backup import PLAIN, SETTINGS, Place, find_server_programs
 
 SCALE = 10
 CLIENTS = 4

@@ -133,6 +133,12 @@ class Timeout(OperatorError):
     may_pass = True
 
 
+class NoConnectionFree(DatabaseNotReady):
+    """All connections of the server are in use that the role may have."""
+
+    reason = DatabaseNotReady.reason
+
+
 class LockCycle(Timeout):
     """A run waits for a session that waits for the run; PostgreSQL does not see it."""
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ..errors import NoConnectionFree
 from ..postgres.connection import Connection, ConnectionParameters, connect
 from ..postgres.session_roles import SessionRoles
 from .fingerprint import Reader, make_canonical
+
+CONNECTION_PATIENCE_SECONDS = 600.0
+"""Applications' pools close connections that are idle after some minutes."""
+
+_PAUSE_SECONDS = 1.0
 
 
 @dataclass
@@ -34,9 +41,10 @@ class Readers:
         """A session with canonical settings, see ``OpenSession``.
 
         Raises:
-            OperatorError: what ``connect`` raises.
+            OperatorError: what ``connect`` raises; that no connection is free, after it was tried
+                for CONNECTION_PATIENCE_SECONDS.
         """
-        with connect(self._parameters(reader)) as connection:
+        with _connect_when_free(self._parameters(reader)) as connection:
             make_canonical(connection)
             yield connection
 
@@ -49,3 +57,18 @@ class Readers:
                     self.dbname, reader.owner, reader.bypasses_row_security
                 )
             return self._made[reader]
+
+
+def _connect_when_free(parameters: ConnectionParameters) -> Connection:
+    """Open a session, once the server has a connection for it.
+
+    Before PostgreSQL 16 connections are reserved for superusers only, which a reader is not.
+    """
+    deadline = time.monotonic() + CONNECTION_PATIENCE_SECONDS
+    while True:
+        try:
+            return connect(parameters)
+        except NoConnectionFree:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)

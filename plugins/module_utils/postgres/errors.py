@@ -13,6 +13,7 @@ from ..errors import (
     DatabaseNotFound,
     DatabaseNotReady,
     LockCycle,
+    NoConnectionFree,
     NoSpace,
     OperatorError,
     ServerVersionUnsupported,
@@ -36,6 +37,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], type[OperatorError]], ...] = tuple(
             AuthFailed,
         ),
         (r'database "[^\n]*" does not exist', DatabaseNotFound),
+        (r"too many clients already|remaining connection slots are reserved", NoConnectionFree),
         # A process of pg_dump -j that finds another session before it in the queue for a table.
         (r"could not obtain lock on relation", LockCycle),
         (r"due to lock timeout|due to statement timeout|timeout expired", Timeout),
@@ -44,8 +46,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], type[OperatorError]], ...] = tuple(
             r"|no such file or directory[^\n]*\n[^\n]*running locally|the database system is"
             r"|server closed the connection unexpectedly|terminating connection"
             r"|connection timed out|no route to host|network is unreachable"
-            r"|connection to server was lost|could not connect to server"
-            r"|too many clients already|remaining connection slots are reserved",
+            r"|connection to server was lost|could not connect to server",
             DatabaseNotReady,
         ),
     )
@@ -59,7 +60,7 @@ _SQLSTATES: dict[str, type[OperatorError]] = {
     "55P03": Timeout,
     "57014": Timeout,
     "25006": DatabaseNotReady,
-    "53300": DatabaseNotReady,
+    "53300": NoConnectionFree,
 }
 _CONNECTION_CLASSES = ("08", "57")
 

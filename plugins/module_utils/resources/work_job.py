@@ -324,7 +324,7 @@ def _copy_variables(work: Work) -> Object:
 def _artifact(work: Work) -> Object:
     return {
         **artifact_of(work.backup),
-        "jobs": work.backup["spec"]["parallelism"],
+        "jobs": work.owner["spec"].get("parallelism") or work.backup["spec"]["parallelism"],
         "progress_file": "/proc/1/fd/1",
         "result_file": "/dev/termination-log",
     }

@@ -197,6 +197,15 @@ def test_the_removal_of_what_was_adopted_is_of_that() -> None:
     assert (found["namespace"], found["resource"], found["uid"]) == ("old", "lost", uid)
 
 
+@pytest.mark.parametrize(("spec", "jobs"), [({}, 4), ({"parallelism": 1}, 1)])
+def test_a_restore_works_with_the_backups_parallelism_or_its_own(spec, jobs) -> None:
+    backup = {"metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"}}
+    backup["spec"] = {"databaseRef": {"name": "app"}, "parallelism": 4}
+    made = work("restore", backup=backup)
+    made.owner["spec"] = {"databaseRef": {"name": "app"}, **spec}
+    assert variables(work_definitions(made)[-1])["variables"]["jobs"] == jobs
+
+
 def test_the_end_of_a_restore_is_found_out_without_store_and_identity() -> None:
     variables_given = {"restore_uid": "u", "timeout": "2h"}
     manifest = job("outcome", backup={}, variables=variables_given)
