@@ -10,18 +10,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.fingerp
     fingerprint_tables,
     hash_row,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.snapshot import (
-    locked_snapshot,
-)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,
     verify_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.cancellation import (
     Cancellation,
-)
-from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
-    session_roles,
 )
 
 FIRST_WITH_VIRTUAL = 180000
@@ -127,10 +121,7 @@ def test_in_an_older_format_they_are_compared(bench, verify) -> None:
     """In its way: a column with other values is found, and one with the same is no matter."""
     bench.execute(PRICES)
     bench.backup()
-    with (
-        session_roles(bench.parameters.maintenance, bench.location.uid) as roles,
-        locked_snapshot(bench.parameters, roles) as snapshot,
-    ):
+    with bench.snapshot() as snapshot:
         entries = fingerprint_tables(
             snapshot.session, snapshot.tables, 1, Cancellation(), older_hash=hash_row
         )
@@ -138,7 +129,8 @@ def test_in_an_older_format_they_are_compared(bench, verify) -> None:
     path = bench.folder / "manifest.json"
     document = json.loads(path.read_text())
     document["formatVersion"] = 3
-    del document["source"]["properties"]
+    for name in ("properties", "globals"):
+        del document["source"][name]
     for table in document["tables"]:
         del table["generated"]
         if table["name"] == "prices":
