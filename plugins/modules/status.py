@@ -61,6 +61,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.condit
 from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import decide
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
     find_transitions,
+    log_lines,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.write_status import (
     write_status,
@@ -88,7 +89,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "changed": bool(patch),
         "phase": decision.phase,
         # The same line is not repeated at every reconcile of an unchanged state.
-        "log": [*decision.log, *(t.log_line for t in transitions)] if patch else [],
+        "log": log_lines(resource, transitions, decision.log) if patch else [],
         "requeue_after": f"{math.ceil(requeue * 10) / 10:g}s" if requeue is not None else "",
     }
 

@@ -62,6 +62,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.job_st
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
     MAIN_CONDITION,
     find_transitions,
+    log_lines,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.write_status import (
     write_status,
@@ -88,7 +89,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     transitions = find_transitions(kind, old, new)
     if changed and not check_mode:
         write_status(cluster, resource, new, transitions, now)
-    return {"changed": changed, "log": [t.log_line for t in transitions] if changed else []}
+    return {"changed": changed, "log": log_lines(resource, transitions) if changed else []}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 
 from ..printable import printable
-from ..units import parse_time
+from ..units import format_time, parse_time
 from .client import FIELD_MANAGER, GROUP_VERSION, ApiError, Cluster, Object
 from .pods import Problem
 
@@ -93,8 +93,10 @@ def _manifest(
     resource: Object, warning: bool, reason: str, message: str, now: datetime, number: str
 ) -> Object:
     metadata = resource["metadata"]
+    second = format_time(now)
     return {
-        "apiVersion": "events.k8s.io/v1",
+        # Not events.k8s.io, which refuses the times that kubectl describe sorts by.
+        "apiVersion": "v1",
         "kind": "Event",
         "metadata": {
             "name": f"{metadata['name'][:200]}.{number}",
@@ -104,10 +106,14 @@ def _manifest(
         "type": "Warning" if warning else "Normal",
         "reason": reason,
         "action": "Reconcile",
-        "note": printable(message)[:_MAX_NOTE],
-        "reportingController": f"database.example.com/{FIELD_MANAGER}",
+        "message": printable(message)[:_MAX_NOTE],
+        "firstTimestamp": second,
+        "lastTimestamp": second,
+        "count": 1,
+        "source": {"component": FIELD_MANAGER},
+        "reportingComponent": f"database.example.com/{FIELD_MANAGER}",
         "reportingInstance": FIELD_MANAGER,
-        "regarding": {
+        "involvedObject": {
             "apiVersion": GROUP_VERSION,
             "kind": resource["kind"],
             "name": metadata["name"],

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .backup.missing import MISSING
 from .backup.status import VERIFIED
 from .database.status import SERVER_OUTDATED
+
+_ORDINARY = frozenset(
+    {
+        "AllChecksPassed",
+        "BackupCompleted",
+        "BackupInProgress",
+        "BackupNotCompleted",
+        "BackupScheduled",
+        "CreatingInstances",
+        "DatabaseNotReady",
+        "InitialisingPrimary",
+        "Queued",
+        "ReplicasNotReady",
+        "RestoreCompleted",
+        "RestoreInProgress",
+        "RestoringBackup",
+        "RollingUpdate",
+        "SafetyBackupInProgress",
+    }
+)
+"""Reasons for which nobody has to do anything, unless with the phase Failed."""
 
 MAIN_CONDITION = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
 """The condition of each kind whose reason and message explain the phase."""
@@ -41,6 +62,19 @@ def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) 
     ]
 
 
+def log_lines(
+    resource: Mapping[str, Any], transitions: Iterable[Transition], further: Iterable[str] = ()
+) -> list[str]:
+    """Return lines for the operator's log, each with the object that it is about.
+
+    Args:
+        further: what is said before the changes.
+    """
+    metadata = resource["metadata"]
+    name = f"{resource['kind']} {metadata['namespace']}/{metadata['name']}"
+    return [f"{name}: {line}" for line in (*further, *(t.log_line for t in transitions))]
+
+
 def _phase_transition(
     kind: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[Transition]:
@@ -51,7 +85,7 @@ def _phase_transition(
     same_step = after["reason"] != "RollingUpdate" or before.get("message") == after["message"]
     if old_phase == phase and before.get("reason") == after["reason"] and same_step:
         return
-    warning = phase == "Failed" or after["reason"].endswith(("Failed", "NotFound"))
+    warning = phase == "Failed" or after["reason"] not in _ORDINARY
     line = f"STATE TRANSITION: {old_phase} -> {phase}"
     if old_phase == phase:
         line = f"{kind} is {phase}: {after['reason']}"

@@ -27,7 +27,7 @@ class FakeCluster:
         name = manifest["metadata"]["name"]
         if self.status or name in self.notes:
             raise ApiError("refused", self.status or 409)
-        self.notes[name] = manifest["note"]
+        self.notes[name] = manifest["message"]
 
 
 def tell(cluster: Any, message: str, once: bool) -> None:

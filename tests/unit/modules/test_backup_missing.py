@@ -46,7 +46,7 @@ class FakeCluster:
 def test_what_is_gone_is_not_verified_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakeCluster()
     monkeypatch.setattr(backup_missing, "connect", lambda: cluster)
-    wanted = {"namespace": "shop", "uids": ["a", "c"], "why": "somebody looked"}
+    wanted = {"namespace": "shop", "uids": ["a", "c"], "why": "nothing was found"}
     assert backup_missing.run(wanted, True) == {"changed": True, "names": ["a"]}
     assert cluster.written == {}
     assert backup_missing.run(wanted, False)["names"] == ["a"]
@@ -60,6 +60,6 @@ def test_what_is_gone_is_not_verified_any_more(monkeypatch: pytest.MonkeyPatch) 
     }
     (event,) = cluster.events
     assert (event["type"], event["reason"]) == ("Warning", "ArtifactMissing")
-    assert "are gone: somebody looked" in event["note"]
+    assert "are gone: nothing was found" in event["message"]
     cluster.backups[0]["status"] = status
     assert not backup_missing.run(wanted, False)["changed"]

@@ -88,7 +88,7 @@ class FakeCluster:
         assert manifest["kind"] == "Event"
         if self.terminating:
             raise ApiError("forbidden because it is being terminated", 403)
-        self.events.append(manifest["note"])
+        self.events.append(manifest["message"])
 
 
 def remove(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
     Condition,
     Decision,
@@ -13,6 +14,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.condit
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
     find_transitions,
+    log_lines,
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -62,6 +64,33 @@ def test_a_failure_is_a_warning() -> None:
     [transition] = find_transitions("Backup", {}, build_status(resource, decision, NOON))
     assert transition.warning
     assert transition.reason == "NoSpace"
+
+
+@pytest.mark.parametrize(
+    ("reason", "warning"),
+    [
+        ("CreatingInstances", False),
+        ("ReplicasNotReady", False),
+        ("SecretMissing", True),
+        ("Unschedulable", True),
+        ("CrashLoopBackOff", True),
+        ("SomethingNew", True),
+    ],
+)
+def test_what_has_to_be_corrected_is_a_warning_with_its_reason(reason: str, warning: bool) -> None:
+    decision = Decision("Provisioning", [Condition("Ready", "False", reason, "why")])
+    [transition] = find_transitions("Database", {}, build_status({"metadata": {}}, decision, NOON))
+    assert transition.warning == warning
+    assert transition.reason == (reason if warning else "Provisioning")
+
+
+def test_each_line_of_the_log_names_its_object() -> None:
+    resource = {"kind": "Backup", "metadata": {"name": "nightly", "namespace": "shop"}}
+    status = build(resource, "False", "BackupInProgress", NOON)
+    transitions = find_transitions("Backup", {"phase": "Pending"}, status)
+    first, second = log_lines(resource, transitions, ["All is well"])
+    assert first == "Backup shop/nightly: All is well"
+    assert second.startswith("Backup shop/nightly: STATE TRANSITION: Pending -> InProgress")
 
 
 def test_an_outdated_server_is_an_event_once() -> None:
