@@ -36,8 +36,8 @@ from cluster.progress import Progress
 from cluster.shell import run, succeeds
 from cluster.state import DNS_ADDRESS, Cluster
 
-API_SECONDS = 60.0
-NODE_SECONDS = 60.0
+API_SECONDS = 180.0
+NODE_SECONDS = 180.0
 ADDON_SECONDS = 90.0
 API_NAME = "kubernetes.default.svc.cluster.local"
 

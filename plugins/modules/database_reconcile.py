@@ -58,6 +58,10 @@ ordinals:
   description: The pods that the StatefulSet is to have now, C(replicas) of them from number C(start) on.
   type: dict
   returned: with a plan
+storage:
+  description: Which claims have another size or class than the spec, in words; empty where none has.
+  type: str
+  returned: with a plan
 migrating:
   description: Whether some of several instances have no certificates yet, so that the others have to understand them.
   type: bool
@@ -128,6 +132,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "due": [step.value for step in plan.due],
         "resource": resource,
         "claims": list(state.claims),
+        "storage": state.storage,
         **state.wanted(),
         "inputs": objects_inputs(state),
         "refused": list(state.refused or ()),

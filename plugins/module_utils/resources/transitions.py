@@ -8,7 +8,7 @@ from typing import Any
 
 from .backup.missing import MISSING
 from .backup.status import VERIFIED
-from .database.status import SERVER_OUTDATED
+from .database.status import SERVER_OUTDATED, STORAGE_DIFFERS
 
 _ORDINARY = frozenset(
     {
@@ -58,7 +58,8 @@ def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) 
         *_phase_transition(kind, old, new),
         *_verification(kind, old, new),
         *_search(kind, old, new),
-        *_outdated(kind, old, new),
+        *_appeared(SERVER_OUTDATED, f"{kind} is outdated", old, new),
+        *_appeared(STORAGE_DIFFERS, f"{kind} has other storage", old, new),
     ]
 
 
@@ -130,13 +131,15 @@ def _search(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
     )
 
 
-def _outdated(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Transition]:
-    """Yield that the server's release lacks security fixes, once for what it lacks."""
-    before, after = _condition(old, SERVER_OUTDATED), _condition(new, SERVER_OUTDATED)
+def _appeared(
+    condition: str, words: str, old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Iterator[Transition]:
+    """Yield a condition that is there only where something is wrong, once for each message."""
+    before, after = _condition(old, condition), _condition(new, condition)
     if not after or before.get("message") == after["message"]:
         return
     yield Transition(
-        log_line=f"{kind} is outdated: {after['message']}",
+        log_line=f"{words}: {after['message']}",
         warning=True,
         reason=after["reason"],
         message=after["message"],

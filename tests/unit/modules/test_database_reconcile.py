@@ -60,10 +60,12 @@ class World:
         self.add("Endpoints", "app", annotations={"leader": "app-0"})
         self.get_("StatefulSet").update(status={"observedGeneration": 1, "updateRevision": "r1"})
         for number in range(2):
-            self.add("PersistentVolumeClaim", f"data-app-{number}")
+            size = {"resources": {"requests": {"storage": "1Gi"}}}
+            self.add("PersistentVolumeClaim", f"data-app-{number}", spec=size)
             self._add_pod(number)
         spec = {"replicas": 2, "image": "postgres:17", "reclaimPolicy": "Retain"}
         spec |= {"username": "owner", "databaseName": "appdb", "tls": {"clients": "Require"}}
+        spec |= {"storage": {"size": "1Gi"}}
         self.add("Database", "app", uid="u", spec=spec)
         credentials.run({"resource": self.database, "has_data": False}, False)
         rollout.run({"resource": self.database, "allowed": False}, False)

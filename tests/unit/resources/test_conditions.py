@@ -93,13 +93,17 @@ def test_each_line_of_the_log_names_its_object() -> None:
     assert second.startswith("Backup shop/nightly: STATE TRANSITION: Pending -> InProgress")
 
 
-def test_an_outdated_server_is_an_event_once() -> None:
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("ServerOutdated", "SecurityFixesMissing"), ("StorageDiffers", "ClaimsKept")],
+)
+def test_a_condition_of_what_is_wrong_is_an_event_once(kind: str, reason: str) -> None:
     resource: dict[str, Any] = {"metadata": {}}
     ready = Condition("Ready", "True", "AllChecksPassed", "m")
-    outdated = Condition("ServerOutdated", "True", "SecurityFixesMissing", "use 17.12")
+    wrong = Condition(kind, "True", reason, "use 17.12")
     before = build_status(resource, Decision("Ready", [ready]), NOON)
-    after = build_status(resource, Decision("Ready", [ready, outdated]), NOON)
+    after = build_status(resource, Decision("Ready", [ready, wrong]), NOON)
     [transition] = find_transitions("Database", before, after)
-    assert (transition.warning, transition.reason) == (True, "SecurityFixesMissing")
+    assert (transition.warning, transition.reason) == (True, reason)
     assert find_transitions("Database", after, after) == []
     assert find_transitions("Database", after, before) == []

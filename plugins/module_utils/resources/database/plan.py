@@ -56,6 +56,7 @@ class State:
     Attributes:
         resource: the Database.
         claims: the names of its volumes' claims.
+        storage: which of them are not what the spec asks for; empty where all are.
         members: its instances.
         leader: the leader's name; empty where there is none.
         last_primary: the last leader of a Database of this name; empty where none is known.
@@ -72,6 +73,7 @@ class State:
 
     resource: dict[str, Any]
     claims: tuple[str, ...] = ()
+    storage: str = ""
     members: tuple[Member, ...] = ()
     leader: str = ""
     last_primary: str = ""
@@ -174,6 +176,7 @@ def _is_status_due(state: State, now: datetime) -> bool:
         "replicas": state.resource["spec"]["replicas"],
         "instances": [describe(member) for member in state.members],
         "primary": state.leader,
+        "storage": state.storage,
         "server": state.server,
     }
     decision = decide(state.resource, observation)

@@ -25,6 +25,7 @@ from .plan import Plan, State, make_plan
 from .primary import provision_and_observe
 from .secrets import ensure_credentials, ensure_internal, read_last_primary, remember_primary
 from .switchover import asked_candidate, request_switchover
+from .volumes import describe_other_claims
 from .watches import is_watched
 
 
@@ -73,6 +74,7 @@ def observe(
     return State(
         resource=database,
         claims=tuple(sorted(claim["metadata"]["name"] for claim in claims)),
+        storage=describe_other_claims(database, claims),
         members=tuple(members),
         leader=leader,
         last_primary=read_last_primary(cluster, database),

@@ -17,6 +17,7 @@ from ..prerequisites import is_to_be_restored
 
 DATABASE_GONE = DatabaseGone.__name__
 SERVER_OUTDATED = "ServerOutdated"
+STORAGE_DIFFERS = "StorageDiffers"
 # A standby further behind than this is not yet a copy to rely on.
 MAX_LAG_BYTES = 16 * 1024 * 1024
 
@@ -65,6 +66,7 @@ class Observation:
         refused: (reason, message) where the spec or a Secret does not allow to go on.
         instances: the pods.
         not_created: (reason, message) where the API server refuses the pod of an instance.
+        storage: which claims have another size or class than the spec; empty where none has.
         primary: the leader's name; empty where there is none.
         rollout: the message of the rolling update's step; empty where nothing is to be rolled.
         server: what the primary said; None where it was not asked, because it does not run yet.
@@ -78,6 +80,7 @@ class Observation:
     refused: tuple[str, str] | None = None
     instances: tuple[Instance, ...] = ()
     not_created: tuple[str, str] | None = None
+    storage: str = ""
     primary: str = ""
     rollout: str = ""
     server: Server | None = None
@@ -90,7 +93,8 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     """Decide phase, conditions and the other fields of the status."""
     serving = _serves(observation.server) and not _is_awaited(resource, observation)
     decision = _decide(observation, _fields(resource, observation, serving), serving)
-    decision = replace(decision, conditions=(*decision.conditions, *_outdated(decision)))
+    further = (*_outdated(decision), *_other_storage(observation))
+    decision = replace(decision, conditions=(*decision.conditions, *further))
     updating = resource.get("status", {}).get("phase") == "Updating"
     if updating and decision.phase in {"Provisioning", "Configuring", "Deploying"}:
         return replace(decision, phase="Updating")
@@ -104,6 +108,13 @@ def _outdated(decision: Decision) -> tuple[Condition, ...]:
         return ()
     message = f"{missing}; set spec.image to such an image"
     return (Condition(SERVER_OUTDATED, "True", "SecurityFixesMissing", message),)
+
+
+def _other_storage(observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where volumes are not what the spec asks for; it stops nothing."""
+    if not observation.storage:
+        return ()
+    return (Condition(STORAGE_DIFFERS, "True", "ClaimsKept", observation.storage),)
 
 
 def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:

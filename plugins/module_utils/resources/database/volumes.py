@@ -1,10 +1,53 @@
-"""Applies the reclaimPolicy of a Database to its StatefulSet and its claims."""
+"""The volumes of a Database: the reclaimPolicy, and claims that are not what the spec asks for."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from ...kube.client import Cluster, Object
+
+
+def describe_other_claims(database: Object, claims: Iterable[Object]) -> str:
+    """Say which claims have another size or class than the spec; empty where none has.
+
+    Kubernetes takes a claim that is there already for an instance of that name as it is: one that
+    was kept from a former Database, or that was made before an error in the spec was corrected.
+    """
+    of_instance = _of_instance(database["metadata"]["name"])
+    mine = (claim for claim in claims if of_instance.fullmatch(claim["metadata"]["name"]))
+    return "; ".join(text for claim in mine if (text := _describe_other(database, claim)))
+
+
+def _of_instance(name: str) -> re.Pattern[str]:
+    return re.compile(rf"data-{re.escape(name)}-\d+")
+
+
+def _describe_other(database: Object, claim: Object) -> str:
+    name, wanted, spec = claim["metadata"]["name"], database["spec"]["storage"], claim["spec"]
+    size = spec.get("resources", {}).get("requests", {}).get("storage", "")
+    storage_class = wanted.get("storageClass")
+    if _mebibytes(size) != _mebibytes(wanted["size"]):
+        differs = f"has {size} and not {wanted['size']}"
+    elif storage_class and spec.get("storageClassName") != storage_class:
+        differs = f"has the StorageClass {spec.get('storageClassName')} and not {storage_class}"
+    else:
+        return ""
+    if claim.get("status", {}).get("phase") == "Pending":
+        return (
+            f"claim {name} was made before, {differs}, and has no volume: delete it and its pod,"
+            f" kubectl delete pvc/{name} pod/{name.removeprefix('data-')}, and both are made anew"
+        )
+    return (
+        f"claim {name} was kept and {differs}: make the Database with what the claim has, or one of"
+        " another name, and restore a Backup into it"
+    )
+
+
+def _mebibytes(size: str) -> int | str:
+    """Return a size that the spec may have; another one as it is."""
+    factor = {"Gi": 1024, "Mi": 1}.get(size[-2:])
+    return int(size[:-2]) * factor if factor and size[:-2].isdigit() else size
 
 
 def enforce_reclaim_policy(cluster: Cluster, database: Object, dry_run: bool = False) -> list[str]:
@@ -49,7 +92,7 @@ def _claims_without_instance(cluster: Cluster, namespace: str, name: str) -> lis
     pods = {
         f"data-{pod['metadata']['name']}" for pod in cluster.list("v1", "Pod", namespace, selector)
     }
-    of_instance = re.compile(rf"data-{re.escape(name)}-\d+")
+    of_instance = _of_instance(name)
     return [
         claim
         for claim in cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
