@@ -102,7 +102,7 @@ class FakeCluster:
         self.backups[name]["status"] = status
 
     def create(self, event: dict[str, Any]) -> None:
-        self.events.append((event["regarding"]["name"], event["reason"]))
+        self.events.append((event["involvedObject"]["name"], event["reason"]))
 
 
 @pytest.fixture
