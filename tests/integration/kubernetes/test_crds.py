@@ -508,6 +508,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
             {
                 "verify": "checksum",
                 "parallelism": 2,
+                "passwords": False,
                 "deletionPolicy": "Retain",
                 "timeout": "72h",
             },
