@@ -1,7 +1,8 @@
 """What a database and its tables take on the server, for the manifest.
 
-An index is not locked for that: one that is being built anew (REINDEX) would keep the backup
-waiting. So its size is that of its last VACUUM, ANALYZE or creation (pg_class.relpages).
+An index is not locked for that, that of a TOAST table neither: one that is being built anew
+(REINDEX) would keep the backup waiting. So its size is that of its last VACUUM, ANALYZE or creation
+(pg_class.relpages).
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ Key = tuple[str, str]
 
 _TABLES = """
 SELECT n.nspname, c.relname,
-       pg_catalog.pg_table_size(c.oid) + pg_catalog.current_setting('block_size')::bigint
+       pg_catalog.pg_relation_size(c.oid)
+         + coalesce(pg_catalog.pg_relation_size(nullif(c.reltoastrelid, 0)), 0)
+         + pg_catalog.current_setting('block_size')::bigint
          * (SELECT coalesce(pg_catalog.sum(i.relpages), 0)::bigint FROM pg_catalog.pg_index x
-              JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid)
+              JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+             WHERE x.indrelid IN (c.oid, c.reltoastrelid))
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relkind = 'r' AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

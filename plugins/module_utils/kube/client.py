@@ -34,6 +34,7 @@ Object = dict[str, Any]
 _KNOWN = {
     ("v1", "ConfigMap"): "configmaps",
     ("v1", "Endpoints"): "endpoints",
+    ("v1", "Event"): "events",
     ("v1", "PersistentVolumeClaim"): "persistentvolumeclaims",
     ("v1", "Pod"): "pods",
     ("v1", "Secret"): "secrets",

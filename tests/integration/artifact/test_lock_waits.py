@@ -94,7 +94,7 @@ def test_a_backup_waits_for_what_nobody_else_waits_for(
         backup = pool.submit(bench.backup, progress=Progress(log))
         wait_for_waits(bench)
         time.sleep(2.5)
-        assert not backup.done()
+        assert not backup.done(), backup.exception()
         holder.execute("COMMIT")
         backup.result()
     if "ACCESS" in statement and "numbers" in statement:

@@ -114,7 +114,7 @@ def written_by(
     ]
     assert EVALUATED not in json.dumps(written) + outcome.output + outcome.read("stdout")
     for found in written:
-        assert found.get("note", "").isprintable()
+        assert found.get("message", "").isprintable()
         for condition in found.get("status", found).get("conditions", []):
             assert condition["message"].isprintable()
     return written
