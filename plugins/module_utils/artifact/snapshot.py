@@ -153,7 +153,7 @@ def locked_snapshot(
             try:
                 snapshot = _try_snapshot(readers, connection, keeper)
             except psycopg.errors.LockNotAvailable as error:
-                # Whoever waited for this run goes on now.
+                # Sessions that waited for this run go on now.
                 for session in (connection, keeper):
                     session.execute("ROLLBACK")
                 waited = time.monotonic() - started
