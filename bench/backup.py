@@ -365,6 +365,17 @@ def find_server_programs() -> None:
         os.environ["PATH"] = f"{programs[-1]}{os.pathsep}{os.environ['PATH']}"
 
 
+@contextmanager
+def bench_folder(name: str, parent: Path) -> Iterator[Path]:
+    """A folder of its own, which the server's user can enter; it is removed in the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f"bench-{name}-", dir=parent.resolve()))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 def bench(options: argparse.Namespace, folder: Path) -> None:
     """Measure each size."""
     for name in ("store", "spool", "s3"):
@@ -411,12 +422,8 @@ def main() -> None:
         work(json.loads(options.work))
         return
     find_server_programs()
-    folder = Path(tempfile.mkdtemp(prefix="bench-backup-", dir=options.folder.resolve()))
-    folder.chmod(0o755)
-    try:
+    with bench_folder("backup", options.folder) as folder:
         bench(options, folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

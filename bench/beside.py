@@ -18,10 +18,8 @@ place.
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -173,12 +171,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))  # noqa: S108
     options = parser.parse_args()
     find_server_programs()
-    folder = Path(tempfile.mkdtemp(prefix="bench-beside-", dir=options.folder.resolve()))
-    folder.chmod(0o755)
-    try:
+    with backup.bench_folder("beside", options.folder) as folder:
         bench(options, folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.retry import (
     failed_attempts,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.store_job import (
+    read_database,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job import (
     end_held_pod,
     read_latest_job,
@@ -136,18 +139,13 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "action": "wait" if step.action == "cancel" else step.action,
         "definitions": (
             removal_definitions(
-                removal_job, backup, claim or {}, agent_image(), _read_database(cluster, backup)
+                removal_job, backup, claim or {}, agent_image(), read_database(cluster, backup)
             )
             if step.action == "start"
             else []
         ),
         "unreported": unreported,
     }
-
-
-def _read_database(cluster: Cluster, backup: Object) -> Object | None:
-    namespace, name = backup["metadata"]["namespace"], backup["spec"]["databaseRef"]["name"]
-    return cluster.get(GROUP_VERSION, "Database", namespace, name)
 
 
 def _waited(removal: JobState | None, begun: str | None, now: datetime) -> float:

@@ -59,6 +59,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.condit
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
     find_transitions,
+    log_lines,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.write_status import (
     write_status,
@@ -84,7 +85,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     transitions = find_transitions("Backup", old, new)
     if not check_mode:
         write_status(cluster, backup, new, transitions, now)
-    return {"changed": True, "log": [transition.log_line for transition in transitions]}
+    return {"changed": True, "log": log_lines(backup, transitions)}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from inotify_simple import INotify, flags
 from ..errors import BackupFailed, InvalidInput, LockCycle
 from ..postgres.cancellation import Cancellation
 from ..postgres.connection import Connection, ConnectionParameters
-from ..postgres.databases import read_locale
+from ..postgres.databases import database_size, read_locale
 from ..postgres.errors import database_errors
 from ..postgres.programs import require_jobs
 from ..postgres.releases import Version
@@ -54,7 +54,7 @@ from .manifest import (
 from .progress import Progress, Tally, now_text
 from .role_plan import roles_named
 from .selection import DumpedContent, Selection, choose_content
-from .sizes import read_database_size, read_table_sizes, with_sizes
+from .sizes import read_table_sizes, with_sizes
 from .snapshot import Snapshot, locked_snapshot
 
 FINGERPRINT_WORKERS = 1
@@ -403,7 +403,7 @@ def _read_source(
         globals=read_globals(
             connection, database, {owner, *roles, *roles_named(properties)}, with_verifiers
         ),
-        size_bytes=read_database_size(connection),
+        size_bytes=database_size(connection, database),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a database and its tables take on the server, for the manifest.
+"""What tables take on the server, for the manifest.
 
 An index is not locked for that, that of a TOAST table neither: one that is being built anew
 (REINDEX) would keep the backup waiting. So its size is that of its last VACUUM, ANALYZE or creation
@@ -29,14 +29,6 @@ SELECT n.nspname, c.relname,
  WHERE c.relkind = 'r' AND c.relpersistence <> 't'
    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
-
-
-def read_database_size(connection: Connection) -> int:
-    """Bytes of the session's database, in all tablespaces."""
-    row: Any = connection.execute(
-        "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
-    ).fetchone()
-    return int(row[0])
 
 
 def read_table_sizes(connection: Connection) -> dict[Key, int]:

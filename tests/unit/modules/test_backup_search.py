@@ -284,7 +284,9 @@ def test_a_pod_that_another_program_keeps_is_ended(cluster: FakeCluster) -> None
 def test_a_failure_is_one_event_for_each_reason(cluster: FakeCluster) -> None:
     cluster.add("lone")
     report = {"name": "lone", "namespace": "shop", "reason": "StoreDenied", "message": "once"}
-    assert backup_search.run(report, True)["changed"]
+    found = backup_search.run(report, True)
+    assert found["changed"]
+    assert all(line.startswith("Backup shop/lone: ") for line in found["log"])
     assert conditions(cluster) == {}
     for changes, changed, events in (
         ({}, True, 1),

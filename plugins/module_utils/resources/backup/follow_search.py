@@ -17,6 +17,7 @@ from .completed import list_completed_beside
 from .destination import find_secret_block
 from .search import Observation, Step, is_due, next_step, searched_status
 from .search_job import search_definitions
+from .store_job import read_database
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def follow_search(cluster: Cluster, backup: Object, period: int, image: str) -> 
     ]
     definitions: Sequence[Object] = ()
     if step.start:
-        database = _read_database(cluster, backup)
+        database = read_database(cluster, backup)
         definitions = search_definitions(name, backup, beside, image, database, period)
     return Search(
         missing=missing,
@@ -102,8 +103,3 @@ def _report(backup: Object, step: Step, now: datetime) -> dict[str, str]:
         return {}
     reason, message = step.failure or ("", "")
     return {"reason": reason, "message": message}
-
-
-def _read_database(cluster: Cluster, backup: Object) -> Object | None:
-    namespace, name = backup["metadata"]["namespace"], backup["spec"]["databaseRef"]["name"]
-    return cluster.get(GROUP_VERSION, "Database", namespace, name)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...kube.client import GROUP_VERSION, Object
+from ...kube.client import GROUP_VERSION, Cluster, Object
 from ...kube.objects import MANAGED_BY
 from ..job_pod import (
     AGENT,
@@ -43,6 +43,16 @@ _ENVIRONMENT = {
 }
 _DNS = [{"port": 53, "protocol": "UDP"}, tcp(53)]
 _TIMEOUT_SECONDS = 3600
+
+
+def read_database(cluster: Cluster, backup: Object) -> Object | None:
+    """Return the Database of a Backup; None if it is gone.
+
+    Raises:
+        ApiError: it cannot be read.
+    """
+    namespace, name = backup["metadata"]["namespace"], backup["spec"]["databaseRef"]["name"]
+    return cluster.get(GROUP_VERSION, "Database", namespace, name)
 
 
 @dataclass(frozen=True)
