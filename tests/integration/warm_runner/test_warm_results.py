@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from warm_box import Outcome, WarmBox, assert_alike, event_receiver, wait_until
@@ -141,6 +142,19 @@ def test_inline_tasks_are_as_cold(shared_box: WarmBox, verbosity: str) -> None:
     ]
     assert workers[0] == 1
     assert workers[1] > 5
+
+
+def test_the_minute_of_a_run_makes_no_difference(tmp_path: Path) -> None:
+    """A warm run may be the first of a minute, and the cold one the last of that before."""
+    output = 'Task\\r\\n "start": "2026-01-01 10:{}.025100",\\r\\n "delta": "0:00:0{}.004"'
+    outcomes = []
+    for name, start, delta in (("warm", "59:59", 1), ("cold", "00:00", 2)):
+        folder = tmp_path / name
+        (folder / "artifacts" / "1").mkdir(parents=True)
+        (folder / "artifacts" / "1" / "command").write_text("{}")
+        outcomes.append(Outcome(folder, 0, output.format(start, delta)))
+
+    assert_alike(*outcomes)
 
 
 def test_posted_events_are_the_same(shared_box: WarmBox) -> None:

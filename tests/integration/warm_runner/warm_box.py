@@ -127,8 +127,9 @@ DRAWN = [
     (re.compile(r"ansible-tmp-[\d.]+-\d+-\d+"), "ansible-tmp"),
     (re.compile(r"ansible-local-\w+"), "ansible-local"),
     (re.compile(r"/tmp\w{8}\b"), "/tmpfile"),
+    # Before plain seconds, whose pattern would take the last part of a time away.
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d([.,]\d+)?|\d+:\d\d:\d\d\.\d+"), "time"),
     (re.compile(r"\b\d+\.\d{3,}\b"), "seconds"),
-    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S*|\d+:\d\d:\d\d\.\d+"), "time"),
 ]
 
 
