@@ -16,6 +16,8 @@ DIST ?= dist
 IMAGE ?= $(IMG)
 CONTAINER_TOOL ?=
 PYTEST_ARGS ?=
+# Of PostgreSQL, for test-corpus.
+MAJORS ?= 14 15 16 17 18 19
 # warm, or another one for the scenarios, whose outcomes are compared then: off (the warm runner switched off), or stock
 # (ansible-runner as it is).
 RUNNER ?= warm
@@ -27,7 +29,7 @@ endif
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postgres-operator
 # The folder of an environment, from its name and its requirements: it changes with what it is made from.
-venv_folder = $(CACHE)/$(1)-$(shell (echo $(PYTHON); cat requirements/$(2).txt hack/venv.sh hack/newer_python.py) | sha256sum | cut -c1-12)
+venv_folder = $(CACHE)/$(1)-$(shell (echo $(PYTHON); cat requirements/$(2).txt hack/venv.sh hack/newer_python.py hack/images/images/unpacked.py) | sha256sum | cut -c1-12)
 VENV := $(call venv_folder,venv,dev)
 BIN := $(VENV)/bin
 # What the image has, and no more: a warm parent with more loaded is a slower one.
@@ -75,6 +77,15 @@ test-unit: venv ## Unit tests: seconds, no cluster
 .PHONY: test-integration
 test-integration: venv ## Tests against a real PostgreSQL on this machine
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration --ignore tests/integration/kubernetes $(PYTEST_ARGS)
+
+.PHONY: test-corpus
+test-corpus: venv ## The corpus of awkward databases on each major version of PostgreSQL, not in CI (MAJORS="16 18")
+	@failed=; for major in $(MAJORS); do \
+		programs=$$($(BIN)/python hack/postgres_programs.py $$major); \
+		echo "$$($$programs/postgres --version), $$($$programs/pg_dump --version)"; \
+		PATH=$$programs:$$PATH $(BIN)/pytest -q --any-release tests/integration/artifact/test_corpus.py $(PYTEST_ARGS) \
+			|| failed+=" $$major"; \
+	done; [ -z "$$failed" ] || { echo "not all of the corpus came back on:$$failed"; exit 1; }
 
 .PHONY: test-kubernetes
 test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CRDs installed
@@ -140,6 +151,10 @@ bench-lifecycle: ## Time a Database, a Backup and a Restore on the current clust
 .PHONY: bench-backup
 bench-backup: venv ## Time backups and restores beside pg_dump and pg_restore (ARGS="--sizes 100 1000")
 	$(BIN)/python bench/backup.py $(ARGS)
+
+.PHONY: bench-physical
+bench-physical: venv ## Time physical backups and recoveries beside other programs (ARGS="--sizes 1000 --barman")
+	$(BIN)/python bench/physical.py $(ARGS)
 
 .PHONY: bench-beside
 bench-beside: venv ## What a restore costs those who work in the same server (ARGS="--rate 100 --rounds 3")

@@ -13,6 +13,9 @@ encrypted; `pg_restore -j N` beside our restores.
 - *pg_restore, ANALYZE*: pg_restore, then `vacuumdb --analyze-only -j N`, since pg_restore leaves a
   database without statistics and our restore does not.
 
+`--only` chooses kinds of store. CPU is that of the run's processes and of
+the server's together; `--parts` shows how much each step of a restore takes of it.
+
 The variants take turns, so that a busy moment hits all. The median is shown, and of the ratios,
 which are taken round by round. Memory is the peak of what the run's processes have resident
 together, pages that they share counted once for each, without PostgreSQL's and the S3 server's.
@@ -26,6 +29,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -34,9 +38,9 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +52,6 @@ sys.path.insert(0, str(ensure_collection_root()))
 
 import pyrage
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    ArtifactStore,
     check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
@@ -58,9 +61,16 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.create 
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import (
     Compression,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import (
+    Figures,
+    Progress,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
     RestoreRequest,
     restore_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
+    ArtifactStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
@@ -84,7 +94,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.protocol i
 from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from s3_server import BUCKET, S3Server, s3_server
 
-Runs = list[dict[str, float]]
+Runs = list[dict[str, Any]]
 
 # What a Database's server is set to, which scratch servers are not. No autovacuum: it would come
 # and go between the runs.
@@ -101,6 +111,7 @@ SETTINGS = {
 }
 TABLES = 8
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 # Text that compresses about as well as people's data does, and numbers and times beside it.
 FILL = """
 CREATE TABLE t{number} AS
@@ -144,7 +155,32 @@ class Place:
         )
 
 
-def dump(place: Place, database: ConnectionParameters, jobs: int, uid: str) -> None:
+@dataclass
+class Parts(Progress):
+    """Counts what each step takes, of the wall clock and of the processors.
+
+    Attributes:
+        server: the server's first process.
+        parts: (step, seconds, seconds of CPU).
+    """
+
+    server: int = 0
+    parts: list[tuple[str, float, float]] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str, figures: Figures | None = None) -> Iterator[None]:
+        """Count a step."""
+        started, used = time.monotonic(), cpu_seconds(self.server)
+        with super().step(name, figures):
+            yield
+        # Names and UIDs are another run's.
+        label = re.sub(r" (of backup|database) .*", "", name)
+        self.parts.append((label, time.monotonic() - started, cpu_seconds(self.server) - used))
+
+
+def dump(
+    place: Place, database: ConnectionParameters, jobs: int, uid: str, _parts: Parts | None = None
+) -> None:
     """Back the database up."""
     if place.kind != "plain":
         location = Location("bench", "app", uid)
@@ -159,12 +195,15 @@ def dump(place: Place, database: ConnectionParameters, jobs: int, uid: str) -> N
         )  # fmt: skip
 
 
-def restore(place: Place, database: ConnectionParameters, jobs: int, uid: str) -> None:
+def restore(
+    place: Place, database: ConnectionParameters, jobs: int, uid: str, parts: Parts | None = None
+) -> None:
     """Restore what `dump` made, into another database."""
     target = replace(database, dbname="restored")
     if place.kind != "plain":
         location = Location("bench", "app", uid)
-        restore_artifact(RestoreRequest(target, place.store, location, str(uuid.uuid4()), jobs))
+        request = RestoreRequest(target, place.store, location, str(uuid.uuid4()), jobs)
+        restore_artifact(request, parts)
         return
     with program_environment(target) as environment:
         subprocess.run(["createdb", "restored"], env=environment | server_of(target), check=True)
@@ -174,12 +213,16 @@ def restore(place: Place, database: ConnectionParameters, jobs: int, uid: str) -
         )  # fmt: skip
 
 
-def read_back(place: Place, _database: ConnectionParameters, jobs: int, uid: str) -> None:
+def read_back(
+    place: Place, _database: ConnectionParameters, jobs: int, uid: str, _parts: Parts
+) -> None:
     """Read what `dump` made from where it is."""
     check_artifact(place.store, Location("bench", "app", uid), jobs=jobs)
 
 
-def analyze(_place: Place, database: ConnectionParameters, jobs: int, _uid: str) -> None:
+def analyze(
+    _place: Place, database: ConnectionParameters, jobs: int, _uid: str, _parts: Parts
+) -> None:
     """Give what pg_restore restored its statistics."""
     target = replace(database, dbname="restored")
     with program_environment(target) as environment:
@@ -213,17 +256,12 @@ def peak_memory() -> Iterator[list[int]]:
 
 
 def descendants(root: int) -> list[int]:
-    """A process and what it has started, the server and S3 excepted, which were there before."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents[int(path.parent.name)] = int(fields[1])
+    """A process and what it has started, by what the kernel lists: all of /proc takes too long."""
     found = [root]
     for process in found:
-        found += [child for child, parent in parents.items() if parent == process]
+        for path in Path(f"/proc/{process}/task").glob("*/children"):
+            with suppress(OSError):
+                found += map(int, path.read_text().split())
     return found
 
 
@@ -235,43 +273,65 @@ def resident(process: int) -> int:
         return 0
 
 
+def cpu_seconds(server: int) -> float:
+    """What this process and its children have used up to now, and a server's processes."""
+    own = os.times()
+    found = own.user + own.system + own.children_user + own.children_system
+    for process in (*descendants(os.getpid())[1:], *descendants(server)):
+        with suppress(OSError):
+            stat = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            # Of the process, and of its children that have ended.
+            found += sum(map(int, stat[11:15])) / CLOCK_TICKS
+    return found
+
+
 def work(task: dict[str, Any]) -> None:
-    """Do one run, as a process of its own, and print seconds and KiB."""
+    """Do one run, as a process of its own, and print what it took."""
     server = task["s3"]
     credentials, ca_file, data = map(Path, server["paths"])
     s3 = S3Server(server["port"], credentials, ca_file, data)
     place = Place(task["kind"], Path(task["folder"]), s3)
     database = ConnectionParameters(task["host"], task["port"], "postgres", "bench", None)
     action = ACTIONS[task["action"]]
+    parts = Parts(server=task["server"])
     with peak_memory() as peak:
-        started = time.monotonic()
-        action(place, database, task["jobs"], task["uid"])
-        seconds = time.monotonic() - started
-    print(json.dumps({"seconds": seconds, "kib": peak[0]}))
+        started, used = time.monotonic(), cpu_seconds(parts.server)
+        action(place, database, task["jobs"], task["uid"], parts)
+        seconds, used = time.monotonic() - started, cpu_seconds(parts.server) - used
+    print(json.dumps({"seconds": seconds, "cpu": used, "kib": peak[0], "parts": parts.parts}))
 
 
-def measure(task: dict[str, Any]) -> dict[str, float]:
-    """Start `work`."""
+def measure(task: dict[str, Any], program: str = __file__) -> dict[str, Any]:
+    """Start the `work` of a program."""
     done = subprocess.run(
-        [sys.executable, __file__, "--work", json.dumps(task)],
+        [sys.executable, program, "--work", json.dumps(task)],
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-ACTIONS = {"dump": dump, "read back": read_back, "restore": restore, "analyze": analyze}
+ACTIONS: dict[str, Callable[..., None]] = {
+    "dump": dump,
+    "read back": read_back,
+    "restore": restore,
+    "analyze": analyze,
+}
 PLAIN = "plain"
 KINDS = ("folder", "folder-encrypted", "s3", "s3-encrypted")
 
 
 def compare(
-    base: dict[str, Any], rounds: int, warm_ups: int, drop: Callable[[], None]
+    base: dict[str, Any],
+    kinds: Sequence[str],
+    rounds: int,
+    warm_ups: int,
+    drop: Callable[[], None],
 ) -> dict[tuple[str, str], Runs]:
     """Every action in every place, by turns; the first rounds warm up and do not count."""
     found: dict[tuple[str, str], Runs] = {}
     for turn in range(warm_ups + rounds):
-        for kind in (PLAIN, *KINDS):
+        for kind in (PLAIN, *kinds):
             uid = str(uuid.uuid4())
             own = (
                 ("dump", "restore", "analyze")
@@ -289,7 +349,11 @@ def compare(
 def together(one: Runs, other: Runs) -> Runs:
     """Two steps, one after the other, of each round."""
     return [
-        {"seconds": a["seconds"] + b["seconds"], "kib": max(a["kib"], b["kib"])}
+        {
+            "seconds": a["seconds"] + b["seconds"],
+            "cpu": a["cpu"] + b["cpu"],
+            "kib": max(a["kib"], b["kib"]),
+        }
         for a, b in zip(one, other, strict=True)
     ]
 
@@ -297,30 +361,41 @@ def together(one: Runs, other: Runs) -> Runs:
 def show(size: int, stored: float, jobs: int, found: dict[tuple[str, str], Runs]) -> None:
     """Print the table of one size."""
     print(f"\ndatabase of {size} MB, {jobs} jobs\n")
-    print("| | seconds | MB/s | of plain | of plain with ANALYZE | peak MiB |")
-    print("|---|---|---|---|---|---|")
+    print("| | seconds | MB/s | of plain | of plain with ANALYZE | CPU s | peak MiB |")
+    print("|---|---|---|---|---|---|---|")
 
     def row(label: str, runs: Runs, plain: Runs, analyzed: Runs | None = None) -> None:
         seconds = statistics.median(run["seconds"] for run in runs)
+        cpu = statistics.median(run["cpu"] for run in runs)
         memory = max(run["kib"] for run in runs) / 1024
         against = ratio(analyzed, runs) if analyzed else ""
         print(
             f"| {label} | {seconds:.2f} | {stored / seconds:.1f} | {ratio(plain, runs)} | {against}"
-            f" | {memory:.0f} |"
+            f" | {cpu:.2f} | {memory:.0f} |"
         )
 
+    kinds = [kind for kind in KINDS if ("dump", kind) in found]
     dumped, restored = found["dump", PLAIN], found["restore", PLAIN]
     analyzed = together(restored, found["analyze", PLAIN])
     row("pg_dump", dumped, dumped)
-    for kind in KINDS:
+    for kind in kinds:
         row(f"dump, {kind}", found["dump", kind], dumped)
-    for kind in KINDS:
+    for kind in kinds:
         runs = together(found["dump", kind], found["read back", kind])
         row(f"dump, read back, {kind}", runs, dumped)
     row("pg_restore", restored, restored, analyzed)
     row("pg_restore, ANALYZE", analyzed, restored, analyzed)
-    for kind in KINDS:
+    for kind in kinds:
         row(f"restore, {kind}", found["restore", kind], restored, analyzed)
+    sys.stdout.flush()
+
+
+def show_parts(kind: str, runs: Runs) -> None:
+    """Print what the steps of a restore take: the median of the runs, of each."""
+    print(f"\nsteps of the restore, {kind}\n\n| | seconds | CPU s |\n|---|---|---|")
+    for steps in zip(*(run["parts"] for run in runs), strict=True):
+        seconds, cpu = (statistics.median(one[index] for one in steps) for index in (1, 2))
+        print(f"| {steps[0][0]} | {seconds:.2f} | {cpu:.2f} |")
     sys.stdout.flush()
 
 
@@ -360,7 +435,7 @@ def drop_restored(server: ConnectionParameters) -> None:
 
 def find_server_programs() -> None:
     """Put PostgreSQL's server programs on PATH, from Debian's place if they are not there."""
-    if shutil.which("initdb") is None:
+    if shutil.which("pg_verifybackup") is None:
         programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
         os.environ["PATH"] = f"{programs[-1]}{os.pathsep}{os.environ['PATH']}"
 
@@ -390,6 +465,7 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
             "host": server.parameters.host,
             "port": server.parameters.port,
             "jobs": options.jobs,
+            "server": server.process.pid,
             "s3": {"port": s3.port, "paths": [*map(str, (s3.credentials, s3.ca_file, s3.data))]},
         }
 
@@ -402,8 +478,10 @@ def bench(options: argparse.Namespace, folder: Path) -> None:
 
         for size in options.sizes:
             stored = fill(server.parameters, size)
-            found = compare(base, options.rounds, options.warm_ups, drop)
+            found = compare(base, options.only, options.rounds, options.warm_ups, drop)
             show(size, stored, options.jobs, found)
+            for kind in options.only if options.parts else ():
+                show_parts(kind, found["restore", kind])
             with connect(server.parameters) as connection:
                 connection.execute("DROP DATABASE bench WITH (FORCE)")
 
@@ -415,6 +493,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="as pg_dump's (default: 2)")
     parser.add_argument("--rounds", type=int, default=3, help="runs that count (default: 3)")
     parser.add_argument("--warm-ups", type=int, default=1, help="runs before (default: 1)")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--parts", action="store_true", help="what the steps of a restore take")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))  # noqa: S108
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()

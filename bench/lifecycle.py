@@ -62,6 +62,24 @@ class Namespace:
         self.kubectl("wait", condition, f"{kind}/{name}", "--timeout=600s")
         return time.monotonic() - start
 
+    def until_shown(self, database: str, name: str, value: str) -> float:
+        """Set a parameter and return the seconds until all instances have it, by their own SHOW."""
+        label = f"database={database},app=database"
+        pods = self.kubectl("get", "pods", "-l", label, "-o", "jsonpath={.items[*].metadata.name}")
+        patch = {"spec": {"postgresql": {"parameters": {name: value}}}}
+        start = time.monotonic()
+        self.kubectl("patch", "database", database, "--type=merge", "-p", json.dumps(patch))
+        for pod in pods.split():
+            show = [KUBECTL, "-n", self.name, "exec", pod, "-c", "postgres", "--"]
+            show += ["psql", "-XAtc", f"SHOW {name}"]
+            # A server that is being restarted does not answer.
+            while (
+                subprocess.run(show, capture_output=True, text=True, check=False).stdout
+                != f"{value}\n"
+            ):
+                time.sleep(0.1)
+        return time.monotonic() - start
+
     def shell(self, pod: str, *command: str) -> float:
         """Run a command in a pod's PostgreSQL container and return the seconds that it took."""
         start = time.monotonic()
@@ -89,6 +107,11 @@ def measure(scale: int, image: str) -> dict[str, float]:
         seconds["Database, 3 instances: apply to Ready"] = namespace.until(
             "Database", "three", "Ready", database(3, image)
         )
+        for what, name, value in (
+            ("parameter that is loaded: edit to all 3 instances", "work_mem", "16MB"),
+            ("parameter that needs restarts: edit to all 3 instances", "max_connections", "150"),
+        ):
+            seconds[what] = namespace.until_shown("three", name, value)
         namespace.kubectl("delete", "database", "three")
         seconds["Database, 1 instance: apply to Ready"] = namespace.until(
             "Database", "one", "Ready", database(1, image)

@@ -1,12 +1,14 @@
 """make bench-reconcile: what one reconcile costs, with the stock ansible-runner and the warm one.
 
     python bench/reconcile.py [--runs 9] [--at-once 1 8]
+    python bench/reconcile.py --waiting
     python bench/reconcile.py --small
     python bench/reconcile.py --role NAME --roles-path roles --extra-vars @vars.json
 
 It measures the role `database` on unchanged Databases, each run at once on another one, against a
 real API server and a real PostgreSQL on this machine; bench/stand_in.py says what is missing of a
-cluster. With --small it is a role of six tasks that each ask a small server. The variants:
+cluster. With --waiting their instances do not start, and each reconcile is one that waits for them.
+With --small it is a role of six tasks that each ask a small server. The variants:
 
     stock       ansible-runner as it is, every module in a process of its own, as in any operator
     in-process  ansible-runner as it is, modules run in Ansible's worker
@@ -327,6 +329,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=9, help="rounds for each number at once")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--variants", nargs="+", help="only these")
+    parser.add_argument("--waiting", action="store_true", help="instances that do not start")
     parser.add_argument("--small", action="store_true", help="a role of six small tasks")
     parser.add_argument("--role", help="a role of yours; it runs with this environment")
     parser.add_argument("--inline", default="", help="its collections whose tasks may run inline")
@@ -381,7 +384,9 @@ def _prepare(options: argparse.Namespace, folder: Path, stack: contextlib.ExitSt
     if not options.small and not options.role:
         most = max(options.at_once)
         names = [f"b-{number}" for number in range(most)]
-        kubeconfig, _ = stack.enter_context(stand_in.cluster())
+        kubeconfig, instances = stack.enter_context(stand_in.cluster())
+        if options.waiting:
+            instances.stop()
         stand_in.apply(
             kubeconfig, [item for n in names for item in stand_in.database("default", n)]
         )

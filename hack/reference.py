@@ -41,7 +41,8 @@ def resource_pages() -> Iterator[tuple[str, str]]:
             lines += ["| field | type | meaning |", "|---|---|---|"]
             lines += list(field_rows(properties, "", part == "status"))
         lines += ["", "## What the API server refuses", ""]
-        lines += [f"- {message}" for message in rule_messages(schema)]
+        # Fields of the same kind have the same rules.
+        lines += [f"- {message}" for message in dict.fromkeys(rule_messages(schema))]
         yield f"{names['singular']}.md", "\n".join(lines) + "\n"
 
 
@@ -101,6 +102,8 @@ def rule_messages(schema: dict[str, Any]) -> Iterator[str]:
         yield rule["message"]
     for field in schema.get("properties", {}).values():
         yield from rule_messages(field)
+    if "items" in schema:
+        yield from rule_messages(schema["items"])
 
 
 def module_page() -> tuple[str, str]:

@@ -21,8 +21,11 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 HERE = Path(__file__).parent
-LAUNCHERS = ("ansible-playbook", "patroni", "patronictl")
-MODULES = ("authorities.py", "compiled_collections.py", "member_names.py", "private_process.py")
+LAUNCHERS = ("ansible-playbook", "archive-wal", "archiver", "patroni", "patronictl")
+MODULES = (
+    "authorities.py", "compiled_collections.py", "member_names.py", "private_process.py",
+    "server_programs.py", "volume_report.py",
+)  # fmt: skip
 # The interpreter that runs this is the one that is copied.
 INTERPRETER = Path(sys.executable).resolve()
 STDLIB = Path(sysconfig.get_path("stdlib"))
@@ -187,7 +190,7 @@ def main(arguments: list[str]) -> None:
     run(
         options.output / "bin" / "python3",
         "-c",
-        "import ansible, boto3, patroni, psycopg, pyrage, ssl, yaml",
+        "import ansible, boto3, patroni, psycopg, pyrage, ssl, yaml, zstandard",
     )
 
 

@@ -31,6 +31,14 @@ class OperatorError(Exception):
             cls.reason = cls.__name__
 
 
+class ArchiveConflict(OperatorError):
+    """An archive of WAL has other content than what was to be put there, or another server's."""
+
+
+class ArchiveMissing(OperatorError):
+    """There is no archive of WAL at the location."""
+
+
 class AuthFailed(OperatorError):
     """The server refused the user or the password."""
 
@@ -93,6 +101,10 @@ class OutOfMemory(OperatorError):
     """The kernel ended a process, or a container, that needed more memory than it may use."""
 
 
+class PointInTimeOutOfRange(OperatorError):
+    """A moment that the backup and the archive after it do not reach."""
+
+
 class RestoreFailed(OperatorError):
     """A restore failed for a reason that has no name of its own; the live database is untouched."""
 
@@ -147,6 +159,10 @@ class LockCycle(Timeout):
 
 class VerificationFailed(OperatorError):
     """A backup that was read back could not be restored and compared, or differs when it is."""
+
+
+class WalMissing(OperatorError):
+    """A segment of WAL is missing in an archive that has later ones."""
 
 
 MAY_PASS = frozenset(error.reason for error in OperatorError.__subclasses__() if error.may_pass)

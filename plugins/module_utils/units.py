@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -79,3 +80,36 @@ def first_of(texts: Sequence[str], separator: str = ", ", limit: int = 5) -> str
     """
     named, more = separator.join(texts[:limit]), len(texts) - limit
     return f"{named}{separator.strip(', ')} and {more} more" if more > 0 else named
+
+
+_QUANTITY_UNITS = {
+    "": 1,
+    "m": 0.001,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "P": 10**15,
+    "E": 10**18,
+    "Ki": 1 << 10,
+    "Mi": 1 << 20,
+    "Gi": 1 << 30,
+    "Ti": 1 << 40,
+    "Pi": 1 << 50,
+    "Ei": 1 << 60,
+}
+
+
+def parse_quantity(text: str) -> int:
+    """Return the whole number that a Kubernetes quantity stands for, such as bytes of memory.
+
+    >>> parse_quantity("1.5Gi"), parse_quantity("2e9"), parse_quantity("500M")
+    (1610612736, 2000000000, 500000000)
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(r"([0-9.]+(?:[eE][-+]?[0-9]+)?)([a-zA-Z]*)", text)
+    if match is None or match[2] not in _QUANTITY_UNITS:
+        raise ValueError(f"{text!r} is no quantity")
+    return int(float(match[1]) * _QUANTITY_UNITS[match[2]])

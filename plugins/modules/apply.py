@@ -23,6 +23,11 @@ options:
         the last object, and M(postgres.operator.database_reconcile) can see that nothing has changed since.
     type: str
     default: ''
+  template_inputs:
+    description:
+      - What the template of the last object's pods follows from. With it, the template is remembered too, so that it
+        can be kept until that changes.
+    type: dict
 author: [postgres-operator maintainers]
 """
 
@@ -54,6 +59,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 ARGUMENT_SPEC = {
     "definitions": {"type": "list", "elements": "dict", "required": True},
     "inputs": {"type": "str", "default": ""},
+    "template_inputs": {"type": "dict"},
 }
 
 
@@ -74,7 +80,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         if found is None or _differs(found, applied):
             written.append(f"{definition['kind']}/{metadata['name']}")
     if params["inputs"] and results and not check_mode:
-        remember(cluster, params["inputs"], results)
+        remember(cluster, params["inputs"], results, params["template_inputs"])
     return {"changed": bool(written), "written": written}
 
 

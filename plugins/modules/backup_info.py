@@ -137,8 +137,16 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.follow_search import (
     follow_search,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.kept_wal import (
+    kept_from,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.missing import (
     lost_with_claim,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.physical import (
+    find_archive_block,
+    is_physical,
+    physical_variables,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     identity_secret,
@@ -241,7 +249,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         ) or find_secret_block(cluster, resource, identity)
     recipients: Sequence[str] = []
     if job is None and not removal and not blocked and not adopting:
-        recipients, blocked = read_recipients(cluster, resource)
+        recipients, blocked = _find_recipients(cluster, resource, database)
     lines_up = job is None and blocked is None and not removal
     has_ended = job is not None and job.result is not None
     listed = datetime.now(UTC)
@@ -251,12 +259,13 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     definitions = removal
     if lines_up and blocked is None:
         assert database is not None
-        completed = [] if adopting else _made_beside(cluster, resource)
-        previous = find_previous(resource, completed)
+        beside = [] if adopting else list_completed_beside(cluster, resource)
+        previous = find_previous(resource, _made(beside))
         variables = (
             _adoption_variables(resource)
             if adopting
-            else _variables(resource, unfinished, listed, recipients) | _beside(completed, previous)
+            else _variables(resource, database, unfinished, listed, recipients)
+            | _beside(cluster, resource, beside, previous)
         )
         work = _work(resource, database, latest.name, variables, image, identity)
         disk_bytes = verification_bytes(resource, previous)
@@ -281,6 +290,16 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             "retry": asdict(retry) if retry else None,
         },
     }
+
+
+def _find_recipients(
+    cluster: Cluster, resource: Object, database: Object | None
+) -> tuple[Sequence[str], tuple[str, str] | None]:
+    """Return for whom the backup is encrypted, and reason and message where that cannot be done."""
+    recipients, blocked = read_recipients(cluster, resource)
+    if is_physical(resource) and database is not None:
+        blocked = blocked or find_archive_block(resource, database, recipients)
+    return recipients, blocked
 
 
 def _nothing_to_do(resource: Object) -> dict[str, Any]:
@@ -308,11 +327,12 @@ def _work(
     identity: str,
 ) -> Work:
     """Return what the Job is to do that makes the backup, or adopts one."""
+    making = "physical" if is_physical(resource) else "backup"
     return Work(
         name=job_name,
         owner=resource,
         database=database,
-        playbook="adopt" if adopts(resource) else "backup",
+        playbook="adopt" if adopts(resource) else making,
         backup=resource,
         variables=variables,
         timeout_seconds=parse_duration(resource["spec"]["timeout"]),
@@ -408,12 +428,12 @@ def _missed_by(resource: Object, job: JobState | None) -> dict[str, Any]:
     return {"uids": uids, "why": why} if uids else {}
 
 
-def _made_beside(cluster: Cluster, backup: Object) -> list[Object]:
-    """Return the Backups whose artifacts a Job looks for, which have made them, the newest first.
+def _made(completed: Sequence[Object]) -> list[Object]:
+    """Return the Backups whose artifacts a Job looks for, which have made them, in their order.
 
     Which of several has adopted the same one, the Job's result could not say.
     """
-    return [other for other in list_completed_beside(cluster, backup) if not adopts(other)]
+    return [other for other in completed if not adopts(other)]
 
 
 def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
@@ -421,7 +441,11 @@ def _is_missing(cluster: Cluster, namespace: str, claim: str) -> bool:
 
 
 def _variables(
-    resource: Object, unfinished: list[Object], listed: datetime, recipients: Sequence[str]
+    resource: Object,
+    database: Object,
+    unfinished: list[Object],
+    listed: datetime,
+    recipients: Sequence[str],
 ) -> dict[str, Any]:
     """Return the playbook's variables that come from the Backup and from those beside it."""
     metadata, spec = resource["metadata"], resource["spec"]
@@ -431,25 +455,38 @@ def _variables(
         if other["metadata"]["namespace"] == metadata["namespace"]
         and other["spec"]["databaseRef"] == spec["databaseRef"]
     ]
-    compression = spec.get("compression", {})
-    return {
-        "compression": compression.get("method", ""),
-        "compression_level": compression.get("level"),
+    common = {
         "recipients": list(recipients),
-        "passwords": spec.get("passwords", False),
         "unfinished": beside,
         "unfinished_listed": format_time(listed),
+    }
+    if is_physical(resource):
+        return common | physical_variables(resource, database)
+    compression = spec.get("compression", {})
+    return common | {
+        "compression": compression.get("method", ""),
+        "compression_level": compression.get("level"),
+        "passwords": spec.get("passwords", False),
         **{key: spec[key] for key in ("include", "exclude") if key in spec},
     }
 
 
-def _beside(completed: Sequence[Object], previous: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the playbook's variables that come from the Completed Backups beside one.
+def _beside(
+    cluster: Cluster,
+    resource: Object,
+    completed: Sequence[Object],
+    previous: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return the playbook's variables that come from the Backups beside one.
 
     Args:
         previous: see `find_previous`.
     """
-    found: dict[str, Any] = {"completed": [other["metadata"]["uid"] for other in completed]}
+    made = [other["metadata"]["uid"] for other in _made(completed)]
+    found: dict[str, Any] = {"completed": made}
+    if is_physical(resource):
+        others = cluster.list(GROUP_VERSION, "Backup", resource["metadata"]["namespace"])
+        return found | {"kept_from": kept_from(resource, others)}
     if previous:
         found["previous"] = {"size_bytes": previous["sizeBytes"], "rows": previous["rows"]}
     return found

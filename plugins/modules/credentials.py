@@ -10,8 +10,9 @@ description:
   - C(NAME-credentials) holds what an application needs to connect (the keys of a Service Binding). One
     that is there already is adopted, and its values are never overwritten; in one that was made here C(uri) and
     C(jdbc-uri) follow a change of the password.
-  - C(NAME-internal) holds the passwords of the server's own roles. It is never made again while volumes
-    exist, since their server knows the old passwords.
+  - C(NAME-internal) holds the passwords of the server's own roles, and names the last primary. It is made again, and
+    a key that is missing too, while a primary runs; without one it is not, since nothing else says which volume to
+    start from.
   - C(NAME-ca) holds the key of the Database's own authority, C(NAME-certificates) the certificates of servers and of
     the server's own roles, which are renewed before they end.
   - Passwords and keys are neither taken nor returned.
@@ -20,8 +21,8 @@ options:
     description: The Database.
     type: dict
     required: true
-  has_data:
-    description: Whether volumes of the Database exist.
+  internal_needed:
+    description: Whether what is in NAME-internal cannot be made again.
     type: bool
     required: true
 author: [postgres-operator maintainers]
@@ -31,7 +32,7 @@ EXAMPLES = r"""
 - name: Create the Secrets
   postgres.operator.credentials:
     resource: "{{ database_reconcile.resource }}"
-    has_data: "{{ database_reconcile.claims | length > 0 }}"
+    internal_needed: "{{ database_reconcile.internal_needed }}"
 """
 
 RETURN = r"""
@@ -56,14 +57,16 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 
 ARGUMENT_SPEC = {
     "resource": {"type": "dict", "required": True},
-    "has_data": {"type": "bool", "required": True},
+    "internal_needed": {"type": "bool", "required": True},
 }
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Ensure the Secrets; a Secret that cannot be used is an answer, not a failure."""
     try:
-        changed = ensure_secrets(connect(), params["resource"], params["has_data"], check_mode)
+        changed = ensure_secrets(
+            connect(), params["resource"], params["internal_needed"], check_mode
+        )
     except (SecretInvalid, SecretMissing) as error:
         return {"changed": False, "refused": [error.reason, error.message]}
     return {"changed": changed, "refused": []}

@@ -36,7 +36,8 @@ plan:
   description:
     - The steps that are to be taken now, in their order. Empty where the Database is in its steady state, does not
       exist or is being deleted.
-    - Among V(volumes), V(secrets), V(objects), V(instances), V(server), V(contents), V(status), which is the last.
+    - Among V(volumes), V(secrets), V(objects), V(instances), V(configuration), V(server), V(contents), V(status), which
+      is the last.
   type: list
   elements: str
   returned: success
@@ -58,17 +59,88 @@ ordinals:
   description: The pods that the StatefulSet is to have now, C(replicas) of them from number C(start) on.
   type: dict
   returned: with a plan
-storage:
-  description: Which claims have another size or class than the spec, in words; empty where none has.
-  type: str
+defaults:
+  description: The parameters of PostgreSQL that follow from the size of an instance.
+  type: dict
+  returned: with a plan
+hba:
+  description:
+    - The lines of pg_hba.conf. C(lines) are all of the operator's own, C(opening) those of them that instances with
+      certificates begin with, C(map) is pg_ident.conf, and C(dynamic) is whether Patroni's dynamic configuration has them and not its files.
+  type: dict
+  returned: with a plan
+pod:
+  description: What the Database says of its pods, C(metadata) and C(spec) as Kubernetes has them.
+  type: dict
+  returned: with a plan
+paused:
+  description: Whether nothing of the Database is to be changed; the steps that are left only read then.
+  type: bool
+  returned: with a plan
+services:
+  description:
+    - What the Database says of its Services C(primary) and C(replicas), C(metadata) and C(spec) of each as Kubernetes
+      has them.
+  type: dict
   returned: with a plan
 migrating:
   description: Whether some of several instances have no certificates yet, so that the others have to understand them.
   type: bool
   returned: with a plan
+template_inputs:
+  description: What the template of the pods follows from, beside the operator.
+  type: dict
+  returned: with a plan
+kept_claim_templates:
+  description: The templates of claims of the StatefulSet that there is, which cannot be changed; empty without one.
+  type: list
+  elements: dict
+  returned: with a plan
+kept_template:
+  description: The template of the pods that is to stay as it is; empty where it is to be made.
+  type: dict
+  returned: with a plan
+internal_needed:
+  description: Whether what is in the Secret NAME-internal cannot be made again, so that it must not be missing.
+  type: bool
+  returned: with a plan
+agent:
+  description: Which agent the instances have where it is not the operator's, in words; else empty.
+  type: str
+  returned: with a plan
 inputs:
   description: A digest of all that the Database's objects are made from.
   type: str
+  returned: with a plan
+again:
+  description:
+    - When the Database is to be reconciled again though nothing was to be done, such as C(60s).
+  type: str
+  returned: without a plan, for a Database with an archive or with a maintenance window that opens soon
+held:
+  description: What of the instances waits for a maintenance window, in words; empty for nothing.
+  type: str
+  returned: with a plan
+opens_in:
+  description: In how many seconds a maintenance window opens, where that is within ten minutes; 0 otherwise.
+  type: float
+  returned: with a plan
+window:
+  description: What it waits for, in words.
+  type: str
+  returned: with a plan
+archived:
+  description: Whether the instances are to have an archiver.
+  type: bool
+  returned: with a plan
+archive:
+  description: What the archive of WAL adds to the objects of the Database.
+  type: dict
+  returned: with a plan
+archive_block:
+  description: A condition's reason and message where a Secret of the archive is missing; else empty.
+  type: list
+  elements: str
   returned: with a plan
 refused:
   description: A condition's reason and message where the spec cannot be followed; empty where it can.
@@ -77,7 +149,9 @@ refused:
   returned: with a plan
 """
 
+import math
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +166,34 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     connect_to_proxy,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
+from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
+    ARCHIVE_CHECKED,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.applied import (
     code_digest,
     digest,
     files_digest,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.archive import (
+    archive_parts,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.maintenance import (
+    Maintenance,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.reconcile import (
     ReadOnce,
     find_plan,
+    followed_inputs,
+    kept_claim_templates,
+    kept_template,
     objects_inputs,
     observe,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.services import (
+    service_fields,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.pod_fields import (
+    instance_fields,
 )
 
 ARGUMENT_SPEC = {
@@ -121,22 +213,44 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     resource = cluster.get(GROUP_VERSION, "Database", params["namespace"], params["name"])
     if resource is None or resource["metadata"].get("deletionTimestamp"):
         return {"changed": False, "plan": [], "due": [], "resource": {}}
-    state = observe(cluster, connect_to_proxy, resource, _made_with(params))
+    agent = agent_image(params["agent_image"])
+    state = observe(cluster, connect_to_proxy, resource, _made_with(params), agent)
     plan, changed = find_plan(cluster, state, check_mode)
     if not plan.steps:
         # What is returned goes through templates and events, and nothing needs it now.
-        return {"changed": changed, "plan": [], "due": [], "resource": {}}
+        again = _again(resource, state.maintenance, datetime.now(UTC))
+        return {"changed": changed, "plan": [], "due": [], "resource": {}, **again}
     return {
         "changed": changed,
         "plan": [step.value for step in plan.steps],
         "due": [step.value for step in plan.due],
         "resource": resource,
         "claims": list(state.claims),
-        "storage": state.storage,
+        "pod": instance_fields(resource).render(),
+        "services": service_fields(resource),
+        "paused": state.paused,
         **state.wanted(),
+        "template_inputs": followed_inputs(state),
+        "held": state.held_until,
+        "window": state.maintenance.until,
+        "opens_in": state.maintenance.soon(datetime.now(UTC)) or 0.0,
         "inputs": objects_inputs(state),
+        "kept_claim_templates": kept_claim_templates(state),
+        "kept_template": kept_template(state),
+        "agent": state.agent_outdated,
+        "internal_needed": state.internal_is_needed,
         "refused": list(state.refused or ()),
+        "archive": archive_parts(resource, state.archived),
+        "archive_block": list(state.archive_block or ()),
     }
+
+
+def _again(resource: dict[str, Any], maintenance: Maintenance, now: datetime) -> dict[str, str]:
+    """Return when the Database is to be reconciled again; nothing leaves it to the period."""
+    seconds = [ARCHIVE_CHECKED] if resource["spec"].get("archive") else []
+    opening = maintenance.soon(now)
+    seconds += [] if opening is None else [opening]
+    return {"again": f"{math.ceil(min(seconds))}s"} if seconds else {}
 
 
 def _made_with(params: dict[str, Any]) -> str:

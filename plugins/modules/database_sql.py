@@ -8,7 +8,7 @@ module: database_sql
 short_description: Create role and database on the primary, and read its state
 description:
   - Connects to the primary as superuser. Creates the Database's user and database where they are missing, sets the
-    user's password where it differs from the Secret, drops replaced databases whose time is over
+    user's password where it differs from the Secret, makes C(users), their Secrets and C(databases), drops replaced databases whose time is over
     and what restores that were killed have left behind, notes on the Secret NAME-internal which instance serves.
   - A primary that cannot be reached is an answer, not a failure.
 options:
@@ -41,7 +41,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 server:
-  description: What the primary said, or C(problem) with a reason and a message.
+  description:
+    - What the primary said, or C(problem) with a reason and a message.
+    - C(differences) says what of C(users) and C(databases) could not be made, one text for each.
   type: dict
   returned: success
 contents:

@@ -22,7 +22,17 @@ options:
         cannot be read back is removed. The result's C(missing) has those UIDs of the variable C(completed) of which the
         store has no artifact any more.
       - V(copy) is M(postgres.operator.artifact_copy).
+      - V(extract) makes an artifact of the database C(database), with C(include) and C(exclude) as for
+        M(postgres.operator.artifact_create), of the server that V(recover) has put into C(folder), in the folder C(target).
       - V(outcome) is M(postgres.operator.restore_outcome).
+      - V(physical) backs up all files of a server. It takes the options of M(postgres.operator.artifact_create) for the
+        connection, which is a superuser's, the store and C(recipients); C(archive), the name of the folder with the archive
+        of WAL beside the artifact; C(replication), a C(user) with REPLICATION and its C(sslcert) and C(sslkey); C(standby),
+        the name of a standby to copy from; C(max_rate), in KiB a second; and C(kept_from), the LSNs from which other backups
+        need WAL. With these, be the list empty, WAL from before the oldest backup is removed from the archive.
+      - V(recover) recovers the server of C(point_in_time), C(restore_point), C(lsn) or C(xid), with C(latest) of the end of
+        the archive, else of the end of the backup, into C(folder). It takes the store and the artifact as
+        M(postgres.operator.artifact_restore) does, and the connection to the live primary if there is one.
       - V(remove) is M(postgres.operator.artifact_remove).
       - V(restore) is M(postgres.operator.artifact_restore).
       - V(search) finds out which artifacts are gone. It takes C(root) or C(s3), C(namespace), C(resource) and C(jobs) as
@@ -30,7 +40,7 @@ options:
         C(completed) of which the store has no artifact.
       - V(verify) is M(postgres.operator.artifact_verify).
     type: str
-    choices: [adopt, backup, copy, outcome, remove, restore, search, verify]
+    choices: [adopt, backup, copy, extract, outcome, physical, recover, remove, restore, search, verify]
     required: true
   variables_file:
     description: The file.

@@ -73,6 +73,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
     find_secret_block,
     is_claim_gone,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.physical import (
+    is_physical,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.recipients import (
     find_identity_block,
     restoring_secret,
@@ -98,6 +101,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.prereq
     needs_safety_backup,
     restores_part,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.recovery_target import (
+    find_run_refusal,
+    find_target,
+    target_variables,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
     read_safety_backup,
     safety_manifest,
@@ -112,6 +120,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.schedu
     list_runs,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
+    Recovery,
     Work,
     work_definitions,
 )
@@ -183,7 +192,21 @@ def _work(
         backup=found.backup,
         timeout_seconds=parse_duration(resource["spec"]["timeout"]),
         identity_secret=restoring_secret(resource, found.backup),
+        recovery=_recovery(resource, found.backup, found.database),
         disk_bytes=restore_bytes(found.backup),
+    )
+
+
+def _recovery(resource: Object, backup: Object, database: Object) -> Recovery | None:
+    """Return what is recovered first; None for a logical Backup."""
+    if not is_physical(backup):
+        return None
+    spec = resource["spec"]
+    return Recovery(
+        target=target_variables(spec),
+        sha256=backup["status"]["sha256"],
+        database=spec.get("sourceDatabase") or database["spec"]["databaseName"],
+        selection={key: spec[key] for key in ("include", "exclude") if key in spec},
     )
 
 
@@ -271,8 +294,10 @@ def _find_backup(
         runs = [run for run in runs if not is_newer(run, restore)]
     if not scheduled:
         return backup, "", refused
-    run = choose_run(runs)
-    newer = find_newer(runs, run)
+    target = find_target(restore["spec"])
+    run = choose_run(runs, target)
+    newer = None if target else find_newer(runs, run)
+    refused = refused or find_run_refusal(name, restore["spec"])
     return (dict(run) if run else backup), newer["metadata"]["name"] if newer else "", refused
 
 
@@ -323,8 +348,10 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
             "dry_run": spec.get("dryRun", False),
             "timeout": spec["timeout"],
         }
+    physical = is_physical(backup)
     variables = target | {
-        "sha256": backup["status"]["sha256"],
+        # What is extracted has a manifest of its own.
+        "sha256": "" if physical else backup["status"]["sha256"],
         "restore_uid": resource["metadata"]["uid"],
         "keep_previous_seconds": parse_duration(spec["keepPrevious"]),
         "dry_run": spec.get("dryRun", False),
@@ -337,7 +364,8 @@ def _variables(resource: Object, backup: Object | None) -> dict[str, Any]:
         # That it has a targetDatabase has been checked.
         "partial": restores_part(resource, backup),
     }
-    variables.update({key: spec[key] for key in ("include", "exclude") if key in spec})
+    if not physical:
+        variables.update({key: spec[key] for key in ("include", "exclude") if key in spec})
     return variables
 
 

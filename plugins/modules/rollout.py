@@ -38,6 +38,10 @@ message:
   description: The step in words; empty where nothing is to be rolled.
   type: str
   returned: success
+switchover:
+  description: What came of C(switchoverTo), as the status has it; empty where it has that already.
+  type: dict
+  returned: success
 leader:
   description: The leader's name; empty where there is none.
   type: str
@@ -47,7 +51,7 @@ primary:
   type: dict
   returned: success
 instances:
-  description: The instances with name, ready, role, state, timeline, problem and needs_user.
+  description: The instances with name, ready, role, state, timeline, pending_restart, volume_used, problem and needs_user.
   type: list
   elements: dict
   returned: success

@@ -84,7 +84,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     transitions = find_transitions(resource["kind"], old, new)
     if patch and not check_mode:
         write_status(connect(), resource, new, transitions, now)
-    requeue = decision.requeue_after
+    requeue = decision.look_again if decision.requeue_after is None else decision.requeue_after
     return {
         "changed": bool(patch),
         "phase": decision.phase,

@@ -95,7 +95,7 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        self.seen: dict[bytes, bytes] = {}
+        self.seen: set[tuple[bytes, bytes]] = set()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -121,8 +121,9 @@ class Processes:
     def _keep(self, process: Path) -> None:
         with suppress(OSError):
             arguments = (process / "cmdline").read_bytes()
-            if arguments and arguments not in self.seen:
-                self.seen[arguments] = (process / "environ").read_bytes()
+            if arguments:
+                # Two processes of the same arguments may have another environment each.
+                self.seen.add((arguments, (process / "environ").read_bytes()))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
@@ -17,11 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import pyrage
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
+    EncryptionKey,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
+from s3_server import BUCKET, S3Server, s3_server
 
+_numbers = itertools.count(1)
 # Quoting, escaping and encoding all have their say in this one. Its end is another one in each
 # run: tests look for it in every process of the machine.
 SUPERUSER_PASSWORD = f"s3cret:\\'\" ünïcode {uuid.uuid4()}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--moments", type=int, default=3, help="how many random moments to restore")
+    parser.addoption(
+        "--any-release",
+        action="store_true",
+        help="run the corpus also by programs that the operator refuses, as they lack a fix",
+    )
 
 
 @dataclass
@@ -96,7 +113,7 @@ def _find_programs() -> Path:
     on_path = shutil.which("initdb")
     candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if on_path:
-        candidates.append(Path(on_path))
+        candidates.append(Path(on_path).resolve())
     if not candidates:
         pytest.fail("no PostgreSQL server: apt-get install postgresql-15", pytrace=False)
     return candidates[-1].parent
@@ -213,3 +230,41 @@ def _run_server(
         server.process.send_signal(signal.SIGINT)
         server.process.wait(timeout=30)
         shutil.rmtree(folder, ignore_errors=folder.is_mount())
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory) -> Iterator[S3Server]:
+    """An S3 server with an empty bucket, for all tests together."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def s3_store(s3: S3Server) -> S3Store:
+    """A store in the bucket, below a prefix of its own."""
+    return S3Store(
+        bucket=BUCKET,
+        credentials_folder=s3.credentials,
+        endpoint=s3.endpoint,
+        ca_file=s3.ca_file,
+        prefix=f"test/{next(_numbers)}",
+        path_style=True,
+        timeout_seconds=2,
+        attempts=3,
+    )
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> EncryptionKey:
+    """A new key, as age-keygen writes it."""
+    identity = pyrage.x25519.Identity.generate()
+    path = tmp_path / "identity"
+    path.write_text(f"# created: now\n# public key: {identity.to_public()}\n{identity}\n")
+    return EncryptionKey(path)

@@ -44,6 +44,7 @@ _S3 = {
     "caSecretRef": {"name": "secret"},
     "sse": "AES256",
 }
+_ARCHIVE = {"destination": {"s3": _S3}, "encryption": {"recipients": ["age1" + "q" * 58]}}
 _SOME = {"schemas": ["public"], "tables": ["public.song"]}
 _ARTIFACT = {
     "namespace": "lost",
@@ -63,6 +64,54 @@ _BACKUP = {
     "include": _SOME,
     "exclude": {"schemas": ["log"], "tables": ["public.log"]},
 }
+
+
+def _term() -> dict[str, Any]:
+    return {
+        "matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}],
+        "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}],
+    }
+
+
+def _pods() -> dict[str, Any]:
+    """What may be said of the pods of instances and of Jobs; nothing of it is shared."""
+    toleration = {"key": "dedicated", "operator": "Equal", "value": "shop", "effect": "NoSchedule"}
+    affinity = {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_term()]},
+        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": _term()}],
+    }
+    return {
+        "labels": {"team": "shop"},
+        "annotations": {"example.com/team": "shop"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [toleration],
+        "affinity": {"nodeAffinity": affinity},
+        "priorityClassName": "high",
+        "imagePullSecrets": [{"name": "secret"}],
+    }
+
+
+def _service() -> dict[str, Any]:
+    return {
+        "type": "LoadBalancer",
+        "labels": {"team": "shop"},
+        "annotations": {"example.com/team": "shop"},
+        "loadBalancerSourceRanges": ["192.0.2.0/24"],
+    }
+
+
+_APART = {"antiAffinity": "Required", "topologyKey": "kubernetes.io/hostname"}
+_SPREAD = {
+    "maxSkew": 1,
+    "topologyKey": "topology.kubernetes.io/zone",
+    "whenUnsatisfiable": "DoNotSchedule",
+    "labelSelector": {
+        "matchLabels": {"team": "shop"},
+        "matchExpressions": [{"key": "team", "operator": "In", "values": ["shop"]}],
+    },
+    "nodeAffinityPolicy": "Honor",
+    "nodeTaintsPolicy": "Honor",
+}
 SPECS: dict[str, list[dict[str, Any]]] = {
     "Database": [
         {
@@ -72,16 +121,68 @@ SPECS: dict[str, list[dict[str, Any]]] = {
             "username": "app",
             "storage": {"size": "1Gi", "storageClass": "standard"},
             "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
-            "jobs": {
+            "pod": _pods()
+            | {
+                "affinity": _pods()["affinity"] | _APART,
+                "topologySpreadConstraints": [_SPREAD],
+                "securityContext": {"runAsUser": 999, "fsGroup": 2000},
+            },
+            "jobs": _pods()
+            | {
                 "resources": {
                     "requests": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"},
                     "limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"},
                 }
             },
+            "services": {"primary": _service(), "replicas": _service()},
             "tls": {"clients": "Require"},
+            "postgresql": {"hba": ["hostssl app app 10.0.0.0/8 scram-sha-256"]},
+            "archive": copy.deepcopy(_ARCHIVE),
             "reclaimPolicy": "Retain",
-            "backupRef": {"name": "nightly"},
-        }
+            "maintenanceWindows": [
+                {"schedule": "0 3 * * 6", "timeZone": "UTC", "duration": "2h"},
+            ],
+            "backupRef": {
+                "name": "nightly",
+                "pointInTime": "2026-01-31T14:03:00Z",
+                "sourceDatabase": "app",
+            },
+            "databases": [
+                {
+                    "name": "stats",
+                    "ensure": "present",
+                    "owner": "keeper",
+                    "schemas": [{"name": "reports", "ensure": "present", "owner": "keeper"}],
+                    "extensions": [
+                        {
+                            "name": "pg_trgm",
+                            "ensure": "present",
+                            "version": "1.6",
+                            "schema": "reports",
+                        }
+                    ],
+                }
+            ],
+            "users": [
+                {
+                    "name": "reporting",
+                    "ensure": "present",
+                    "validUntil": "2027-01-31T00:00:00Z",
+                    "memberOf": ["pg_read_all_data"],
+                    "passwordSecretRef": {"name": "reporting", "key": "password"},
+                },
+                {"name": "keeper"},
+            ],
+        },
+        *(
+            {
+                "databaseName": "app",
+                "username": "app",
+                "storage": {"size": "1Gi"},
+                "backupRef": {"name": "nightly", **target},
+            }
+            for target in ({"restorePoint": "before"}, {"lsn": "0/3000028"}, {"xid": "741"})
+        ),
     ],
     "Backup": [
         _BACKUP | {"destination": {"s3": _S3}},
@@ -105,7 +206,22 @@ SPECS: dict[str, list[dict[str, Any]]] = {
             "safetyBackup": False,
             "keepPrevious": "24h",
             "timeout": "72h",
-        }
+        },
+        {
+            "databaseRef": {"name": "app"},
+            "backupRef": {"name": "base"},
+            "pointInTime": "2026-01-31T15:03:00.5+01:00",
+            "sourceDatabase": "shop",
+        },
+        *(
+            {"databaseRef": {"name": "app"}, "backupRef": {"name": "base"}, **target}
+            for target in (
+                {"restorePoint": "before"},
+                {"lsn": "0/3000028"},
+                {"xid": "741"},
+                {"latest": True},
+            )
+        ),
     ],
 }
 """For each kind specs that are valid and together have every field that matters here."""

@@ -53,19 +53,20 @@ Source(uri='http://m/debian-security', suite='trixie-security')]
     return sorted(found, key=lambda source: found[source])
 
 
-def machine_sources() -> list[Source]:
-    """Where this machine's apt installs the packages of the base image's release from."""
+def machine_sources(release: str = RELEASE) -> list[Source]:
+    """Where this machine's apt would install the packages of a release from, by its own mirrors."""
     listed = output_of(
         [
             "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
             "Created-By: Packages",
         ]
     )  # fmt: skip
-    sources = sources_for(parse_sources(listed))
-    if not sources or sources[0].suite != RELEASE:
+    sources = sources_for(parse_sources(listed), release)
+    if not sources or sources[0].suite != release:
         raise StepFailed(
-            "no Debian mirror is configured for apt on this machine: a stand-in for the base "
-            "image can't be made. Make the registry reachable, or use a Debian machine."
+            f"no Debian mirror is configured for apt on this machine: packages of {release} can't "
+            "be had, nor a stand-in for the base image be made. Make the registry reachable, or "
+            "use a Debian machine."
         )
     return sources
 

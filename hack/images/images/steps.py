@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +36,25 @@ def step(name: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     print(f"{name}: done in {time.monotonic() - start:.1f} s", flush=True)
+
+
+def print_path(make: Callable[[], Path], what: str) -> int:
+    """Make something and print its path, which alone goes to standard output.
+
+    Args:
+        what: is made, for the error.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            path = make()
+    except StepFailed as failure:
+        print(f"error: no {what}: {failure}", file=sys.stderr)
+        return 1
+    print(path)
+    return 0
 
 
 def succeeds(command: Sequence[str], timeout: float = 60) -> bool:

@@ -6,15 +6,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from ..store.chosen import chosen_store
 from ..store.filesystem import FilesystemStore
 from . import options
-from .artifact import check_artifact, copy_artifact, files_tally
+from .artifact import check_artifact, copy_artifact
 from .create import BackupOutcome, BackupRequest, can_adopt, create_artifact
 from .dump import check_versions
 from .find import find_missing, find_newest, list_artifacts
 from .outcome import StoppedRestore, find_end
+from .physical.artifact import is_physical, load_any
+from .physical.verify import verify_physical
 from .progress import Progress
 from .restore import RestoreRequest, rehearse_restore, restore_artifact
+from .stored_files import files_tally
 from .verify import VerifyRequest, verify_artifact
 
 # A deletion waits for a removal: a bucket that is gone holds it up for less than a minute.
@@ -76,7 +80,9 @@ def check(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
         location, sha256 = newest.location, newest.sha256
     tally = files_tally()
     with progress.step(f"Reading back backup {location}", tally.text):
-        artifact = check_artifact(store, location, sha256, params["jobs"], tally)
+        store.check()
+        artifact = load_any(store, location, sha256)
+        artifact.check(params["jobs"], tally)
     return {
         "changed": False,
         "artifact": artifact.summary(warning),
@@ -105,14 +111,15 @@ def verify(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
         jobs=params["jobs"],
         expected_sha256=params["sha256"] or None,
     )
+    physical = is_physical(request.store, request.location, request.expected_sha256)
     progress = options.progress(params)
-    verification = verify_artifact(request, progress)
+    verification = (verify_physical if physical else verify_artifact)(request, progress)
     return {"changed": False, "verification": verification, "steps": options.steps(progress)}
 
 
 def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Copy; in check mode only find out whether the artifact is there."""
-    files, location = options.files(params), options.location(params)
+    files, location = chosen_store(params), options.location(params)
     progress = options.progress(params)
     if not check_mode:
         with progress.step(f"Copying backup {location}"):
@@ -122,7 +129,7 @@ def copy(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 def remove(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Remove; in check mode only find out whether there is something to remove."""
-    store, location = options.files(params, **_REMOVAL_PATIENCE), options.location(params)
+    store, location = chosen_store(params, **_REMOVAL_PATIENCE), options.location(params)
     changed = store.exists(location) if check_mode else store.remove(location)
     return {"changed": changed, "location": str(location)}
 
@@ -130,7 +137,7 @@ def remove(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 def search(params: dict[str, Any], _check_mode: bool) -> dict[str, Any]:
     """Find out which artifacts of a Database a store lacks; it only reads, in check mode too."""
     missing = find_missing(
-        options.files(params),
+        chosen_store(params),
         params["namespace"],
         params["resource"],
         params["completed"],

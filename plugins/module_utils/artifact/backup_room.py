@@ -17,8 +17,8 @@ from ..postgres.connection import Connection
 from ..postgres.disk_space import FileSystem, RoomUnknown, local_file_system
 from ..store.filesystem import FilesystemStore
 from ..units import format_size
-from .artifact import ArtifactStore
 from .progress import Progress
+from .stored_files import ArtifactStore
 
 _ROWS = "SELECT coalesce(pg_catalog.sum(n_live_tup), 0)::bigint FROM pg_catalog.pg_stat_user_tables"
 _ENCRYPTED_TOO = 2

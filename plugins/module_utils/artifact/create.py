@@ -26,7 +26,6 @@ from ..units import format_size
 from .artifact import (
     TABLE_OF_CONTENTS,
     Artifact,
-    ArtifactStore,
     NewArtifact,
     check_table_of_contents,
     load_artifact,
@@ -56,6 +55,7 @@ from .role_plan import roles_named
 from .selection import DumpedContent, Selection, choose_content
 from .sizes import read_table_sizes, with_sizes
 from .snapshot import Snapshot, locked_snapshot
+from .stored_files import ArtifactStore
 
 FINGERPRINT_WORKERS = 1
 """Sessions that fingerprint beside pg_dump's: it must not become much slower."""
@@ -288,7 +288,7 @@ def _dump_and_fingerprint(
         run_pg_dump(
             # The snapshot is of this server, whatever the name stands for by now.
             request.parameters.at(snapshot.connection.info.hostaddr),
-            new.dump,
+            new.folder,
             request.jobs,
             request.compression.option(client),
             f"--snapshot={snapshot.name}",
@@ -300,7 +300,7 @@ def _dump_and_fingerprint(
         )
         # It is sent last, and afterwards cannot be read here.
         if request.store.write_only:
-            check_table_of_contents(request.location, new.dump)
+            check_table_of_contents(request.location, new.folder)
 
     sender = _Sender(new, request.jobs)
     writing: list[Callable[[], None]] = [dump]
@@ -311,7 +311,7 @@ def _dump_and_fingerprint(
         sent = sum(entry.size_bytes for entry in sender.entries)
         return (
             f"{tally.count} of {len(relations)} tables fingerprinted,"
-            f" {format_size(sent + dump_bytes(new.dump))} dumped"
+            f" {format_size(sent + dump_bytes(new.folder))} dumped"
             f"{waits.current and f'; {waits.current}'}"
         )
 
@@ -349,7 +349,7 @@ class _Sender:
     def send(self, cancellation: Cancellation) -> None:
         """Send each file once it is closed, the table of contents last; end when all are sent."""
         with ThreadPoolExecutor(self.workers) as pool, INotify() as inotify:
-            inotify.add_watch(self.artifact.dump, flags.CLOSE_WRITE)
+            inotify.add_watch(self.artifact.folder, flags.CLOSE_WRITE)
             sent: dict[str, Future[FileEntry]] = {}
             try:
                 while not self._finished.is_set():
@@ -359,10 +359,10 @@ class _Sender:
                     self._submit(pool, sent, closed - {TABLE_OF_CONTENTS, ""})
                     _raise_failure(sent.values())
                 # Files without an event: the kernel drops events when there are too many.
-                rest = {path.name for path in self.artifact.dump.iterdir()} - {TABLE_OF_CONTENTS}
+                rest = {path.name for path in self.artifact.folder.iterdir()} - {TABLE_OF_CONTENTS}
                 self._submit(pool, sent, rest)
                 self.entries += [future.result() for future in list(sent.values())]
-                self.entries.append(self.artifact.send(self.artifact.dump / TABLE_OF_CONTENTS))
+                self.entries.append(self.artifact.send(self.artifact.folder / TABLE_OF_CONTENTS))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -371,7 +371,7 @@ class _Sender:
         self, pool: ThreadPoolExecutor, sent: dict[str, Future[FileEntry]], names: set[str]
     ) -> None:
         for name in sorted(names - sent.keys()):
-            sent[name] = pool.submit(self.artifact.send, self.artifact.dump / name)
+            sent[name] = pool.submit(self.artifact.send, self.artifact.folder / name)
 
 
 def _raise_failure(futures: Iterable[Future[FileEntry]]) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import BackupLocationMissing, OperatorError
 from ..store.protocol import Location, Store
 from ..units import first_of, plural
-from .artifact import ArtifactStore, load_artifact
+from .physical.artifact import load_any
+from .stored_files import ArtifactStore
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _none_of(store: ArtifactStore, namespace: str, database: str) -> str:
 
 def _read(store: ArtifactStore, location: Location) -> Found | Unreadable:
     try:
-        artifact = load_artifact(store, location)
+        artifact = load_any(store, location)
     except OperatorError as error:
         return Unreadable(location, error)
     manifest = artifact.manifest
@@ -134,6 +135,6 @@ def _read(store: ArtifactStore, location: Location) -> Found | Unreadable:
         location,
         manifest.start_time,
         manifest.size_bytes,
-        manifest.source.server_version,
+        manifest.server_version,
         artifact.sha256,
     )

@@ -30,7 +30,7 @@ from psycopg import sql
 
 from ..errors import InvalidInput, OperatorError
 from ..postgres.cancellation import Cancellation, run_together
-from ..postgres.connection import Connection
+from ..postgres.connection import PARALLEL_FROM, Connection
 from .manifest import (
     MATERIALIZED_VIEW,
     PARTITION,
@@ -111,6 +111,8 @@ _CANONICAL_SETTINGS = {
     # Planning then reads no CHECK constraints, which may call what the table's owner has written.
     "constraint_exclusion": "off",
     "default_transaction_read_only": "on",
+    # For its time, not for its result.
+    "min_parallel_table_scan_size": PARALLEL_FROM,
 }
 
 # What a function that was executed in the session has set is set back, by what looks no name up.

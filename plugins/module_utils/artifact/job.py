@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidInput, OperatorError, StoreUnreachable
-from ..units import join_warnings
 from . import actions, options
-from .create import BackupRequest, create_artifact
-from .find import find_missing
+from .create import create_artifact
 from .options import Options
+from .physical import actions as physical
+from .read_back import keep_if_readable
 
 RESULT_FILE = "/dev/termination-log"
 """Where the result is written if the variables do not say."""
 
-_MISSING = 40
 _MISSING_ALONE = 100
-"""How many UIDs a result has room for, with and without all that a backup's has."""
+"""How many UIDs a result has room for that has nothing else."""
 
 LIMIT_BYTES = 4096
 """What Kubernetes keeps of a termination message."""
@@ -143,49 +142,18 @@ def _dump(result: dict[str, Any]) -> bytes:
 
 
 def _back_up(params: Params, check_mode: bool) -> Params:
-    """Dump, then read back; what this run has made and cannot be read back is removed.
-
-    The Backup is Failed then and is not tried again, so it is not needed. An artifact that was
-    adopted is another run's, and evidence.
-    """
+    """Dump, then read back."""
     if check_mode:
         return actions.create(params, check_mode)
     request, progress = actions.backup_request(params), options.progress(params)
     outcome = create_artifact(request, progress)
-    try:
-        actions.read_back(request, outcome, progress)
-    except Exception:
-        if not outcome.adopted:
-            _clear(params)
-        raise
-    summary = outcome.summary()
-    if request.store.key:
-        summary["recipients"] = request.store.key.public_keys
-    summary |= _look_for_others(request, params["completed"], summary.get("warning", ""))
-    return {"changed": not outcome.adopted, "artifact": summary}
-
-
-def _look_for_others(request: BackupRequest, uids: list[str], warning: str) -> Params:
-    """Find out which of the Database's other backups are gone from the store.
-
-    This backup is as good if that fails; its ``warning`` says so then.
-    """
-    location, files = request.location, request.store.files
-    try:
-        missing = find_missing(files, location.namespace, location.database, uids, request.jobs)
-    except OperatorError as error:
-        failed = f"whether the other backups are still there could not be seen: {error.message}"
-        return {"warning": join_warnings(warning, failed)}
-    # As many as a result has room for; the next backup finds the others.
-    return {"missing": missing[:_MISSING]} if missing else {}
-
-
-def _clear(params: Params) -> None:
-    """Remove an artifact; if that fails, the Database's next backup tries again, a day later."""
-    try:
-        actions.remove(params, check_mode=False)
-    except OperatorError as error:
-        options.progress(params).say(f"Backup {params['uid']} is not removed: {error.message}")
+    return keep_if_readable(
+        params,
+        request.store,
+        outcome.adopted,
+        lambda: actions.read_back(request, outcome, progress),
+        outcome.summary,
+    )
 
 
 def _part(name: str) -> Callable[[Params], Params]:
@@ -205,8 +173,15 @@ WORKS = {
     "adopt": Work(options.CHECK_OPTIONS, actions.check, _part("artifact"), "BackupFailed"),
     "backup": Work(options.BACKUP_OPTIONS, _back_up, _part("artifact"), "BackupFailed"),
     "copy": Work(options.COPY_OPTIONS, actions.copy, _location, "VerificationFailed"),
+    "extract": Work(
+        options.EXTRACT_OPTIONS, physical.extract_database, _part("artifact"), "RestoreFailed"
+    ),
     "outcome": Work(
         options.OUTCOME_OPTIONS, actions.find_outcome, _part("restore"), "RestoreFailed"
+    ),
+    "physical": Work(options.PHYSICAL_OPTIONS, physical.create, _part("artifact"), "BackupFailed"),
+    "recover": Work(
+        options.RECOVER_OPTIONS, physical.recover_server, _part("recovered"), "RestoreFailed"
     ),
     "remove": Work(options.REMOVE_OPTIONS, actions.remove, _location, "RemovalFailed"),
     "restore": Work(options.RESTORE_OPTIONS, actions.restore, _part("restore"), "RestoreFailed"),

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ..errors import OperatorError
 from ..store.protocol import Location, Store
-from .manifest import is_file_name
+from .files import is_file_name
 from .progress import Progress
 
 LEFT_ALONE = timedelta(hours=24)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import IncompatibleVersion, InvalidInput, OperatorError, RestoreFailed
 from ..postgres.connection import (
+    PARALLEL_FROM,
     Connection,
     ConnectionParameters,
     connect,
@@ -27,7 +28,7 @@ from .artifact import TABLE_OF_CONTENTS, Artifact
 
 # Not each of its many commits waits for the disk and for synchronous standbys. The swap's does, and
 # the write-ahead log is flushed in order: with the swap all that was restored before is durable.
-_OPTIONS = "-c synchronous_commit=off"
+_OPTIONS = f"-c synchronous_commit=off -c min_parallel_table_scan_size={PARALLEL_FROM}"
 
 
 def check_versions(artifact: Artifact, connection: Connection) -> None:

@@ -5,19 +5,24 @@ It is read as hostile input: anything that is not exactly as written here is ref
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from datetime import datetime
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..errors import ChecksumMismatch, IncompatibleVersion
+from ..errors import ChecksumMismatch, IncompatibleVersion, InvalidInput
 from ..postgres.databases import PRIVILEGES, Grant, Locale, Setting
 from ..postgres.labels import Label
 from ..postgres.roles import Membership, Role
 from ..postgres.scram import is_verifier
+from .document import (
+    is_time,
+    read_document,
+    require,
+    require_unique,
+    to_dataclass,
+    write_document,
+)
 
 FORMAT_VERSION = 7
 """Another one with every change of what is written here, of how fingerprints are computed too.
@@ -47,11 +52,13 @@ _NEW_KEYS: tuple[tuple[int, str, str, Any], ...] = (
 SIZE_LIMIT = 256 * 1024 * 1024
 """Bytes; a table takes about 150 of them."""
 
+PHYSICAL = "physical"
+"""The ``method`` of a physical artifact. A logical one has none."""
+
 DUMP_FOLDER = "dump"
 _FILE_NAME = re.compile(DUMP_FOLDER + r"/[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9]+)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _END = re.compile(r"-?infinity|\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 TABLE = "table"
@@ -63,8 +70,6 @@ NO_ROWS = "0" * 16
 
 _EMPTY_DATABASE = 8 * 1024 * 1024
 """Bytes that a database takes without any object of a user: the catalogs of template0."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -261,6 +266,11 @@ class Manifest:
         return sum(file.size_bytes for file in self.files)
 
     @property
+    def server_version(self) -> str:
+        """Of the server that was dumped."""
+        return self.source.server_version
+
+    @property
     def is_partial(self) -> bool:
         """Whether rows were left out. Such a backup is a selection and not a whole database."""
         return any(not table.populated and table.kind != MATERIALIZED_VIEW for table in self.tables)
@@ -309,56 +319,36 @@ class Manifest:
 
 def to_json(manifest: Manifest) -> bytes:
     """The manifest as UTF-8 JSON; keys in camelCase."""
-    return json.dumps(_to_plain(asdict(manifest)), ensure_ascii=False, indent=1).encode() + b"\n"
+    return write_document(manifest)
+
+
+def is_physical(document: Any) -> bool:
+    """Whether a manifest's JSON is that of a physical artifact, see ``physical.manifest``."""
+    return isinstance(document, dict) and document.get("method") == PHYSICAL
 
 
 def from_json(content: bytes) -> Manifest:
-    """Parse a manifest.
+    """Parse a manifest; raises as ``from_document``."""
+    return from_document(read_document(content))
+
+
+def from_document(document: Any) -> Manifest:
+    """Build a manifest from its JSON.
 
     Raises:
         IncompatibleVersion: its format version is newer than FORMAT_VERSION.
+        InvalidInput: it is that of a physical backup.
         ChecksumMismatch: it is not a manifest: broken JSON, a missing or unknown key, a value
             of the wrong type or form, a file name that leads elsewhere, a name given twice.
     """
-    try:
-        document = json.loads(
-            content.decode(), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+    if is_physical(document):
+        raise InvalidInput(
+            "the backup is a physical one, of a whole server: here a logical one is needed"
         )
-    except (ValueError, RecursionError) as error:
-        raise ChecksumMismatch(f"the manifest is not valid JSON: {error}") from None
     _check_format_version(document)
-    manifest = _to_dataclass(Manifest, _in_this_format(document), "manifest")
+    manifest = to_dataclass(Manifest, _in_this_format(document), "manifest")
     _check_values(manifest)
     return manifest
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_camel_case(key): _to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_plain(item) for item in value]
-    return value
-
-
-def _camel_case(name: str) -> str:
-    """The JSON key of an attribute.
-
-    >>> _camel_case("server_version_num")
-    'serverVersionNum'
-    """
-    head, *rest = name.split("_")
-    return head + "".join(part.title() for part in rest)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key is given twice")
-    return document
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check_format_version(document: Any) -> None:
@@ -404,112 +394,68 @@ def _with_new(value: Any, place: str, key: str, content: Any) -> Any:
     return value | {key: content}
 
 
-def _to_dataclass(cls: type[T], value: Any, where: str) -> T:
-    """Build a dataclass from a dict that has its keys, all of them and no others."""
-    hints = get_type_hints(cls)
-    names = {_camel_case(field.name): field.name for field in fields(cls)}  # type: ignore[arg-type]
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise ChecksumMismatch(f"{where} must be an object with the keys {', '.join(names)}")
-    return cls(
-        **{name: _to_type(hints[name], value[key], f"{where}.{key}") for key, name in names.items()}
-    )
-
-
-def _to_type(hint: Any, value: Any, where: str) -> Any:
-    if is_dataclass(hint):
-        return _to_dataclass(hint, value, where)  # type: ignore[arg-type]
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ChecksumMismatch(f"{where} must be a list")
-        item = get_args(hint)[0]
-        return tuple(_to_type(item, entry, f"{where}[{at}]") for at, entry in enumerate(value))
-    allowed = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-    if value is not None and is_dataclass(allowed[0]):
-        return _to_dataclass(allowed[0], value, where)  # type: ignore[arg-type]
-    # By type(), not isinstance(): JSON's true is no number.
-    if type(value) not in allowed:
-        expected = " or ".join("null" if one is NoneType else one.__name__ for one in allowed)
-        raise ChecksumMismatch(f"{where} must be of type {expected}")
-    if isinstance(value, str) and not _is_postgres_text(value):
-        raise ChecksumMismatch(f"{where} holds what no name in PostgreSQL can")
-    return value
-
-
-def _is_postgres_text(text: str) -> bool:
-    """No NUL, no lone surrogate (JSON can spell both)."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 def is_file_name(name: str) -> bool:
     """Whether a file of an artifact can have this path."""
     return _FILE_NAME.fullmatch(name) is not None
 
 
+def check_files(files: tuple[FileEntry, ...], is_name: Callable[[str], bool]) -> None:
+    """Refuse entries that no file of an artifact can have.
+
+    Args:
+        is_name: whether a file can have this path.
+
+    Raises:
+        ChecksumMismatch
+    """
+    for file in files:
+        require(is_name(file.name), "a file name", file.name)
+        require(_SHA256.fullmatch(file.sha256) is not None, "a SHA-256", file.sha256)
+        require(file.size_bytes >= 0, "a size", file.size_bytes)
+    require_unique("file", files, lambda file: file.name)
+
+
 def _check_values(manifest: Manifest) -> None:
     for time in (manifest.start_time, manifest.completion_time):
-        _require(_is_time(time), "a time", time)
-    for file in manifest.files:
-        _require(is_file_name(file.name), "a file name", file.name)
-        _require(_SHA256.fullmatch(file.sha256) is not None, "a SHA-256", file.sha256)
-        _require(file.size_bytes >= 0, "a size", file.size_bytes)
+        require(is_time(time), "a time", time)
+    check_files(manifest.files, is_file_name)
     for table in manifest.tables:
         kinds = (TABLE, PARTITION, MATERIALIZED_VIEW)
-        _require(table.kind in kinds, "a kind of table", table.kind)
+        require(table.kind in kinds, "a kind of table", table.kind)
     with_rows: tuple[TableEntry | ExtensionTable, ...] = (
         *manifest.tables,
         *manifest.extension_tables,
     )
     for entry in with_rows:
-        _require(entry.rows >= 0, "a number of rows", entry.rows)
+        require(entry.rows >= 0, "a number of rows", entry.rows)
     properties = manifest.source.properties
     for grant in properties.grants if properties else ():
-        _require(grant.privilege in PRIVILEGES, "a privilege on a database", grant.privilege)
+        require(grant.privilege in PRIVILEGES, "a privilege on a database", grant.privilege)
     if manifest.source.globals:
         _check_globals(manifest.source.globals)
     for size in (manifest.source.size_bytes, *(table.size_bytes for table in manifest.tables)):
-        _require(size is None or size >= 0, "a size", size)
+        require(size is None or size >= 0, "a size", size)
     provider = manifest.source.locale.provider
-    _require(provider in ("b", "c", "i"), "a locale provider", provider)
+    require(provider in ("b", "c", "i"), "a locale provider", provider)
     fingerprints = [entry.fingerprint for entry in with_rows]
     for table in manifest.tables:
         fingerprints += [column.fingerprint for column in table.generated]
-        _require_unique("column", table.generated, lambda column: column.name)
+        require_unique("column", table.generated, lambda column: column.name)
     for fingerprint in (*fingerprints, manifest.large_objects.fingerprint):
-        _require(_FINGERPRINT.fullmatch(fingerprint) is not None, "a fingerprint", fingerprint)
-    _require_unique("file", manifest.files, lambda file: file.name)
-    _require_unique("table", with_rows, lambda table: (table.schema, table.name))
-    _require_unique("extension", manifest.source.extensions, lambda extension: extension.name)
-    _require_unique("sequence", manifest.sequences, lambda entry: (entry.schema, entry.name))
+        require(_FINGERPRINT.fullmatch(fingerprint) is not None, "a fingerprint", fingerprint)
+    require_unique("table", with_rows, lambda table: (table.schema, table.name))
+    require_unique("extension", manifest.source.extensions, lambda extension: extension.name)
+    require_unique("sequence", manifest.sequences, lambda entry: (entry.schema, entry.name))
 
 
 def _check_globals(found: Globals) -> None:
     for role in found.roles:
         end, limit = role.valid_until, role.connection_limit
-        _require(end is None or _END.fullmatch(end) is not None, "an end of validity", end)
-        _require(-1 <= limit < 2**31, "a connection limit", limit)
+        require(end is None or _END.fullmatch(end) is not None, "an end of validity", end)
+        require(-1 <= limit < 2**31, "a connection limit", limit)
         if role.verifier is not None and not is_verifier(role.verifier):
             raise ChecksumMismatch(
                 f"the manifest is damaged: what it has for role {role.name!r} is not a verifier"
             )
-    _require_unique("role", found.roles, lambda role: role.name)
-    _require_unique("membership", found.memberships, lambda one: (one.role, one.member))
-
-
-def _is_time(text: str) -> bool:
-    if not _TIME.fullmatch(text):
-        return False
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _require(condition: bool, what: str, value: object) -> None:
-    if not condition:
-        raise ChecksumMismatch(f"the manifest is damaged: {value!r} is not {what}")
-
-
-def _require_unique(what: str, entries: tuple[T, ...], key: Callable[[T], object]) -> None:
-    if len({key(entry) for entry in entries}) != len(entries):
-        raise ChecksumMismatch(f"the manifest is damaged: it names a {what} twice")
+    require_unique("role", found.roles, lambda role: role.name)
+    require_unique("membership", found.memberships, lambda one: (one.role, one.member))

@@ -8,15 +8,24 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..postgres.connection import ConnectionParameters, Tls
+from ..store.chosen import chosen_store
 from ..store.encryption import EncryptionKey
-from ..store.filesystem import FilesystemStore
-from ..store.protocol import Location, Store
-from .artifact import ArtifactStore
+from ..store.protocol import Location
 from .backup_room import PreviousBackup
 from .dump import METHODS, Compression
 from .leftovers import OtherBackups
+from .physical.target import (
+    END_OF_BACKUP,
+    EndOfArchive,
+    Lsn,
+    Moment,
+    RestorePoint,
+    Target,
+    Transaction,
+)
 from .progress import Progress
 from .selection import Selection, parse_selection
+from .stored_files import ArtifactStore
 
 Options = dict[str, dict[str, Any]]
 
@@ -54,13 +63,13 @@ STORE_OPTIONS: Options = {
     "identity_file": {"type": "path"},
 }
 
-ARTIFACT_OPTIONS: Options = {
-    **STORE_OPTIONS,
-    "spool": {"type": "path"},
+_LOCATION: Options = {
     "namespace": {"type": "str", "required": True},
     "resource": {"type": "str", "required": True},
     "uid": {"type": "str", "required": True},
 }
+
+ARTIFACT_OPTIONS: Options = {**STORE_OPTIONS, **_LOCATION, "spool": {"type": "path"}}
 
 RUN_OPTIONS: Options = {
     "jobs": {"type": "int", "default": 1},
@@ -109,6 +118,28 @@ BACKUP_OPTIONS: Options = {
     "completed": {"type": "list", "elements": "str", "default": []},
 }
 
+PHYSICAL_OPTIONS: Options = {
+    **CONNECTION_OPTIONS,
+    **ARTIFACT_OPTIONS,
+    **RUN_OPTIONS,
+    "archive": {"type": "str", "required": True},
+    "replication": {
+        "type": "dict",
+        "options": {
+            "user": {"type": "str", "required": True},
+            "sslcert": {"type": "path"},
+            "sslkey": {"type": "path", "no_log": False},
+        },
+    },
+    "standby": {"type": "str"},
+    "max_rate": {"type": "int"},
+    "kept_from": {"type": "list", "elements": "str"},
+    "recipients": {"type": "list", "elements": "str", "default": []},
+    "unfinished": {"type": "list", "elements": "str", "default": []},
+    "unfinished_listed": {"type": "str"},
+    "completed": {"type": "list", "elements": "str", "default": []},
+}
+
 PLAIN_DUMP_OPTIONS: Options = {
     **CONNECTION_OPTIONS,
     "database": {"type": "str", "required": True},
@@ -154,6 +185,30 @@ _RESTORE: Options = {
     "restore_uid": {"type": "str", "required": True},
     "keep_previous_seconds": {"type": "int", "default": 86400},
     "dry_run": {"type": "bool", "default": False},
+}
+
+RECOVER_OPTIONS: Options = {
+    **CONNECTION_OPTIONS,
+    **ARTIFACT_OPTIONS,
+    **RUN_OPTIONS,
+    **_SHA256,
+    "host": {"type": "str"},
+    "user": {"type": "str"},
+    "folder": {"type": "path", "required": True},
+    "point_in_time": {"type": "str"},
+    "restore_point": {"type": "str"},
+    "lsn": {"type": "str"},
+    "xid": {"type": "str"},
+    "latest": {"type": "bool", "default": False},
+}
+
+EXTRACT_OPTIONS: Options = {
+    **SELECTION_OPTIONS,
+    **RUN_OPTIONS,
+    "folder": {"type": "path", "required": True},
+    "target": {"type": "path", "required": True},
+    "database": {"type": "str", "required": True},
+    **_LOCATION,
 }
 
 RESTORE_OPTIONS: Options = {
@@ -207,42 +262,9 @@ def store(params: dict[str, Any]) -> ArtifactStore:
     recipients = tuple(params.get("recipients") or ())
     identities = Path(identity_file) if identity_file else None
     return ArtifactStore(
-        files(params),
+        chosen_store(params),
         key=EncryptionKey(identities, recipients) if identities or recipients else None,
         spool=Path(spool) if spool else None,
-    )
-
-
-def files(params: dict[str, Any], **patience: Any) -> Store:
-    """Where the files are that ARTIFACT_OPTIONS name.
-
-    Args:
-        patience: ``timeout_seconds`` and ``attempts`` of a bucket's requests, if not the usual.
-
-    Raises:
-        InvalidInput: it names none, or two.
-    """
-    root, s3 = params.get("root"), params.get("s3")
-    if bool(root) == bool(s3):
-        raise InvalidInput("a store is either a root, its folder, or an s3: name one of them")
-    if root:
-        return FilesystemStore(Path(root))
-    assert s3 is not None
-    # boto3 is large: who uses a folder need not have it, nor wait for it.
-    from ..store.s3 import S3Store  # noqa: PLC0415
-
-    return S3Store(
-        bucket=s3["bucket"],
-        credentials_folder=Path(s3["credentials_folder"]),
-        endpoint=s3.get("endpoint") or None,
-        proxy=s3.get("proxy") or None,
-        region=s3.get("region") or None,
-        prefix=s3.get("prefix") or "",
-        ca_file=Path(s3["ca_file"]) if s3.get("ca_file") else None,
-        path_style=bool(s3.get("path_style")),
-        sse=s3.get("sse") or None,
-        workers=params.get("jobs") or 1,
-        **patience,
     )
 
 
@@ -291,13 +313,38 @@ def other_backups(params: dict[str, Any]) -> OtherBackups | None:
     Raises:
         InvalidInput: the time is none.
     """
-    text = params["unfinished_listed"]
+    listed = _moment(params, "unfinished_listed")
+    return OtherBackups(frozenset(params["unfinished"]), listed) if listed else None
+
+
+def recovery_target(params: dict[str, Any]) -> Target:
+    """Where the recovery ends that RECOVER_OPTIONS name; where they name nothing, the backup's end.
+
+    Raises:
+        InvalidInput: the moment is none, or has no time zone; the LSN is none; or there are two.
+    """
+    moment = _moment(params, "point_in_time")
+    named: list[Target] = [Moment(moment)] if moment else []
+    named += [
+        kind(params[name])
+        for name, kind in (("restore_point", RestorePoint), ("lsn", Lsn), ("xid", Transaction))
+        if params[name]
+    ]
+    named += [EndOfArchive()] if params["latest"] else []
+    if len(named) > 1:
+        one, other = map(str, named[:2])
+        raise InvalidInput(f"a recovery has one target: {one} or {other}, not both")
+    return named[0] if named else END_OF_BACKUP
+
+
+def _moment(params: dict[str, Any], name: str) -> datetime | None:
+    text = params[name]
     if not text:
         return None
     try:
-        listed = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        listed = datetime.min
-    if listed.tzinfo is None:
-        raise InvalidInput(f"unfinished_listed {text!r} is not a time such as 2026-01-31T02:00:00Z")
-    return OtherBackups(frozenset(params["unfinished"]), listed)
+        moment = datetime.min
+    if moment.tzinfo is None:
+        raise InvalidInput(f"{name} {text!r} is not a time such as 2026-01-31T02:00:00Z")
+    return moment

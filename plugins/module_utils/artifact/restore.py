@@ -22,7 +22,6 @@ from ..errors import (
     OperatorError,
     RestoreFailed,
 )
-from ..postgres.cancellation import Cancellation
 from ..postgres.connection import (
     Connection,
     ConnectionParameters,
@@ -44,10 +43,9 @@ from ..postgres.subscriptions import drop_with_subscriptions
 from ..store.protocol import Location
 from ..uids import short_uid
 from ..units import join_warnings
-from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
+from .artifact import Artifact, OpenArtifact, open_artifact
 from .compare import HashRoots, hash_roots
 from .dry_run import summarize_difference
-from .fingerprint import fingerprint_tables
 from .globals import read_globals
 from .history import (
     announce_scratch,
@@ -67,19 +65,20 @@ from .in_use import (
 from .load import check_extensions, check_owner, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
-from .lock_waits import LockWaits
 from .made_roles import MadeRoles, drop_roles, missing_roles_made
 from .manifest import Manifest, TableEntry
 from .older_fingerprints import older_hash_of
 from .progress import Progress, now_text
+from .read_tables import read_tables
 from .replaced_database import agreed_time, drop_expired_previous, previous_name
 from .role_difference import describe_difference
 from .role_plan import RolePlan, left_statements, plan_roles
 from .room import MORE_ROOM, RoomRequest, check_room
 from .room_watch import room_kept
 from .selection import Selection, narrow_manifest, select_at_least
-from .snapshot import Snapshot, locked_snapshot
+from .snapshot import locked_snapshot
 from .standby_sessions import end_standby_sessions
+from .stored_files import ArtifactStore
 from .swap import Swap, swap
 
 LOCK_WAIT_SECONDS = 10.0
@@ -465,31 +464,11 @@ def _end_dry_run(
         roots: HashRoots = {}
         if read_properties(connection, request.database) is not None:
             with locked_snapshot(request.parameters, roles, progress.say) as snapshot:
-                found = _read(snapshot, request.jobs, manifest)
+                found = read_tables(snapshot, request.jobs, older_hash_of(manifest))
                 roots = hash_roots(snapshot.tables)
         difference = summarize_difference(*_comparable(manifest, found), roots)
     times = {"startTime": started, "completionTime": now_text()}
     return loaded.summary() | times | {"difference": difference}
-
-
-def _read(snapshot: Snapshot, workers: int, manifest: Manifest) -> list[TableEntry]:
-    """Fingerprint all tables of a snapshot, in the way that fits the manifest."""
-    found: list[TableEntry] = []
-    cancellation = Cancellation()
-
-    def read() -> None:
-        found.extend(
-            fingerprint_tables(
-                snapshot.patient_session,
-                snapshot.tables,
-                workers,
-                cancellation,
-                older_hash=older_hash_of(manifest),
-            )
-        )
-
-    LockWaits(snapshot.keeper).run([read], cancellation)
-    return found
 
 
 def _comparable(

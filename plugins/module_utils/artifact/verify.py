@@ -29,7 +29,7 @@ from ..postgres.programs import MORE_MEMORY, require_jobs
 from ..postgres.scratch import SUPERUSER, ScratchServer, scratch_server
 from ..postgres.session_roles import session_roles
 from ..store.protocol import Location
-from .artifact import Artifact, ArtifactStore, OpenArtifact, open_artifact
+from .artifact import Artifact, OpenArtifact, open_artifact
 from .load import check_extensions, check_versions
 from .load_and_compare import Restored, load_and_compare
 from .load_contents import LoadRequest
@@ -37,6 +37,7 @@ from .made_roles import make_roles
 from .progress import Progress, now_text
 from .role_plan import plan_roles
 from .room_watch import room_kept
+from .stored_files import ArtifactStore
 
 # Not the source's name, which may be one that a new server has already.
 _DATABASE = "verification"
@@ -57,8 +58,10 @@ class VerifyRequest:
     """What to verify and where.
 
     Attributes:
-        scratch: a folder that exists and has room for the whole database.
-        jobs: processes that pg_restore works with, and tables that are compared at a time.
+        scratch: a folder that exists and has room for the whole database; of a physical backup for
+            the whole server.
+        jobs: processes that pg_restore works with, or files that are fetched of a physical backup;
+            and tables that are compared, or read, at a time.
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
     """
 

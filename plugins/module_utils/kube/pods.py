@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ..units import parse_time
+from ..units import parse_time, plural
 from .client import Object
 
 # A pod whose volume is being bound is Unschedulable for a moment.
@@ -17,6 +17,8 @@ _START_GRACE = timedelta(minutes=5)
 _IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 OOM_KILLED = "OOMKilled"
 """The kubelet's word for a container that the kernel has ended at its memory limit."""
+# What the agent leaves in the status of a container (source: image/agent/server_programs.py).
+_NO_SERVER = "NoPostgreSQL"
 _START_REASONS = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -77,10 +79,10 @@ def find_problem(pod: Object, now: datetime | None = None) -> Problem | None:
     statuses = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
     for container in statuses:
         waiting = container.get("state", {}).get("waiting") or {}
-        problem = _waiting_problem(name, container, waiting)
+        problem = _ended_problem(name, container) or _waiting_problem(name, container, waiting)
         if problem:
             return problem
-    if _should_have_started(status, now):
+    if _should_have_started(pod, now):
         # Without the duration, which would change the status at each reconcile.
         return Problem(
             "PodNotStarted",
@@ -100,13 +102,20 @@ def _should_be_gone(pod: Object, now: datetime) -> bool:
     return now - parse_time(deadline) >= _TERMINATION_GRACE
 
 
-def _should_have_started(status: Object, now: datetime) -> bool:
+def _should_have_started(pod: Object, now: datetime) -> bool:
     """Return whether a container has been waiting for its start for too long.
 
-    While an init container runs, those after it wait for its end.
+    While an init container runs, those after it wait for its end: unless it is one that runs beside
+    them.
     """
+    status = pod.get("status", {})
+    beside = {
+        container["name"]
+        for container in pod.get("spec", {}).get("initContainers", [])
+        if container.get("restartPolicy") == "Always"
+    }
     init = status.get("initContainerStatuses", [])
-    if any("running" in container.get("state", {}) for container in init):
+    if any("running" in one.get("state", {}) and one.get("name") not in beside for one in init):
         return False
     containers = [*init, *status.get("containerStatuses", [])]
     reasons = {
@@ -148,6 +157,33 @@ def describe_end(pod: Object, container_name: str) -> str:
     return "for an unknown reason"
 
 
+def _ended_problem(pod: str, container: Object) -> Problem | None:
+    """Return why a container that is not ready was ended and started again.
+
+    Between two starts it is not in a crash loop for some seconds.
+    """
+    states = (container.get(key, {}).get("terminated") for key in ("state", "lastState"))
+    ended: Object = next(filter(None, states), {})
+    if container.get("ready") or not container.get("restartCount"):
+        return None
+    if ended.get("message") == _NO_SERVER:
+        return Problem(
+            "ImageWithoutPostgreSQL",
+            f"image {container['image']} of pod {pod} has no program postgres on its PATH: set"
+            " spec.image of the Database to an image of PostgreSQL, such as postgres:17",
+            needs_user=True,
+        )
+    if ended.get("reason") == OOM_KILLED:
+        return Problem(
+            "OutOfMemory",
+            f"pod {pod}, container {container['name']} was restarted"
+            f" {plural(container['restartCount'], 'time')}, last because it needed more memory than"
+            " its limit (OOMKilled); raise resources.limits.memory of the Database",
+            needs_user=False,
+        )
+    return None
+
+
 def _waiting_problem(pod: str, container: Object, waiting: Object) -> Problem | None:
     reason = waiting.get("reason", "")
     detail = " ".join(waiting.get("message", "").split())
@@ -166,14 +202,6 @@ def _waiting_problem(pod: str, container: Object, waiting: Object) -> Problem | 
         )
     if reason == "CrashLoopBackOff":
         terminated = container.get("lastState", {}).get("terminated") or {}
-        if terminated.get("reason") == OOM_KILLED:
-            return Problem(
-                "OutOfMemory",
-                f"pod {pod}, container {container['name']} was killed"
-                f" {container.get('restartCount', 0)} times, last because it needed more memory"
-                " than its limit; raise resources.limits.memory of the Database",
-                needs_user=False,
-            )
         return Problem(
             "CrashLoopBackOff",
             f"pod {pod}, container {container['name']} ended {container.get('restartCount', 0)}"

@@ -51,6 +51,7 @@ _CLIENT_KEEPALIVE: dict[str, Any] = {
 _STARTUP_OPTIONS = (
     "-c statement_timeout=0 -c default_transaction_read_only=off -c role=none"
     " -c standard_conforming_strings=on -c array_nulls=on"
+    " -c datestyle=ISO -c intervalstyle=postgres"
 )
 
 # What only a superuser's session may set, and what sessions of others are given with their role. A
@@ -83,9 +84,16 @@ _SESSION_SETTINGS = {
 }
 
 
+PARALLEL_FROM = "256MB"
+"""The size of a table from which on parallel workers help to load or read it.
+
+The server has them from 8 MB on. But where several tables are worked on at the same time, they find
+no processor that is free, and the start of each takes as long as reading some MB.
+"""
+
 # Older clients do not know the setting require_auth, and refuse it; of the environment they read
 # what they know.
-_REQUIRE_AUTH_VERSION = 160000
+REQUIRE_AUTH_VERSION = 160000
 
 
 @dataclass(frozen=True)
@@ -294,7 +302,7 @@ def _find_options(parameters: ConnectionParameters) -> str:
 def _open(parameters: ConnectionParameters, options: str) -> Connection:
     """Open a session, again where the name could not be looked up for a reason that passes."""
     settings, password = parameters.conninfo(options=options), parameters.read_password()
-    require_auth = parameters.require_auth if pq.version() >= _REQUIRE_AUTH_VERSION else None
+    require_auth = parameters.require_auth if pq.version() >= REQUIRE_AUTH_VERSION else None
 
     def attempt() -> Connection:
         return psycopg.connect(

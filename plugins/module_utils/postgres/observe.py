@@ -43,6 +43,9 @@ SELECT application_name, coalesce(state, '') AS state, coalesce(sync_state, '') 
 """
 
 
+_WRITTEN = "SELECT max(modification) > now() - interval '9 minutes' FROM pg_ls_waldir()"
+
+
 @dataclass(frozen=True)
 class Standby:
     """One row of pg_stat_replication; a lag is None until the standby reported a position."""
@@ -77,8 +80,14 @@ class Observation:
     database_size_bytes: int | None
 
 
-def inspect(connection: Connection, database: str, username: str) -> Observation:
+def inspect(
+    connection: Connection, database: str, username: str, sparing: bool = False
+) -> Observation:
     """Query a server in a superuser's session; test that a primary can write.
+
+    Args:
+        sparing: whether WAL that was written within the last minutes shows that it can. The test
+            makes an idle server end a segment after each, where archive_timeout is set.
 
     Raises:
         OperatorError: DatabaseNotReady unless the cause has a name of its own.
@@ -90,7 +99,9 @@ def inspect(connection: Connection, database: str, username: str) -> Observation
             assert server is not None
         with connection.cursor(row_factory=class_row(Standby)) as standbys:
             rows = tuple(standbys.execute(_STANDBYS).fetchall())
-        writable = not server["in_recovery"] and _can_write(connection)
+        writable = not server["in_recovery"] and (
+            (sparing and _has_written(connection)) or _can_write(connection)
+        )
     except psycopg.Error as error:
         raise translate(error, "querying the state of the server", DatabaseNotReady) from error
     return _observation(server, rows, writable)
@@ -111,6 +122,12 @@ def _observation(
         role_exists=server["role_exists"],
         database_size_bytes=server["database_size_bytes"],
     )
+
+
+def _has_written(connection: Connection) -> bool:
+    """Return whether WAL was written within the last minutes."""
+    row = connection.execute(_WRITTEN).fetchone()
+    return bool(row and row[0])
 
 
 def _can_write(connection: Connection) -> bool:

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 from ..errors import (
     IncompatibleVersion,
@@ -51,9 +52,13 @@ def find_program(name: str) -> str:
 
 def program_version(name: str) -> Version:
     """The version of a client program on PATH."""
-    done = subprocess.run(
-        [find_program(name), "--version"], capture_output=True, text=True, check=True
-    )
+    return _version_of(find_program(name))
+
+
+@lru_cache
+def _version_of(path: str) -> Version:
+    """Ask it once: a Job does so in several places, and its programs stay what they are."""
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
     return Version.from_program(done.stdout)
 
 

@@ -11,13 +11,18 @@ from ..errors import DatabaseGone, DatabaseNotReady
 from . import scram
 from .connection import Connection
 from .errors import translate
-from .own_schema import make_tables
+from .own_schema import UNPROTECTED, make_tables, protect_tables
+from .roles import without_trace
 
 _CREATE_ROLE = sql.SQL("CREATE ROLE {role} LOGIN PASSWORD {verifier}")
 _SET_PASSWORD = sql.SQL("ALTER ROLE {role} PASSWORD {verifier}")
 _GRANT_LOGIN = sql.SQL("ALTER ROLE {role} LOGIN")
 _CREATE_DATABASE = sql.SQL(
     "CREATE DATABASE {database} OWNER {role} TEMPLATE template0 ENCODING 'UTF8' {locale}"
+)
+_FIND = sql.SQL(
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %s),"
+    " to_regclass('postgres_operator.databases') IS NOT NULL, EXISTS ({})"
 )
 # Beside what restores record, in the maintenance database: one that is missing there was never
 # made, or a user has dropped or renamed it.
@@ -52,8 +57,8 @@ def ensure_role_and_database(
     library. The owner of an existing one is left alone. One that was there and is missing is not
     made again, since an empty one would pass for it, in its backups too.
 
-    Neither the server's log nor its statistics ever see the clear password: the verifier is made
-    here.
+    Neither the server's log nor its statistics ever see the password, nor the verifier that is made
+    here of it.
 
     Args:
         connection: an autocommit session of a superuser in the maintenance database.
@@ -79,7 +84,7 @@ def _ensure_role(connection: Connection, username: str, password: str) -> tuple[
     role = sql.Identifier(username)
     if row is None:
         verifier = scram.make_verifier(connection, username, password)
-        connection.execute(_CREATE_ROLE.format(role=role, verifier=verifier))
+        _set_password(connection, _CREATE_ROLE.format(role=role, verifier=verifier))
         return True, False, False
     can_login, current = row
     if not can_login:
@@ -88,22 +93,26 @@ def _ensure_role(connection: Connection, username: str, password: str) -> tuple[
     same = scram.matches(password, known)
     if not same:
         verifier = scram.make_verifier(connection, username, password)
-        connection.execute(_SET_PASSWORD.format(role=role, verifier=verifier))
+        _set_password(connection, _SET_PASSWORD.format(role=role, verifier=verifier))
     return False, not can_login, not same
 
 
+def _set_password(connection: Connection, statement: sql.Composed) -> None:
+    with connection.transaction():
+        without_trace(connection)
+        connection.execute(statement)
+
+
 def _ensure_database(connection: Connection, username: str, database: str) -> bool:
-    found = connection.execute(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %s),"
-        " to_regclass('postgres_operator.databases') IS NOT NULL",
-        [database],
-    ).fetchone()
+    found = connection.execute(_FIND.format(sql.SQL(UNPROTECTED)), [database]).fetchone()
     assert found is not None
-    exists, has_table = found
+    exists, has_table, unprotected = found
+    if unprotected:
+        protect_tables(connection)
     known = bool(has_table) and _is_known(connection, database)
     if exists:
         if not known:
-            _remember(connection, database)
+            remember_database(connection, database)
         return False
     if known:
         name = sql.Identifier(database).as_string()
@@ -112,15 +121,20 @@ def _ensure_database(connection: Connection, username: str, database: str) -> bo
             f" it back its name (ALTER DATABASE ... RENAME TO {name}), or begin with an empty one"
             f" (CREATE DATABASE {name} OWNER {sql.Identifier(username).as_string()})"
         )
+    create_database(connection, username, database)
+    return True
+
+
+def create_database(connection: Connection, owner: str, database: str) -> None:
+    """Create a database that is UTF8 and sorts by C.UTF-8, and note that there is one."""
     connection.execute(
         _CREATE_DATABASE.format(
             database=sql.Identifier(database),
-            role=sql.Identifier(username),
+            role=sql.Identifier(owner),
             locale=_portable_locale(connection.info.server_version // 10000),
         )
     )
-    _remember(connection, database)
-    return True
+    remember_database(connection, database)
 
 
 def _is_known(connection: Connection, database: str) -> bool:
@@ -130,13 +144,18 @@ def _is_known(connection: Connection, database: str) -> bool:
     return row is not None
 
 
-def _remember(connection: Connection, database: str) -> None:
-    """Write down that there is a database of this name."""
+def remember_database(connection: Connection, database: str) -> None:
+    """Note that there is a database of this name: one that is gone then is not made again."""
     make_tables(connection, _KNOWN)
     connection.execute(
         "INSERT INTO postgres_operator.databases (name) VALUES (%s) ON CONFLICT DO NOTHING",
         [database],
     )
+
+
+def forget_database(connection: Connection, database: str) -> None:
+    """Note that a database of this name was dropped on purpose: it may be made again."""
+    connection.execute("DELETE FROM postgres_operator.databases WHERE name = %s", [database])
 
 
 def _portable_locale(major: int) -> sql.SQL:

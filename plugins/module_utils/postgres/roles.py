@@ -14,8 +14,8 @@ from psycopg import sql
 
 from .connection import Connection
 from .databases import Setting
+from .own_names import ROLE_PREFIX
 from .scram import is_verifier
-from .session_roles import ROLE_PREFIX
 
 PREDEFINED = "pg_"
 """How the names of roles begin that PostgreSQL has from the start, and which cannot be made."""
@@ -144,6 +144,16 @@ def read_role_settings(connection: Connection, names: Collection[str]) -> tuple[
     return tuple(Setting(*row) for row in rows)
 
 
+def without_trace(connection: Connection) -> None:
+    """Have the statements of this transaction written to no log and no view of activities."""
+    connection.execute(
+        "SELECT pg_catalog.set_config(name, wanted.value, true)"
+        " FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
+        " JOIN pg_catalog.pg_settings USING (name)",
+        [list(_QUIET), list(_QUIET.values())],
+    )
+
+
 def create_role(connection: Connection, role: Role, comment: str, with_login: bool) -> None:
     """Make a role with what gives no right: INHERIT, connection limit, end of its password.
 
@@ -154,12 +164,7 @@ def create_role(connection: Connection, role: Role, comment: str, with_login: bo
     login = sql.SQL("LOGIN PASSWORD {}" if with_login else "NOLOGIN").format(role.verifier)
     until = sql.SQL("VALID UNTIL {}" if role.valid_until else "").format(role.valid_until)
     with connection.transaction():
-        connection.execute(
-            "SELECT pg_catalog.set_config(name, wanted.value, true)"
-            " FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
-            " JOIN pg_catalog.pg_settings USING (name)",
-            [list(_QUIET), list(_QUIET.values())],
-        )
+        without_trace(connection)
         connection.execute(
             sql.SQL("CREATE ROLE {} {} {} CONNECTION LIMIT {} {}").format(
                 sql.Identifier(role.name),

@@ -33,6 +33,7 @@ _PORT = 5432
 _SOCKET_PATH_BYTES = 107
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
+_SHUT_DOWN_SECONDS = 600.0
 _REMOVE_SECONDS = 5.0
 _COMPLAINT_SECONDS = 5.0
 _POLL_SECONDS = 0.05
@@ -55,6 +56,9 @@ _SETTINGS = {
     # Statements hold people's data.
     "log_min_error_statement": "panic",
 }
+
+# The socket is in a folder that only the server's user can enter.
+_HBA = "local all all trust\nhost all all all reject\n"
 
 _COMPLAINT = re.compile(r"\b(PANIC|FATAL): |was terminated by signal")
 _NO_COMPLAINT = re.compile(r"the database system is|terminating connection due to administrator")
@@ -119,6 +123,15 @@ class ScratchServer:
             "terminated by signal 9:" in text for text in self.complaints
         )
 
+    def shut_down(self) -> None:
+        """End it as it should end, so that it can be started again.
+
+        Raises:
+            subprocess.TimeoutExpired
+        """
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(_SHUT_DOWN_SECONDS)
+
     def stop(self) -> None:
         """End it at once."""
         self.process.send_signal(signal.SIGQUIT)
@@ -147,7 +160,7 @@ def scratch_server(
         ServerVersionUnsupported: initdb or postgres is not on PATH.
         NoSpace
     """
-    account = _account()
+    account = account_of_server()
     with _private_folder(parent, account) as folder:
         _init(folder, account, failure)
         server = _launch(folder, account, settings)
@@ -158,7 +171,60 @@ def scratch_server(
             server.stop()
 
 
-def _account() -> dict[str, Any]:
+@contextmanager
+def existing_server(
+    folder: Path,
+    settings: Mapping[str, str],
+    failure: type[OperatorError],
+    start_seconds: float = _START_SECONDS,
+) -> Iterator[ScratchServer]:
+    """A server on a data directory that is there, of the version on PATH; it stays as it is then.
+
+    Nothing that its files say of who may connect, where it listens or what it loads is used.
+
+    Args:
+        folder: has the data directory, named ``data``, and gets the server's other files.
+        settings: what PostgreSQL is to be started with, beyond what makes it private and fast.
+        failure: the error if it does not start for a reason that is not recognised.
+        start_seconds: how long it may take to start; a recovery takes what it takes.
+
+    Raises:
+        InvalidInput: there is no user to run as, or the path is too long.
+        ServerVersionUnsupported: postgres is not on PATH.
+        NoSpace
+    """
+    account = account_of_server()
+    _require_short(folder)
+    # Beside the settings above, and in place of what was written by the server that it was.
+    for name, text in (("postgresql.conf", ""), ("pg_hba.conf", _HBA), ("pg_ident.conf", "")):
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "data" / "postgresql.auto.conf").write_text("", encoding="utf-8")
+    own_files = {
+        "config_file": str(folder / "postgresql.conf"),
+        "hba_file": str(folder / "pg_hba.conf"),
+        "ident_file": str(folder / "pg_ident.conf"),
+        "data_directory": str(folder / "data"),
+    }
+    hand_over(folder, account)
+    server = _launch(folder, account, {**own_files, **settings})
+    try:
+        _wait_until_ready(server, failure, start_seconds)
+        yield server
+        server.shut_down()
+    finally:
+        server.stop()
+
+
+def hand_over(folder: Path, account: Mapping[str, Any]) -> None:
+    """Let the user that the server runs as own all that is in a folder."""
+    if not account:
+        return
+    for parent, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):
+            os.chown(Path(parent, name), account["user"], account["group"], follow_symlinks=False)
+
+
+def account_of_server() -> dict[str, Any]:
     """Arguments of subprocess: the user to run as."""
     if os.geteuid() != 0:
         return {}
@@ -182,13 +248,22 @@ def _private_folder(parent: Path, account: Mapping[str, Any]) -> Iterator[Path]:
             " name a scratch folder that exists, is writable and has room"
         ) from error
     try:
-        if len(os.fsencode(folder / f".s.PGSQL.{_PORT}")) > _SOCKET_PATH_BYTES:
-            raise InvalidInput(f"the path {parent} is too long for a socket: name a shorter one")
+        _require_short(folder)
         if account:
             shutil.chown(folder, account["user"], account["group"])
         yield folder
     finally:
         _remove(folder)
+
+
+def _require_short(folder: Path) -> None:
+    """Refuse a folder that no socket can be in.
+
+    Raises:
+        InvalidInput
+    """
+    if len(os.fsencode(folder / f".s.PGSQL.{_PORT}")) > _SOCKET_PATH_BYTES:
+        raise InvalidInput(f"the path {folder.parent} is too long for a socket: name a shorter one")
 
 
 def _remove(folder: Path) -> None:
@@ -265,8 +340,10 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
-def _wait_until_ready(server: ScratchServer, failure: type[OperatorError]) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+def _wait_until_ready(
+    server: ScratchServer, failure: type[OperatorError], seconds: float = _START_SECONDS
+) -> None:
+    deadline = time.monotonic() + seconds
     while True:
         try:
             connect(server.parameters).close()

@@ -29,10 +29,8 @@ from .connection import (
     ConnectionParameters,
     connect,
 )
+from .own_names import ROLE_PREFIX, SESSION_GROUP
 from .scram import make_verifier
-
-ROLE_PREFIX = "postgres_operator_"
-"""How the names begin that these roles have, and no others."""
 
 _MARK = "postgres-operator: a role for the sessions of one run, dropped when that has ended"
 # The server notices within a minute that a client has vanished.
@@ -85,6 +83,7 @@ class SessionRoles:
                 _FIRST_MAJOR_WITH_RESERVED_CONNECTIONS
             ):
                 self.grant("pg_use_reserved_connections", role)
+            self._join_group(role)
             self._give_settings(role)
             self._let_connect(role, dbname)
         file = self._folder / role
@@ -135,6 +134,15 @@ class SessionRoles:
     def grant(self, role: str, member: str) -> None:
         """Make one role a member of another."""
         self.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member)))
+
+    def _join_group(self, role: str) -> None:
+        """Let it in before lines of pg_hba.conf that a user has written, where there are any."""
+        found = self._connection.execute(
+            "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s AND NOT rolcanlogin",
+            [SESSION_GROUP],
+        )
+        if found.fetchone() is not None:
+            self.grant(SESSION_GROUP, role)
 
     def _give_settings(self, role: str) -> None:
         """Give it those that it may not set itself; they count more than a database's."""

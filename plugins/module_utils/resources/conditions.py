@@ -17,6 +17,10 @@ Status = dict[str, Any]
 SOON = 2.0
 VERIFYING = 5.0
 WAITING = 10.0
+# What is to be corrected stops nothing.
+UNCORRECTED = 60.0
+# How far archiving is, which nothing but a query shows.
+ARCHIVE_CHECKED = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Decision:
         conditions: the conditions that the operator sets, one of each type.
         requeue_after: seconds until the next reconcile; None leaves it to the reconcile period.
         log: lines for the operator's log.
+        look_again: seconds until the next reconcile where nothing is to be done until then.
     """
 
     phase: str
@@ -53,6 +58,7 @@ class Decision:
     fields: Mapping[str, Any] = field(default_factory=dict)
     requeue_after: float | None = None
     log: Sequence[str] = ()
+    look_again: float | None = None
 
 
 def merge_conditions(

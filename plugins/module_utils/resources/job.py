@@ -22,6 +22,12 @@ VERIFY_CONTAINER = "verify"
 COPY_CONTAINER = "copy"
 """It fetches for the verification, which has no credentials, what is in a bucket."""
 
+RECOVER_CONTAINER = "recover"
+"""It recovers the server of a moment from a physical backup, for what comes after it."""
+
+EXTRACT_CONTAINER = "extract"
+"""It makes a logical backup of a database of that server, which the Job restores."""
+
 RESULT_ANNOTATION = "database.example.com/result"
 """On a Job that `end_held_pod` has suspended: the results that its pod had left."""
 
@@ -281,10 +287,20 @@ def _final_result(
     job: Object, pods: Sequence[Object], complete: bool, failed_reason: str
 ) -> tuple[Mapping[str, Any], None]:
     for pod in pods:
-        for result in _documents(job, pod).values():
+        documents = _documents(job, pod)
+        # What the Job was made for comes last.
+        for result in reversed(documents.values()):
             if result["ok"] == complete:
-                return result, None
+                return {**result, **_moment_of(documents.get(RECOVER_CONTAINER, {}))}, None
     return _lost_result(job, pods, complete, failed_reason), None
+
+
+_MOMENT = ("startTime", "recoveredTime", "recoveredLSN", "timeline")
+
+
+def _moment_of(recovered: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which moment was recovered, and when that began; empty where none was."""
+    return {key: recovered[key] for key in _MOMENT if key in recovered}
 
 
 def _verifies(job: Object) -> bool:

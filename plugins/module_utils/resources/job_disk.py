@@ -11,13 +11,19 @@ from typing import Any
 
 from ..kube.client import Object
 from .backup.destination import s3_of
+from .backup.physical import is_physical
 
 _MEBIBYTE = 1024 * 1024
 
 
 def restore_bytes(backup: Object) -> int:
-    """Return what a Restore takes: the files of its Backup, if they are fetched or decrypted."""
+    """Return what a Restore takes: the files of its Backup, if they are fetched or decrypted.
+
+    Of a physical one that is the whole server, and a dump of one of its databases.
+    """
     size: int = backup["status"].get("sizeBytes") or 0
+    if is_physical(backup):
+        return 2 * int(backup["status"].get("restoreSizeBytes") or 0)
     return size if _passes_spool(backup) else 0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..kube.client import Object
 from .backup.destination import s3_of
+from .pod_fields import PodFields
 
 AGENT = "/opt/agent"
 _PLAYBOOKS = f"{AGENT}/collections/ansible_collections/postgres/operator/playbooks"
@@ -26,8 +27,6 @@ _PREFIX = "database.example.com/"
 OWNER_ONLY = 0o440
 """The mode of a file with a secret; libpq accepts it of a key that root owns."""
 
-# The user of every Job and of the Database's instances.
-_POSTGRES = 999
 _RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -197,12 +196,14 @@ class Pod:
     Attributes:
         first: containers that run one after the other, each to its end, before the others begin.
         variables: what the playbooks read, by the name that `variables_mount` has.
+        given: what the Database says of the pods of its Jobs, with their security context.
         service_account: empty for the namespace's default one; no pod of a Job has a token of it.
     """
 
     labels: Mapping[str, str]
     containers: Sequence[Container]
     variables: Mapping[str, Mapping[str, Any]]
+    given: PodFields
     first: Sequence[Container] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
     service_account: str = ""
@@ -212,28 +213,24 @@ class Pod:
         containers = [*self.first, *self.containers]
         volumes = {mount.name: mount.source for c in containers for mount in c.mounts}
         spec: Object = {
+            **self.given.spec,
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": _POSTGRES,
-                "runAsGroup": _POSTGRES,
-                "fsGroup": _POSTGRES,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
             "initContainers": [container.render() for container in self.first],
             "containers": [container.render() for container in self.containers],
             "volumes": [{"name": name, **source} for name, source in volumes.items()],
         }
         if self.service_account:
             spec["serviceAccountName"] = self.service_account
-        annotations = dict(self.annotations)
+        annotations = {**self.given.annotations, **self.annotations}
         for name, values in self.variables.items():
             annotations[annotation_of(name)] = json.dumps(values)
         return {
-            "metadata": {"labels": dict(self.labels), "annotations": annotations},
+            "metadata": {
+                "labels": {**self.given.labels, **self.labels},
+                "annotations": annotations,
+            },
             "spec": spec,
         }
 

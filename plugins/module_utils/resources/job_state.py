@@ -26,6 +26,15 @@ _RESULT_KEYS = (
     "serverVersion",
     "tables",
     "rows",
+    # Of a physical backup, and of what was recovered from one.
+    "method",
+    "timeline",
+    "startLSN",
+    "endLSN",
+    "consistentTime",
+    "fromStandby",
+    "recoveredTime",
+    "recoveredLSN",
 )
 
 

@@ -9,9 +9,20 @@ from ..errors import DatabaseGone
 from ..units import parse_time
 from .backup.adoption import adopts
 from .backup.missing import is_missing
+from .recovery_target import find_target_refusal, may_reach
 
 RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
+
+
+def is_paused(database: Mapping[str, Any]) -> bool:
+    """Return whether the operator is to change nothing of a Database."""
+    return bool(database["spec"].get("paused"))
+
+
+def is_hibernating(database: Mapping[str, Any]) -> bool:
+    """Return whether a Database is to have no instances."""
+    return bool(database.get("spec", {}).get("hibernate"))
 
 
 def is_to_be_restored(database: Mapping[str, Any]) -> bool:
@@ -42,7 +53,11 @@ def find_database_block(
     if reason == DatabaseGone.__name__ or (first and reason == RESTORING):
         return None
     phase = status.get("phase", "Pending")
-    return ("DatabaseNotReady", f"waiting for Database {name} to accept writes: it is {phase}")
+    advice = "; to wake it, set its spec.hibernate: false" if is_hibernating(database) else ""
+    return (
+        "DatabaseNotReady",
+        f"waiting for Database {name} to accept writes: it is {phase}{advice}",
+    )
 
 
 def find_adoption_block(
@@ -77,13 +92,16 @@ def _without_certificates(name: str) -> tuple[str, str]:
     )
 
 
-def choose_run(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def choose_run(
+    runs: Sequence[Mapping[str, Any]], target: tuple[str, Any] | None = None
+) -> Mapping[str, Any] | None:
     """Return the run of a schedule to restore: the newest Verified, else the newest Completed one.
 
     Args:
         runs: oldest first.
+        target: see `find_target`; the run must have ended before it.
     """
-    completed = _completed(runs)
+    completed = [run for run in _completed(runs) if may_reach(run, target)]
     verified = [run for run in completed if run["status"].get("verified")]
     chosen = verified or completed
     return chosen[-1] if chosen else None
@@ -188,7 +206,7 @@ def find_refusal(
         backup: one that has ended.
         claim_missing: the PersistentVolumeClaim that it was written to, where that is gone.
     """
-    spec, name, status = restore["spec"], backup["metadata"]["name"], backup["status"]
+    name, status = backup["metadata"]["name"], backup["status"]
     if status["phase"] == "Failed":
         return (
             "BackupNotCompleted",
@@ -212,12 +230,9 @@ def find_refusal(
             f"PersistentVolumeClaim {claim_missing}, which Backup {name} was written to, was"
             " deleted; bring it back and make another Restore, or use another Backup",
         )
-    if "pointInTime" in spec:
-        return (
-            "PointInTimeOutOfRange",
-            f"Backup {name} is a logical backup of one point in time,"
-            f" {status.get('startTime')}; leave pointInTime out",
-        )
+    problem = find_target_refusal(restore, backup)
+    if problem:
+        return problem
     if restores_part(restore, backup) and restores_in_place(restore, database):
         return (
             "SelectionNeedsTarget",

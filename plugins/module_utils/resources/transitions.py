@@ -8,7 +8,18 @@ from typing import Any
 
 from .backup.missing import MISSING
 from .backup.status import VERIFIED
-from .database.status import SERVER_OUTDATED, STORAGE_DIFFERS
+from .database.archive_status import ARCHIVING
+from .database.planned_switchover import COMPLETED, FAILED, REFUSED
+from .database.status import (
+    CONFIGURATION_REFUSED,
+    MAINTENANCE_PENDING,
+    PENDING_RESTART,
+    SERVER_OUTDATED,
+    STORAGE_DIFFERS,
+    STORAGE_LOW,
+    SWITCHOVER,
+    USERS_OR_DATABASES_DIFFER,
+)
 
 _ORDINARY = frozenset(
     {
@@ -17,9 +28,13 @@ _ORDINARY = frozenset(
         "BackupInProgress",
         "BackupNotCompleted",
         "BackupScheduled",
+        "ConfigurationChange",
         "CreatingInstances",
         "DatabaseNotReady",
+        "Hibernated",
+        "Hibernating",
         "InitialisingPrimary",
+        "Paused",
         "Queued",
         "ReplicasNotReady",
         "RestoreCompleted",
@@ -27,9 +42,13 @@ _ORDINARY = frozenset(
         "RestoringBackup",
         "RollingUpdate",
         "SafetyBackupInProgress",
+        "Switchover",
+        "VolumeExpansion",
     }
 )
 """Reasons for which nobody has to do anything, unless with the phase Failed."""
+
+_STEPS = frozenset({"ConfigurationChange", "RollingUpdate", "VolumeExpansion"})
 
 MAIN_CONDITION = {"Database": "Ready", "Backup": "BackupReady", "Restore": "RestoreReady"}
 """The condition of each kind whose reason and message explain the phase."""
@@ -60,6 +79,13 @@ def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) 
         *_search(kind, old, new),
         *_appeared(SERVER_OUTDATED, f"{kind} is outdated", old, new),
         *_appeared(STORAGE_DIFFERS, f"{kind} has other storage", old, new),
+        *_appeared(USERS_OR_DATABASES_DIFFER, f"{kind} has other users or databases", old, new),
+        *_appeared(STORAGE_LOW, f"{kind} has little room", old, new),
+        *_appeared(PENDING_RESTART, f"{kind} needs a restart", old, new),
+        *_appeared(MAINTENANCE_PENDING, f"{kind} has a change that waits", old, new, warning=False),
+        *_archiving(old, new),
+        *_switchover(old, new),
+        *_appeared(CONFIGURATION_REFUSED, f"{kind} has parameters that are refused", old, new),
     ]
 
 
@@ -82,8 +108,8 @@ def _phase_transition(
     """Yield the change of phase, or of what explains it, if there is one."""
     before, after = _main_condition(kind, old), _main_condition(kind, new)
     old_phase, phase = old.get("phase", "Pending"), new["phase"]
-    # Each step of a rolling update is reported; other messages have figures that always change.
-    same_step = after["reason"] != "RollingUpdate" or before.get("message") == after["message"]
+    # Each step of an update is reported; other messages have figures that always change.
+    same_step = after["reason"] not in _STEPS or before.get("message") == after["message"]
     if old_phase == phase and before.get("reason") == after["reason"] and same_step:
         return
     warning = phase == "Failed" or after["reason"] not in _ORDINARY
@@ -94,6 +120,38 @@ def _phase_transition(
         log_line=f"{line} ({after['message']})",
         warning=warning,
         reason=after["reason"] if warning else phase,
+        message=after["message"],
+    )
+
+
+def _archiving(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Transition]:
+    """Yield that the archive of WAL takes nothing now, or takes files again."""
+    before, after = _condition(old, ARCHIVING), _condition(new, ARCHIVING)
+    if not after or (before.get("status"), before.get("reason")) == (
+        after["status"],
+        after["reason"],
+    ):
+        return
+    yield Transition(
+        log_line=f"Archiving is {after['status']}: {after['reason']} ({after['message']})",
+        warning=after["status"] == "False",
+        reason=after["reason"],
+        message=after["message"],
+    )
+
+
+def _switchover(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Transition]:
+    """Yield how a switchover that the spec asks for has ended."""
+    before, after = old.get("switchover") or {}, new.get("switchover") or {}
+    state = after.get("state")
+    if state not in {COMPLETED, REFUSED, FAILED}:
+        return
+    if (before.get("to"), before.get("state")) == (after["to"], state):
+        return
+    yield Transition(
+        log_line=f"{SWITCHOVER} to {after['to']} is {state}: {after['message']}",
+        warning=state != COMPLETED,
+        reason=f"{SWITCHOVER}{state}",
         message=after["message"],
     )
 
@@ -132,15 +190,23 @@ def _search(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
 
 
 def _appeared(
-    condition: str, words: str, old: Mapping[str, Any], new: Mapping[str, Any]
+    condition: str,
+    words: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    warning: bool = True,
 ) -> Iterator[Transition]:
-    """Yield a condition that is there only where something is wrong, once for each message."""
+    """Yield a condition that is not always there, once for each message.
+
+    Args:
+        warning: whether it says that something is wrong.
+    """
     before, after = _condition(old, condition), _condition(new, condition)
     if not after or before.get("message") == after["message"]:
         return
     yield Transition(
         log_line=f"{words}: {after['message']}",
-        warning=True,
+        warning=warning,
         reason=after["reason"],
         message=after["message"],
     )

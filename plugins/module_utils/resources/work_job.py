@@ -10,7 +10,7 @@ from ..kube.client import Object
 from ..kube.objects import MANAGED_BY, owner_reference
 from .backup.adoption import artifact_of
 from .backup.destination import claim_of, s3_of, s3_port_of
-from .job import COPY_CONTAINER, VERIFY_CONTAINER
+from .job import COPY_CONTAINER, EXTRACT_CONTAINER, RECOVER_CONTAINER, VERIFY_CONTAINER
 from .job_disk import disk_request
 from .job_pod import (
     AGENT,
@@ -30,11 +30,18 @@ from .job_pod import (
     tmp_mount,
     variables_mount,
 )
+from .pod_fields import job_fields
 
 _REQUESTS = {"cpu": "100m", "memory": "128Mi"}
 # pg_dump holds a value four times in memory, as does the server that verifies. pg_restore passes
 # it on in pieces, and so do files on their way to or from a store (docs/explanation/speed.md).
-_MEMORY_LIMITS = {"backup": "1Gi", VERIFY_CONTAINER: "1Gi"}
+_MEMORY_LIMITS = {
+    "backup": "1Gi",
+    VERIFY_CONTAINER: "1Gi",
+    # Each runs a server.
+    RECOVER_CONTAINER: "1Gi",
+    EXTRACT_CONTAINER: "1Gi",
+}
 _MEMORY_LIMIT = "512Mi"
 # Not more than the smallest limit that jobs.resources takes.
 _COPYING: Mapping[str, Mapping[str, Any]] = {
@@ -50,9 +57,26 @@ _WAIT_FOR_AGENT = (
     ' agent\' >&2; exit 1; fi; sleep 0.1 || sleep 1; done; exec "$@"'
 )
 _KEPT_SECONDS = 86400
-_OWN_VARIABLES = (COPY_CONTAINER, VERIFY_CONTAINER)
+_OWN_VARIABLES = (COPY_CONTAINER, VERIFY_CONTAINER, RECOVER_CONTAINER, EXTRACT_CONTAINER)
 """The containers that stand beside another one in a Job, by the names of their playbooks: they
 read variables of their own."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What comes before the restore of a physical backup.
+
+    Attributes:
+        target: the variables that name it; none for the end of the backup.
+        sha256: of the backup's manifest.
+        database: the name of the one that is restored.
+        selection: `include` and `exclude`, as far as there are any.
+    """
+
+    target: Mapping[str, Any]
+    sha256: str
+    database: str
+    selection: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,8 +87,9 @@ class Work:
         name: the Job's.
         owner: the Backup or the Restore.
         database: the Database whose server it works with.
-        playbook: `backup`, `adopt`, which reads back what a store has already, `restore`, or
-            `outcome`, which finds out without an artifact how a restore ended.
+        playbook: `backup`, `physical`, which backs up the files of the server, `adopt`, which reads
+            back what a store has already, `restore`, or `outcome`, which finds out without an
+            artifact how a restore ended.
         backup: the Backup whose files are written or read.
         variables: the playbook's, beyond those of the server and the artifact.
         timeout_seconds: how long it may take.
@@ -73,6 +98,8 @@ class Work:
             needed. What writes a backup never has it.
         annotations: what the Job is to remember of what it was made with.
         agent_image: the image that the agent is copied from.
+        recovery: what is recovered first, and what of it is extracted, where the backup is a
+            physical one that is restored; None else.
         disk_bytes: what it takes on the node's disk; 0 where that is not known. Of one that
             verifies it is what the verification takes.
     """
@@ -88,12 +115,13 @@ class Work:
     verify: bool = False
     identity_secret: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+    recovery: Recovery | None = None
     disk_bytes: int = 0
 
     @property
     def writes(self) -> bool:
         """Whether it makes a backup."""
-        return self.playbook == "backup"
+        return self.playbook in {"backup", "physical"}
 
     @property
     def reaches_server(self) -> bool:
@@ -145,9 +173,12 @@ def _job(work: Work) -> Object:
         service_account=f"{work.database['metadata']['name']}-job",
         containers=[_agent(work), _main(work)],
         variables={"variables": _main_variables(work)},
+        given=job_fields(work.database),
     )
     if work.verify:
         pod = _verified(work, pod)
+    if work.recovery:
+        pod = _recovered(work, work.recovery, pod)
     return job(metadata, pod, timeout_seconds=work.timeout_seconds, kept_seconds=_KEPT_SECONDS)
 
 
@@ -164,6 +195,51 @@ def _verified(work: Work, pod: Pod) -> Pod:
     return replace(pod, first=first, containers=[_verify(work)], variables=variables)
 
 
+def _recovered(work: Work, recovery: Recovery, pod: Pod) -> Pod:
+    """Return the pod that first recovers a server, and extracts from that what is restored.
+
+    One after the other, for what can be trusted with what: what fetches has the credentials of the
+    store and the identity, and runs no code of users; what runs the recovered server has neither;
+    what restores has the certificate of the live server's superuser, and a local artifact.
+    """
+    agent, main = pod.containers
+    scratch = Mount("scratch", _scratch_space(work), "/scratch")
+    recover = [*_stored(work), _superuser(work), scratch]
+    first = [
+        agent,
+        _container(work, RECOVER_CONTAINER, RECOVER_CONTAINER, recover),
+        _container(work, EXTRACT_CONTAINER, EXTRACT_CONTAINER, [scratch, _copied(work)]),
+    ]
+    variables = {
+        **pod.variables,
+        RECOVER_CONTAINER: _recover_variables(work, recovery),
+        EXTRACT_CONTAINER: _extract_variables(work, recovery),
+    }
+    return replace(pod, first=first, containers=[main], variables=variables)
+
+
+def _recover_variables(work: Work, recovery: Recovery) -> Object:
+    return {
+        **_without_database(_server(work)),
+        **_artifact(work),
+        **_store(work),
+        **_identity_file(work),
+        "sha256": recovery.sha256,
+        "folder": "/scratch",
+        **recovery.target,
+    }
+
+
+def _extract_variables(work: Work, recovery: Recovery) -> Object:
+    return {
+        **_artifact(work),
+        **recovery.selection,
+        "folder": "/scratch",
+        "target": "/copy",
+        "database": recovery.database,
+    }
+
+
 def _agent(work: Work) -> Container:
     return Container(
         name="agent",
@@ -175,20 +251,30 @@ def _agent(work: Work) -> Container:
 
 
 def _main(work: Work) -> Container:
-    mounts = [*_bucket(work), *_spool(work)]
-    if not work.writes:
-        mounts += _identity(work)
-    if work.claim:
-        mounts.append(claim_mount(work.claim, read_only=not work.writes))
+    mounts = [replace(_copied(work), read_only=True)] if work.recovery else _stored(work)
     if work.reaches_server:
         mounts.append(_superuser(work))
     return _container(work, _kind(work), work.playbook, mounts)
 
 
+def _stored(work: Work) -> list[Mount]:
+    """Return what a container needs that works with the artifact in its store."""
+    mounts = [*_bucket(work), *_spool(work)]
+    if not work.writes:
+        mounts += _identity(work)
+    if work.claim:
+        mounts.append(claim_mount(work.claim, read_only=not work.writes))
+    return mounts
+
+
+def _copied(work: Work) -> Mount:
+    """Return where one container of a Job leaves an artifact for the next."""
+    return Mount("copy", _scratch_space(work), "/copy")
+
+
 def _copy(work: Work) -> Container:
     """Return what fetches the files for the verification, which has no credentials."""
-    copy = Mount("copy", _scratch_space(work), "/copy")
-    return _container(work, COPY_CONTAINER, COPY_CONTAINER, [*_bucket(work), copy])
+    return _container(work, COPY_CONTAINER, COPY_CONTAINER, [*_bucket(work), _copied(work)])
 
 
 def _verify(work: Work) -> Container:
@@ -198,7 +284,7 @@ def _verify(work: Work) -> Container:
     here they find no password, no credentials of a bucket, and can alter no backup.
     """
     backups = (
-        Mount("copy", _scratch_space(work), "/backups", read_only=True)
+        replace(_copied(work), path="/backups", read_only=True)
         if work.in_bucket
         else claim_mount(work.claim, read_only=True)
     )
@@ -231,9 +317,16 @@ def _container(work: Work, name: str, playbook: str, mounts: list[Mount]) -> Con
 def _resources(work: Work, playbook: str) -> Mapping[str, Any]:
     """Return the requests and limits of what runs a playbook."""
     limit = _MEMORY_LIMITS.get(playbook, _MEMORY_LIMIT)
-    takes_disk = playbook == (VERIFY_CONTAINER if work.verify else work.playbook)
+    takes_disk = playbook == _largest(work)
     requests = _REQUESTS | (disk_request(work.disk_bytes) if takes_disk else {})
     return asked_resources(work.database) or {"requests": requests, "limits": {"memory": limit}}
+
+
+def _largest(work: Work) -> str:
+    """Return the playbook that takes what `disk_bytes` says."""
+    if work.recovery:
+        return RECOVER_CONTAINER
+    return VERIFY_CONTAINER if work.verify else work.playbook
 
 
 def _copying(work: Work) -> Mapping[str, Any]:
@@ -261,6 +354,8 @@ def _superuser(work: Work) -> Mount:
     """Return the certificate by which the superuser logs in."""
     secret = f"{work.database['metadata']['name']}-certificates"
     files = {"ca.crt": "ca.crt", "tls.crt": "superuser.crt", "tls.key": "superuser.key"}
+    if work.playbook == "physical":
+        files |= {"replication.crt": "replication.crt", "replication.key": "replication.key"}
     return secret_mount("superuser", "/etc/superuser", secret, files, optional=False)
 
 
@@ -287,15 +382,22 @@ def _scratch_space(work: Work) -> Object:
 
 def _main_variables(work: Work) -> Object:
     server = _server(work) if work.reaches_server else {}
+    if work.playbook == "physical":
+        server = _without_database(server)
     if not work.has_artifact:
         return {**server, **work.variables}
-    store = {
+    if work.recovery:
+        return {**server, **_artifact(work), "root": "/copy", **work.variables}
+    key = {} if work.writes else _identity_file(work)
+    return {**server, **_artifact(work), **_store(work), **key, **work.variables}
+
+
+def _store(work: Work) -> Object:
+    return {
         "root": "/backups" if work.claim else "",
         "s3": bucket_options(work.backup),
         "spool": "/spool",
     }
-    key = {} if work.writes else _identity_file(work)
-    return {**server, **_artifact(work), **store, **key, **work.variables}
 
 
 def _server(work: Work) -> Object:
@@ -310,6 +412,11 @@ def _server(work: Work) -> Object:
         "sslkey": "/etc/superuser/tls.key",
         "database": work.database["spec"]["databaseName"],
     }
+
+
+def _without_database(server: Object) -> Object:
+    """Return the variables of what works with a whole server."""
+    return {key: value for key, value in server.items() if key != "database"}
 
 
 def _verify_variables(work: Work) -> Object:

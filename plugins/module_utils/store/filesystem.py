@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -85,12 +86,15 @@ class FilesystemStore:
         """
         folder = self.folder(location)
         with store_errors(f"preparing {folder}"):
-            if not self.root.is_dir():
-                raise StoreUnreachable(
-                    f"the store's folder {self.root} does not exist: mount the volume there"
-                )
+            self._check_root()
             _remove_tree(folder)
             folder.mkdir(parents=True)
+
+    def _check_root(self) -> None:
+        if not self.root.is_dir():
+            raise StoreUnreachable(
+                f"the store's folder {self.root} does not exist: mount the volume there"
+            )
 
     def put(self, location: Location, name: str, path: Path) -> None:
         """See ``Store``; what makes it durable is ``finish``."""
@@ -179,6 +183,61 @@ class FilesystemStore:
                     raise ChecksumMismatch(f"{entry.path} is not a plain file")
                 names.add(os.path.relpath(entry.path, folder))
         return names.difference(MANIFEST_NAMES)
+
+    def put_file(self, location: Location, name: str, path: Path) -> None:
+        """See ``Store``.
+
+        A killed run leaves a hidden file with the names of machine and process, which the next run
+        replaces: in a container they are the same.
+        """
+        target = self.folder(location) / name
+        temporary = target.with_name(f".{target.name}.{socket.gethostname()}-{os.getpid()}")
+        with path.open("rb") as source, store_errors(f"writing {target}"):
+            self._check_root()
+            self._make_folder(target.parent)
+            with temporary.open("wb") as sink:
+                shutil.copyfileobj(source, sink, _CHUNK)
+                sink.flush()
+                os.fsync(sink.fileno())
+            temporary.replace(target)
+            _sync(target.parent)
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make a folder below the root, with those above it, durably."""
+        if folder == self.root or folder.is_dir():
+            return
+        self._make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+    def files(self, location: Location, beginning: str = "") -> Iterator[tuple[str, int]]:
+        """See ``Store``; what is hidden, and what is no plain file, is none."""
+        folder = self.folder(location)
+        parents = beginning.rpartition("/")[0]
+        with store_errors(f"listing {folder}"):
+            self._check_root()
+            if not _exists(folder / parents):
+                return
+            for entry in _walk(folder / parents):
+                name = os.path.relpath(entry.path, folder)
+                plain = entry.is_file(follow_symlinks=False) and not entry.name.startswith(".")
+                if plain and name.startswith(beginning):
+                    yield name, entry.stat(follow_symlinks=False).st_size
+
+    def folders(self, location: Location, *parents: str) -> list[str]:
+        """See ``Store``."""
+        with store_errors(f"listing {self.folder(location)}"):
+            self._check_root()
+            return sorted(
+                self._folder_names(location.namespace, location.database, location.uid, *parents)
+            )
+
+    def remove_files(self, location: Location, names: Iterable[str]) -> None:
+        """See ``Store``."""
+        folder = self.folder(location)
+        for name in names:
+            with store_errors(f"removing {folder / name}"):
+                (folder / name).unlink(missing_ok=True)
 
     def read(self, location: Location, name: str, sink: Sink) -> None:
         """See ``Store``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -97,6 +97,29 @@ class Sink(Protocol):
         """Take the next bytes."""
 
 
+class LimitedSink:
+    """A sink in memory, ``data``, that refuses more than ``limit`` bytes.
+
+    Args:
+        what: is written to it, for people.
+    """
+
+    def __init__(self, what: str, limit: int) -> None:
+        self.data = bytearray()
+        self._what = what
+        self._limit = limit
+
+    def write(self, data: bytes, /) -> None:
+        """Take the next bytes.
+
+        Raises:
+            ChecksumMismatch: they are too many.
+        """
+        if len(self.data) + len(data) > self._limit:
+            raise ChecksumMismatch(f"{self._what} exceeds {self._limit} bytes")
+        self.data += data
+
+
 class Store(Protocol):
     """A place for artifacts. What makes an artifact finished is its manifest, written last.
 
@@ -160,6 +183,35 @@ class Store(Protocol):
         Raises:
             ChecksumMismatch: something there cannot be a file of an artifact.
         """
+
+    def put_file(self, location: Location, name: str, path: Path) -> None:
+        """Store a copy of one file, whole or not at all, in place of one of that name.
+
+        It is durable when this returns. It needs no ``begin`` and no ``finish``, and leaves alone
+        whatever else is below the location.
+
+        Raises:
+            OSError: the local file cannot be read.
+        """
+
+    def files(self, location: Location, beginning: str = "") -> Iterator[tuple[str, int]]:
+        """The path and the size of each file below a location whose path begins so, in no order.
+
+        A location that does not exist has none.
+
+        Raises:
+            StoreUnreachable, BackupLocationMissing: what has the locations is not there.
+        """
+
+    def folders(self, location: Location, *parents: str) -> list[str]:
+        """The names of the folders below a folder of a location, sorted.
+
+        Raises:
+            StoreUnreachable, BackupLocationMissing: what has the locations is not there.
+        """
+
+    def remove_files(self, location: Location, names: Iterable[str]) -> None:
+        """Remove files that ``files`` has listed; those that are gone already count as removed."""
 
     def read(self, location: Location, name: str, sink: Sink) -> None:
         """Write what the store really holds of a file to a sink.

@@ -6,8 +6,10 @@ object appears whole or not at all; the manifest is the last one.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +35,7 @@ from ..errors import (
 )
 from ..uids import is_uuid
 from .filesystem import store_errors
-from .protocol import MANIFEST_NAMES, Location, Sink, find_finished, the_manifest
+from .protocol import MANIFEST_NAMES, LimitedSink, Location, Sink, find_finished, the_manifest
 
 CREDENTIALS = ("accessKeyId", "secretAccessKey")
 """Keys of the Secret; a third, sessionToken, is optional."""
@@ -187,7 +189,7 @@ class S3Store:
             f"there is no finished backup at {self.describe(location)} of {self._host}:"
             " it was removed or never completed, or the destination is another one",
         )
-        content = _Limited(location, limit)
+        content = LimitedSink(f"the manifest of backup {location}", limit)
         self.read(location, name, content)
         return bytes(content.data)
 
@@ -196,6 +198,41 @@ class S3Store:
         start = len(self._key(location)) + 1
         with self._errors(location):
             return {key[start:] for key in self._keys(location)}.difference(MANIFEST_NAMES)
+
+    def put_file(self, location: Location, name: str, path: Path) -> None:
+        """See ``Store``; the server is given a checksum of what it has to receive."""
+        with path.open("rb") as file:
+            # What S3 calls Content-MD5: against mistakes on the way, not against deliberate ones.
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
+            file.seek(0)
+            with self._errors(location), self._refusals(location):
+                self._client.put_object(
+                    Bucket=self.bucket,
+                    Key=self._key(location, name),
+                    Body=file,
+                    ContentMD5=base64.b64encode(digest).decode(),
+                    **self._extra,
+                )
+
+    def files(self, location: Location, beginning: str = "") -> Iterator[tuple[str, int]]:
+        """See ``Store``."""
+        start = len(self._key(location)) + 1
+        prefix = f"{self._key(location)}/{beginning}"
+        with self._errors(location):
+            for entry in self._list("list_objects_v2", "Contents", prefix):
+                yield entry["Key"][start:], int(entry["Size"])
+
+    def folders(self, location: Location, *parents: str) -> list[str]:
+        """See ``Store``."""
+        with self._errors(location):
+            return sorted(
+                self._folder_names(location.namespace, location.database, location.uid, *parents)
+            )
+
+    def remove_files(self, location: Location, names: Iterable[str]) -> None:
+        """See ``Store``."""
+        with self._errors(location):
+            self._delete({self._key(location, name) for name in names})
 
     def read(self, location: Location, name: str, sink: Sink) -> None:
         """See ``Store``; what breaks off is taken up where it broke off, a bounded number of times.
@@ -385,19 +422,3 @@ def _advice(error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return "let caSecretRef name a Secret whose ca.crt signed the server's certificate"
     return "check the endpoint and the network, and try again"
-
-
-class _Limited:
-    """A sink in memory that refuses more than ``limit`` bytes."""
-
-    def __init__(self, location: Location, limit: int) -> None:
-        self.data = bytearray()
-        self._limit = limit
-        self._location = location
-
-    def write(self, data: bytes) -> None:
-        if len(self.data) + len(data) > self._limit:
-            raise ChecksumMismatch(
-                f"the manifest of backup {self._location} exceeds {self._limit} bytes"
-            )
-        self.data += data

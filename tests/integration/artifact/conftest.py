@@ -13,12 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import psycopg
-import pyrage
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    Artifact,
-    ArtifactStore,
-)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import Artifact
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     BackupRequest,
     create_artifact,
@@ -33,6 +29,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.snapshot import (
     Snapshot,
     locked_snapshot,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
+    ArtifactStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
@@ -49,7 +48,6 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
 from ansible_collections.postgres.operator.plugins.module_utils.store.protocol import Location
 from ansible_collections.postgres.operator.plugins.module_utils.store.s3 import S3Store
 from psycopg import sql
-from s3_server import BUCKET, S3Server, s3_server
 
 _numbers = itertools.count(1)
 
@@ -209,44 +207,6 @@ def roles(postgres_server) -> Iterator[None]:
 
 
 ONE_HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(scope="session")
-def s3(tmp_path_factory) -> Iterator[S3Server]:
-    """An S3 server with an empty bucket, for all tests together."""
-    with s3_server(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture
-def spool(tmp_path: Path) -> Path:
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def s3_store(s3: S3Server) -> S3Store:
-    """A store in the bucket, below a prefix of its own."""
-    return S3Store(
-        bucket=BUCKET,
-        credentials_folder=s3.credentials,
-        endpoint=s3.endpoint,
-        ca_file=s3.ca_file,
-        prefix=f"test/{next(_numbers)}",
-        path_style=True,
-        timeout_seconds=2,
-        attempts=3,
-    )
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> EncryptionKey:
-    """A new key, as age-keygen writes it."""
-    identity = pyrage.x25519.Identity.generate()
-    path = tmp_path / "identity"
-    path.write_text(f"# created: now\n# public key: {identity.to_public()}\n{identity}\n")
-    return EncryptionKey(path)
 
 
 @pytest.fixture

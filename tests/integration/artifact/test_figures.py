@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import progress
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
     check_artifact,
-    files_tally,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
     create_artifact,
@@ -17,6 +16,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.create 
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.restore import (
     restore_artifact,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
+    files_tally,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,

@@ -16,12 +16,12 @@ import pyrage
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import create
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    ArtifactStore,
-)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.find import (
     find_newest,
     list_artifacts,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
+    ArtifactStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
     EncryptionKey,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.selection import (
@@ -74,10 +76,10 @@ def test_a_lost_row_is_told_by_the_name_of_the_root(bench) -> None:
     fill(bench, "enum")
     bench.backup()
     path = bench.folder / "manifest.json"
-    text = path.read_text()
-    rows = bench.scalar("SELECT count(*) FROM part1")
-    assert text.count(f'"rows": {rows},') == 1
-    path.write_text(text.replace(f'"rows": {rows},', f'"rows": {rows + 1},'))
+    manifest = json.loads(path.read_text())
+    (part,) = (table for table in manifest["tables"] if table["name"] == "part1")
+    part["rows"] += 1
+    path.write_text(json.dumps(manifest))
     with pytest.raises(
         errors.RestoreFailed,
         match=r'partitioned table "public"\."parts" has 1000 rows .*, expected 1001 rows',

@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import actions, create
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    ArtifactStore,
     check_artifact,
     load_artifact,
 )
@@ -22,6 +21,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.leftove
     remove_leftovers,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.progress import Progress
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
+    ArtifactStore,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,
     verify_artifact,

@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.artifact import (
-    ArtifactStore,
     check_artifact,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.create import (
@@ -20,6 +19,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.create 
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.dump import check_versions
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.manifest import (
     FORMAT_VERSION,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
+    ArtifactStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.verify import (
     VerifyRequest,

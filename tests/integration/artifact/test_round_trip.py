@@ -7,6 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.fingerprint import (
+    make_canonical,
+)
 from psycopg import sql
 
 AWKWARD_NAME = "Dätabase=\"x' ; %s {0} host=nowhere"
@@ -227,3 +230,18 @@ def test_only_what_makes_the_restore_durable_waits_for_the_disk(bench) -> None:
     bench.restore()
     assert bench.scalar("SELECT commit FROM at") == "off"
     assert bench.scalar("SHOW synchronous_commit") == "on"
+
+
+def test_parallel_workers_load_and_read_large_tables_only(bench) -> None:
+    """Each takes a start, which the tables that are worked on beside each other do not repay."""
+    parameter = "min_parallel_table_scan_size"
+    bench.execute(
+        f"CREATE MATERIALIZED VIEW loading AS SELECT current_setting('{parameter}') AS size"
+    )
+    assert bench.scalar("SELECT size FROM loading") == "8MB"
+    bench.backup()
+    bench.restore()
+    assert bench.scalar("SELECT size FROM loading") == "256MB"
+    with bench.connect() as connection:
+        make_canonical(connection)
+        assert connection.execute(f"SHOW {parameter}").fetchone() == ("256MB",)

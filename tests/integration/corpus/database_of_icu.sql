@@ -1,4 +1,5 @@
 -- A database with ICU as its provider.
+-- needs: 15
 -- options: TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv'
 CREATE TABLE t (x text PRIMARY KEY);
 INSERT INTO t VALUES ('ö'), ('z'), ('Å');

@@ -19,11 +19,13 @@ REPLICAS = "replicas counts the primary; write a number from 1 to 10"
 SIZE = "size is a whole number with Gi or Mi, such as 10Gi or 500Mi"
 SIZE_ZERO = "size is zero; write one that holds the data, such as 10Gi"
 IMAGE = "image is not an image reference; write it like postgres:17"
-DATABASE_NAME = "databaseName starts with a letter or '_' and has letters, digits, '_' and '-'"
+DATABASE_NAME = "databaseName has a control character; write it without"
+DATABASE_NAME_LONG = "databaseName is longer than 63 bytes in UTF-8, PostgreSQL's limit"
 DATABASE_TAKEN = (
     "databaseName is one that every PostgreSQL server has for itself; write another name"
 )
-USERNAME = "username starts with a letter or '_' and has letters, digits, '_' and '-'"
+USERNAME = "username has a control character; write it without"
+USERNAME_LONG = "username is longer than 63 bytes in UTF-8, PostgreSQL's limit"
 USERNAME_TAKEN = "username is kept for the server and the operator; write another"
 NAME_LONG = "the name is too long; use at most 50 characters"
 NAME_SERVICE = "use lower-case letters, digits and '-', starting with a letter, without dots"
@@ -32,11 +34,20 @@ TIME_ZONE = "timeZone is the name of a time zone, such as Europe/Berlin or UTC"
 BACKUP_FIXED = (
     "databaseRef cannot be changed, nor schedule be added or left out; make another Backup"
 )
-TARGET = "targetDatabase starts with a letter or '_' and has letters, digits, '_' and '-'"
+TARGET = "targetDatabase has a control character; write it without"
+CONTROL = ("a\n", "\ta", "a\x1b[2J", "a\x7f", "a\x85", "a\u2028b")
+NAMES = (
+    *("1app", "-app", "my app", " app ", 'a"b', "a'b", "a;b", "a.b", "a=b", "ä" * 31, "日本"),
+    *("select", "user", "$user", "Größe", "{{ 6 * 7 }}", "postgresql://host/x", "a\\", "%s", "@a"),
+)
+"""What PostgreSQL takes as the name of a role or a database."""
 TARGET_TAKEN = (
     "targetDatabase is one that every PostgreSQL server has for itself; write another name"
 )
-MOMENT = "a logical backup has the contents of one point in time, its startTime; leave pointInTime"
+MOMENT = "pointInTime is a time with its zone; write it as 2026-01-31T14:03:00Z or"
+PHYSICAL = (
+    "a physical backup has all files of the server; leave out include, exclude, compression and"
+)
 SELECTION = "a selection needs targetDatabase; restore it beside the live database and copy what"
 TABLE = "write a table as schema.table, with double quotes around a part that has a dot or a quote"
 SELECTION_FIXED = "include and exclude cannot be changed without a schedule; make another Backup"
@@ -52,6 +63,7 @@ PREFIX = "prefix is names of letters, digits, '.', '_', '=' and '-' with single 
 LEVEL = "level is 1 to 9 for gzip, 1 to 12 for lz4, 1 to 22 for zstd; leave it out for none"
 MADE_WITH = "compression, parallelism, timeout and encryption cannot be changed without a schedule"
 PUBLIC_KEY = "age1" + "q" * 58
+OTHER_KEY = "age1" + "p" * 58
 RECIPIENTS = "recipients are public keys; write what age-keygen prints after 'public key:', age1"
 ENCRYPTION = "encryption needs recipients, the public keys to encrypt for, or secretRef"
 IDENTITY = "verify: restore opens the backup, so it needs an identity; add encryption.secretRef"
@@ -63,6 +75,9 @@ TIMEOUT = "timeout is a whole number with h, m or s, such as 72h or 90m"
 DELAY = "retry.delay is a whole number with h, m or s, such as 5m or 30s"
 KEEP = "keepPrevious is a whole number with h, m or s, such as 24h, 30m or 0s"
 JOBS_MINIMUM = "jobs.resources.limits.memory is too little for any Job; write at least 128Mi"
+SWITCHOVER = "switchoverTo is the name of an instance of this Database; write one that"
+PARAMETER_NAME = "postgresql.parameters has a name that is none of a parameter"
+PARAMETER_KEPT = "postgresql.parameters has one that the operator or Patroni keeps"
 NO_CONSENT = dict.fromkeys(
     ("loadAsSuperuser", "newerBackup", "passwords", "tryWithoutRoom", "endReplication"), False
 )
@@ -82,6 +97,17 @@ def jobs(
     given = {"requests": requests, "limits": limits}
     resources = {kind: amounts for kind, amounts in given.items() if amounts is not None}
     return {"jobs": {"resources": resources}}
+
+
+def archive(encryption: Any = None, **change: Any) -> dict[str, Any]:
+    """An archive in a bucket."""
+    found = {"destination": {"s3": S3 | change}}
+    return {"archive": found if encryption is None else found | {"encryption": encryption}}
+
+
+def parameters(**values: Any) -> dict[str, Any]:
+    """Of a Database; `__` stands for a dot."""
+    return {"postgresql": {"parameters": {k.replace("__", "."): v for k, v in values.items()}}}
 
 
 def refusal(error: ApiException) -> str:
@@ -110,15 +136,14 @@ def refusal(error: ApiException) -> str:
         ),
         ({"image": ""}, "should be at least 1 chars long"),
         ({"image": "p" * 501}, "may not be more than 500"),
-        *(
-            ({"databaseName": name}, DATABASE_NAME)
-            for name in ("1app", "-app", "my app", 'a"b', "a'b", "a;b", "a.b", "ä", "a\n")
-        ),
+        *(({"databaseName": name}, DATABASE_NAME) for name in CONTROL),
+        ({"databaseName": "ä" * 32}, DATABASE_NAME_LONG),
         *(({"databaseName": n}, DATABASE_TAKEN) for n in ("postgres", "template0", "template1")),
         ({"databaseName": ""}, "should be at least 1 chars long"),
         ({"databaseName": "a" * 64}, "may not be more than 63"),
         ({"databaseName": None}, "spec.databaseName"),
-        *(({"username": name}, USERNAME) for name in ("1app", "-app", "a b", 'a"b', "a'b", "a\n")),
+        *(({"username": name}, USERNAME) for name in CONTROL),
+        ({"username": "ä" * 32}, USERNAME_LONG),
         *(
             ({"username": name}, USERNAME_TAKEN)
             for name in ("postgres", "standby", "rewind", "public", "none", "pg_monitor", "pg_")
@@ -150,6 +175,75 @@ def refusal(error: ApiException) -> str:
             jobs({"ephemeral-storage": "2Gi"}, {"ephemeral-storage": "1Gi"}),
             "jobs.resources.requests.ephemeral-storage exceeds limits.ephemeral-storage",
         ),
+        *(
+            ({"postgresql": {"parameters": {parameter: "1"}}}, PARAMETER_NAME)
+            for parameter in ("Work_Mem", "work mem", "a.b.c", "work_mem\nfsync", "1a", "a=b", "a" * 64)
+        ),
+        *(
+            (parameters(**{parameter: "1"}), PARAMETER_KEPT)
+            for parameter in ("fsync", "port", "archive_command", "primary_conninfo", "data_directory")
+        ),
+        (parameters(ssl="off"), "postgresql.parameters has one of TLS; use spec.tls"),
+        (parameters(role="postgres"), "postgresql.parameters has one that only a session can have"),
+        (parameters(shared_preload_libraries="a"), "use postgresql.preload"),
+        (parameters(log_line_prefix="a\nport = 1"), "a value with a control character"),
+        (parameters(work_mem="1" * 1001), "may not be more than 1000"),
+        (parameters(work_mem=1.5), "spec.postgresql.parameters.work_mem"),
+        (parameters(jit=True), "spec.postgresql.parameters.jit"),
+        ({"postgresql": {"parameters": {f"a.b{n}": "1" for n in range(201)}}}, "at most 200"),
+        *(
+            ({"postgresql": {"preload": [library]}}, "postgresql.preload takes names of libraries")
+            for library in ("../x", "/lib/x.so", "a,b", "a b", "$libdir/a")
+        ),
+        ({"postgresql": {"preload": ["a", "a"]}}, "Duplicate value"),
+        *(
+            ({"postgresql": {"hba": [line]}}, message)
+            for line, message in (
+                ("local all all peer", "postgresql.hba has what is no line for connections over"),
+                ("include x", "postgresql.hba has what is no line for connections over"),
+                ("hostssl all all all scram-sha-256\nhost all all all x", "what is no line for"),
+                ("hostssl all all all trust", "trust, peer or ident, which ask for no proof"),
+                ("hostssl all all all\tident map=x", "trust, peer or ident, which ask for no"),
+                ("hostssl all all all md5", "with another method than scram-sha-256, cert, gss"),
+                ("host all all all password", "which passwords are sent in clear text"),
+                ("hostnossl all all all ldap", "which passwords are sent in clear text"),
+                ("host all all all scram-sha-256", "without TLS, which tls.clients does not"),
+                ("hostssl a b all ldap ldapbindpasswd=x", "which all see who may read the Data"),
+                ("hostssl a b all reject" + " " * 400, "may not be more than 400"),
+            )
+        ),
+        ({"postgresql": {"hba": ["hostssl a b all reject"] * 65}}, "must have at most 64 items"),
+        *(
+            ({"switchoverTo": text}, SWITCHOVER)
+            for text in ("a", "other-1", "-1", "1", "a-1 ", "a-1\n-1", "{{ 6 * 7 }}")
+        ),
+        *(
+            ({"maintenanceWindows": [{"schedule": "0 3 * * 6", "duration": "2h"} | wrong]}, message)
+            for wrong, message in (
+                ({"schedule": "0 3 * *"}, "schedule has five fields"),
+                ({"schedule": "@daily"}, "schedule has five fields"),
+                ({"schedule": None}, "spec.maintenanceWindows[0].schedule"),
+                *(
+                    ({"duration": text}, "duration is a whole number with h or m, such as 2h")
+                    for text in ("2", "0h", "1.5h", "30s", "2h30m", "-1h")
+                ),
+                ({"duration": None}, "spec.maintenanceWindows[0].duration"),
+                ({"timeZone": "a b"}, TIME_ZONE),
+            )
+        ),
+        ({"maintenanceWindows": []}, "should have at least 1 items"),
+        ({"agentUpdate": "Window"}, "agentUpdate: Window waits for a maintenance window; add"),
+        ({"switchoverTo": ""}, "should be at least 1 chars long"),
+        ({"archive": {}}, "spec.archive.destination: Required value"),
+        ({"archive": {"destination": {}}}, "spec.archive.destination.s3: Required value"),
+        (archive(bucket="B"), "bucket is a name of 3 to 63 lower case letters"),
+        (archive(endpoint="s3.example.com"), "endpoint is the http(s) URL of a server"),
+        (archive({"recipients": []}), "should have at least 1 items"),
+        (archive({}), "spec.archive.encryption.recipients: Required value"),
+        (
+            archive({"recipients": ["AGE-SECRET-KEY-1X"]}),
+            "An AGE-SECRET-KEY-... belongs into no Database",
+        ),
     ],
 )  # fmt: skip
 def test_a_database_is_refused(
@@ -171,6 +265,8 @@ def test_a_database_is_refused(
         {"storage": {"size": "1Gi", "storageClass": "standard"}},
         {"image": "registry.example.com:5000/a/postgres:17.2-alpine3.20"},
         {"image": "postgres@sha256:" + "0" * 64},
+        *({"databaseName": name} for name in NAMES),
+        *({"username": name} for name in NAMES),
         {"databaseName": "_a-B_9"},
         {"databaseName": "a" * 63},
         {"databaseName": "select"},
@@ -178,17 +274,53 @@ def test_a_database_is_refused(
         {"username": "a" * 63},
         {"username": "pgbouncer"},
         {"reclaimPolicy": "Delete"},
+        {"paused": True},
+        {
+            "maintenanceWindows": [
+                {"schedule": "0 3 * * 6", "duration": "2h", "timeZone": "Europe/Berlin"},
+                {"schedule": "*/5 0-3 1,15 JAN-MAR *", "duration": "90m"},
+            ],
+            "agentUpdate": "Window",
+        },
         {"resources": {"requests": {"cpu": 1, "memory": "256Mi"}, "limits": {"memory": "1G"}}},
         jobs({"cpu": 1, "memory": "128Mi"}, {"cpu": "1", "memory": "0.125Gi"}),
         jobs({}, {}),
         jobs({"memory": 134217728, "ephemeral-storage": "1Gi"}, {"memory": 134217728}),
         {"jobs": {}},
+        {"postgresql": {}},
+        {"postgresql": {"preload": ["pg_stat_statements", "auto_explain"]}},
+        {"postgresql": {"hba": ['hostssl app "my user" 10.0.0.0/8 scram-sha-256'] * 64}},
+        {"postgresql": {"hba": ["host all all 10.0.0.0\t255.0.0.0 reject"]}},
+        {
+            "postgresql": {"hba": ["host all all all scram-sha-256"]},
+            "tls": {"clients": "Prefer"},
+        },
+        parameters(work_mem="16MB", max_connections=200, auto_explain__log_min_duration="1s"),
+        parameters(log_line_prefix="%m [%p] '{{ 6 * 7 }}' ", datestyle="iso, dmy"),
+        {"postgresql": {"parameters": {f"a.b{n}": "1" for n in range(200)}}},
+        archive(),
+        archive({"recipients": [PUBLIC_KEY]}, prefix="team/wal", pathStyle=True),
     ],
 )
 def test_a_database_is_accepted(create: Create, name: str, change: dict[str, Any]) -> None:
     assert (
         create("Database", name, DATABASE | change, dry_run="All")["spec"].items() >= change.items()
     )
+
+
+def test_a_restore_is_into_a_database_of_any_name(create: Create, name: str) -> None:
+    for target in NAMES:
+        made = create("Restore", name, RESTORE | {"targetDatabase": target}, dry_run="All")
+        assert made["spec"]["targetDatabase"] == target
+
+
+def test_a_switchover_is_to_an_instance_of_the_database(create: Create, name: str) -> None:
+    for asked in (f"{name}-0", f"{name}-10"):
+        create("Database", name, DATABASE | {"switchoverTo": asked}, dry_run="All")
+    for asked in (f"{name}-", f"{name}-01", f"{name}-100", f"{name}-1-1", f"x{name}-1", name):
+        with pytest.raises(ApiException) as caught:
+            create("Database", name, DATABASE | {"switchoverTo": asked}, dry_run="All")
+        assert SWITCHOVER in refusal(caught.value)
 
 
 def test_what_a_job_is_not_given_is_defaulted(create: Create, name: str) -> None:
@@ -291,17 +423,50 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
                 ("a" * 64, "may not be more than 63"),
                 ("postgres", TARGET_TAKEN),
                 ("template1", TARGET_TAKEN),
-                ("1app", TARGET),
-                ("a b", TARGET),
-                ("ä", TARGET),
-                ('a"', TARGET),
+                *((text, TARGET) for text in CONTROL),
+                ("ä" * 32, "targetDatabase is longer than 63 bytes in UTF-8"),
             )
         ),
-        ("Restore", RESTORE | {"pointInTime": "yesterday"}, "spec.pointInTime"),
         *(
-            ("Restore", RESTORE | spec | {"pointInTime": "2026-01-31T02:00:00Z"}, MOMENT)
-            for spec in ({}, {"targetDatabase": "b"}, {"dryRun": True})
+            refused
+            for moment in ("yesterday", "2026-01-31 02:00:00Z", "2026-01-31T02:00:00", "now")
+            for refused in (
+                ("Restore", RESTORE | {"pointInTime": moment}, MOMENT),
+                (
+                    "Database",
+                    DATABASE | {"backupRef": {"name": "b", "pointInTime": moment}},
+                    MOMENT,
+                ),
+            )
         ),
+        ("Restore", RESTORE | {"pointInTime": "2026-02-31T02:00:00Z"}, "spec.pointInTime"),
+        *(
+            refused
+            for target, message in (
+                ({"restorePoint": " before"}, "restorePoint is a name in ASCII"),
+                ({"restorePoint": "vor der Änderung"}, "restorePoint is a name in ASCII"),
+                ({"lsn": "3000028"}, "lsn is two hexadecimal numbers"),
+                ({"xid": "0"}, "xid is the number of a transaction"),
+                ({"xid": "741", "latest": True}, "has one target"),
+                ({"pointInTime": "2026-01-31T02:00:00Z", "lsn": "0/1"}, "has one target"),
+            )
+            for refused in (
+                ("Restore", RESTORE | target, message),
+                ("Database", DATABASE | {"backupRef": {"name": "b", **target}}, message),
+            )
+        ),
+        ("Restore", RESTORE | {"sourceDatabase": ""}, "spec.sourceDatabase"),
+        *(
+            ("Backup", BACKUP | {"method": "physical"} | other, PHYSICAL)
+            for other in (
+                {"include": SOME},
+                {"exclude": SOME},
+                {"compression": {"method": "zstd"}},
+            )
+        ),
+        ("Backup", BACKUP | {"method": "incremental"}, "spec.method"),
+        ("Backup", BACKUP | {"maxRate": 1024}, "maxRate is for physical backups; write method"),
+        ("Backup", BACKUP | {"method": "physical", "maxRate": 1}, "spec.maxRate"),
         ("Restore", RESTORE | {"include": SOME}, SELECTION),
         ("Restore", RESTORE | {"exclude": SOME}, SELECTION),
         ("Restore", RESTORE | {"dryRun": "yes"}, "must be of type boolean"),
@@ -500,6 +665,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
                 "image": "postgres:17",
                 "replicas": 1,
                 "reclaimPolicy": "Retain",
+                "agentUpdate": "WithRestart",
                 "tls": {"clients": "Require"},
             },
         ),
@@ -507,6 +673,7 @@ def test_a_spec_is_accepted(create: Create, name: str, kind: str, spec: dict[str
             "Backup",
             {
                 "verify": "checksum",
+                "method": "logical",
                 "parallelism": 2,
                 "passwords": False,
                 "deletionPolicy": "Retain",
@@ -547,10 +714,14 @@ def test_an_unknown_field_is_dropped_where_the_client_does_not_mind(
     [
         (
             "Database",
-            {"storage": {"size": "2Gi"}},
-            "storage cannot be changed; create another Database with the storage you want",
+            {"storage": {"size": "1023Mi"}},
+            "storage.size cannot be less than the largest volume has, status.storage.largest",
         ),
-        ("Database", {"storage": {"storageClass": "other"}}, "storage cannot be changed"),
+        (
+            "Database",
+            {"storage": {"storageClass": "other"}},
+            "storageClass cannot be changed; create another Database with that class",
+        ),
         ("Database", {"databaseName": "other"}, "databaseName cannot be changed"),
         ("Database", {"username": "other"}, "username cannot be changed"),
         ("Database", {"backupRef": {"name": "b"}}, "backupRef cannot be changed, for it says what"),
@@ -601,6 +772,8 @@ def test_a_change_is_refused(
         {"resources": {"limits": {"memory": "1Gi"}}},
         {"jobs": {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}}},
         {"storage": {"size": "1Gi"}},
+        {"storage": {"size": "1024Mi"}},
+        {"storage": {"size": "2Gi"}},
     ],
 )
 def test_a_change_of_a_database_is_accepted(
@@ -608,6 +781,33 @@ def test_a_change_of_a_database_is_accepted(
 ) -> None:
     created = create("Database", name, DATABASE)
     assert patch(created, change)["spec"].items() >= change.items()
+
+
+def test_the_place_of_an_archive_stays_and_its_recipients_may_change(
+    create: Create, name: str
+) -> None:
+    created = create("Database", name, DATABASE | archive({"recipients": [PUBLIC_KEY]}))
+    for change, message in (
+        (archive(prefix="other"), "archive.destination cannot be changed; remove archive, wait"),
+        ({"archive": {"encryption": None}}, "archive.encryption cannot be added or removed"),
+    ):
+        with pytest.raises(ApiException) as caught:
+            patch(created, change)
+        assert message in refusal(caught.value)
+    patch(created, {"archive": {"encryption": {"recipients": [OTHER_KEY]}}})
+    patch(created, {"archive": None})
+    patch(created, archive(prefix="other"))
+
+
+def test_a_size_that_no_volume_has_reached_can_be_taken_back(create: Create, name: str) -> None:
+    """As where the StorageClass does not let volumes grow."""
+    created = create("Database", name, DATABASE)
+    patch(created, {"storage": {"size": "20Gi"}})
+    patch(created, {"storage": {"smallest": "1Gi", "largest": "2Gi"}}, status=True)
+    with pytest.raises(ApiException) as caught:
+        patch(created, {"storage": {"size": "1Gi"}})
+    assert "storage.size cannot be less than the largest volume" in refusal(caught.value)
+    assert patch(created, {"storage": {"size": "2Gi"}})["spec"]["storage"]["size"] == "2Gi"
 
 
 @pytest.mark.parametrize(

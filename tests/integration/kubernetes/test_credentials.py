@@ -25,8 +25,8 @@ def database(create: Create, name: str) -> Resource:
     return create("Database", name, SPEC)
 
 
-def run(database: Resource, has_data: bool = False, check_mode: bool = False) -> Resource:
-    return run_module(credentials, check_mode, resource=database, has_data=has_data)
+def run(database: Resource, needed: bool = False, check_mode: bool = False) -> Resource:
+    return run_module(credentials, check_mode, resource=database, internal_needed=needed)
 
 
 def secret(database: Resource, suffix: str = "credentials") -> client.V1Secret:
@@ -140,7 +140,7 @@ def test_a_secret_that_cannot_be_used_is_refused(
 def test_lost_internal_passwords_are_not_made_up_while_there_is_data(
     database: Resource,
 ) -> None:
-    done = run(database, has_data=True)
+    done = run(database, needed=True)
     assert done["refused"][0] == "SecretMissing"
     with pytest.raises(ApiException) as caught:
         secret(database, "internal")

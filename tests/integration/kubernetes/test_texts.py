@@ -43,6 +43,12 @@ def test_a_field(create: Create, name: str, kind: str, path: Path_) -> None:
 
 
 def names(field: str, path: Path_) -> bool:
-    """Return whether a refusal is of this field."""
-    steps = [str(step) for step in path if not isinstance(step, int) and step != KEY]
-    return field.replace("[0]", "").startswith(".".join(steps))
+    """Return whether a refusal is of this field.
+
+    Of a map's key or value, that of the map is; of a name that is one of another list, that of the
+    list is.
+    """
+    steps = [str(step) for step in path if not isinstance(step, int) and step not in {KEY, "any"}]
+    found = field.replace("[0]", "").replace("[any]", ".any")
+    in_list = found in {"spec.databases", "spec.users"} and steps[-1] in {"owner", "memberOf"}
+    return found.startswith(".".join(steps)) or (in_list and path[1] == found.split(".")[1])

@@ -14,6 +14,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.connect
     ConnectionParameters,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database import primary
+from fake_secrets_api import SecretsApi, database
 
 DATABASE = {
     "metadata": {"name": "app", "namespace": "shop"},
@@ -40,12 +41,64 @@ def test_a_switchover_is_a_reason_to_wait(postgres_server, monkeypatch, step: st
     monkeypatch.setattr(primary, "reach", reach)
     secret = {"data": password, "metadata": {"name": "app-credentials"}}
     unchanged = SimpleNamespace(changed=False)
-    monkeypatch.setattr(primary, "_secret", lambda *_: secret)
+    monkeypatch.setattr(primary, "read_secret", lambda *_: secret)
     # The tests' server is to keep its superuser as it is.
     monkeypatch.setattr(primary, "ensure_role_and_database", lambda *_: unchanged)
-    monkeypatch.setattr(primary, "_superuser", lambda *_: parameters)
+    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
     monkeypatch.setattr(primary, step, end)
     found = primary.provision_and_observe(None, DATABASE, "app-0", "10.0.0.1", True, False)
     reason, message = found["server"]["problem"]
     assert reason == "DatabaseNotReady"
     assert "terminating connection due to administrator command" in message
+
+
+def test_users_and_databases_are_made_and_what_differs_is_returned(
+    postgres_server, monkeypatch
+) -> None:
+    server = postgres_server
+    parameters = ConnectionParameters(
+        server.host, server.port, server.user, password_file=server.password_file
+    )
+
+    @contextmanager
+    def reach(*_: object) -> Iterator[Address]:
+        yield Address(server.host, server.port)
+
+    cluster = SecretsApi()
+    cluster.add("app-credentials", password="secret")
+    cluster.add("app-internal", password="secret")
+    users = [{"name": "seen"}, {"name": "unseen", "passwordSecretRef": {"name": "missing"}}]
+    databases = [
+        {"name": "stats", "owner": "seen", "schemas": [{"name": "reports"}]},
+        {"name": "appdb", "connectionLimit": 50, "extensions": [{"name": "hstore"}]},
+    ]
+    monkeypatch.setattr(primary, "reach", reach)
+    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
+
+    def reconcile(**spec: object) -> dict[str, object]:
+        made = database(**spec)
+        return primary.provision_and_observe(cluster, made, "app-0", "10.0.0.1", True, False)  # type: ignore[arg-type]
+
+    try:
+        first = reconcile(users=users, databases=databases)
+        second = reconcile(users=users, databases=databases)
+        assert (first["changed"], second["changed"]) == (True, False)
+        assert first["server"] == second["server"]
+        assert first["server"]["differences"] == [
+            "user unseen: Secret missing does not exist; create it with the keys username (unseen)"
+            " and password"
+        ]
+        password = cluster.value("app-user.seen", "password")
+        with server.connect("stats", user="seen", password=password) as session:
+            session.execute("CREATE TABLE reports.t ()")
+        with server.connect("appdb") as session:
+            session.execute("SELECT 'a=>1'::public.hstore")
+        cluster.reads.clear()
+        assert reconcile()["server"]["differences"] == []
+        assert cluster.reads == ["app-internal", "app-credentials"], "nothing is read in vain"
+    finally:
+        with server.connect() as own:
+            own.execute("DROP DATABASE appdb")
+            own.execute("DROP DATABASE IF EXISTS stats")
+            own.execute("DROP ROLE owner, seen")
+            own.execute("DROP SCHEMA postgres_operator CASCADE")

@@ -8,6 +8,7 @@ import uuid
 import psycopg
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.postgres import observe
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
     connect,
@@ -55,6 +56,7 @@ def can_log_in(server, password: str) -> bool:
 # ASCII; one that SASLprep changes (a soft hyphen and a ligature); one that it forbids.
 @pytest.mark.parametrize("password", ["pläin' \\", "so\u00adft ﬁsh", "bell\u0007", "日本 🐘"])
 def test_making_and_changing(superuser, postgres_server, password) -> None:
+    before = len(postgres_server.log)
     first = ensure_role_and_database(superuser, ROLE, password, DATABASE)
     assert (first.role_created, first.database_created) == (True, True)
     assert can_log_in(postgres_server, password)
@@ -70,6 +72,8 @@ def test_making_and_changing(superuser, postgres_server, password) -> None:
     assert can_log_in(postgres_server, new)
     assert not can_log_in(postgres_server, password)
     assert new not in postgres_server.log
+    # Of which a short password could be found by trying.
+    assert "SCRAM-SHA-256$" not in postgres_server.log[before:]
 
 
 def test_what_it_repairs(superuser, postgres_server) -> None:
@@ -104,6 +108,19 @@ def test_looking_at_a_primary(superuser) -> None:
     missing = inspect(superuser, "no such", "nobody")
     assert (missing.database_exists, missing.role_exists) == (False, False)
     assert missing.database_size_bytes is None
+
+
+def test_a_primary_that_has_written_is_not_made_to_write(superuser, monkeypatch) -> None:
+    """Where it is queried every minute: an idle server would end a segment after each test."""
+    superuser.execute("SELECT pg_logical_emit_message(true, 'test', 'now')")
+    tests = []
+    monkeypatch.setattr(observe, "_can_write", lambda _: bool(tests.append(1)))
+    assert inspect(superuser, DATABASE, ROLE, sparing=True).writable
+    assert tests == []
+    assert not inspect(superuser, DATABASE, ROLE).writable
+    monkeypatch.setattr(observe, "_WRITTEN", observe._WRITTEN.replace("9 minutes", "-1"))
+    assert not inspect(superuser, DATABASE, ROLE, sparing=True).writable
+    assert len(tests) == 2
 
 
 def test_an_error_names_what_was_prepared(superuser) -> None:

@@ -28,6 +28,20 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.connect
     Tls,
     connect,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.hba import (
+    ensure_group,
+    read_hba_file,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.own_names import (
+    SESSION_GROUP,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
+    session_roles,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.hba import (
+    all_lines,
+    own_lines,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.tls import issue
 from ansible_collections.postgres.operator.plugins.module_utils.tls.handshake import (
     served_certificate,
@@ -46,7 +60,8 @@ def rendered(clients: str = "Require") -> dict[str, Any]:
     loader = DataLoader()
     variables = loader.load_from_file(str(RULES), trusted_as_template=True)
     resource = {"spec": {"tls": {"clients": clients}}}
-    variables["database_reconcile"] = {"migrating": False, "resource": resource}
+    hba = own_lines(resource) | {"dynamic": False}
+    variables["database_reconcile"] = {"migrating": False, "resource": resource, "hba": hba}
     found = Templar(loader, variables).template(variables["database_tls"])["postgresql"]
     return {key: found[key] for key in ("parameters", "pg_hba", "pg_ident")}
 
@@ -88,6 +103,20 @@ class Server:
     def reload(self) -> None:
         pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(pid, signal.SIGHUP)
+
+    def load_rules(self, text: str) -> None:
+        """Write pg_hba.conf, and wait until the server has loaded it."""
+        before = self._loaded()
+        (self.folder / "data" / "pg_hba.conf").write_text(text)
+        self.reload()
+        deadline = time.monotonic() + 10
+        while self._loaded() == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def _loaded(self) -> Any:
+        with connect(self.superuser) as session:
+            return session.execute("SELECT pg_conf_load_time()").fetchone()
 
 
 @pytest.fixture(scope="module")
@@ -229,17 +258,51 @@ def test_a_client_does_not_give_its_password_away(server: Server, tmp_path: Path
     """A server that asks for the clear password gets nothing: the client says what it accepts."""
     hba = server.folder / "data" / "pg_hba.conf"
     before = hba.read_text()
-    hba.write_text("hostssl all owner all password\n" + before)
     try:
-        server.reload()
-        deadline = time.monotonic() + 10
+        server.load_rules("hostssl all owner all password\n" + before)
         with pytest.raises(AuthFailed, match="scram-sha-256"):
-            while time.monotonic() < deadline:
-                connect(server.application).close()
-                time.sleep(0.1)
+            connect(server.application)
+    finally:
+        server.load_rules(before)
+
+
+def test_lines_of_a_user_decide_for_applications_and_for_nobody_else(server: Server) -> None:
+    """Jobs, the operator and the instances get in although a line of the spec refuses everybody."""
+    hba = server.folder / "data" / "pg_hba.conf"
+    before = hba.read_text()
+    lines = ["hostssl all other all scram-sha-256", "host all all all reject"]
+    try:
+        with connect(server.superuser) as session:
+            session.execute(f"CREATE ROLE other LOGIN PASSWORD '{PASSWORD}'")
+            ensure_group(session, SESSION_GROUP)
+            ensure_group(session, SESSION_GROUP)
+            hba.write_text("\n".join(all_lines({"spec": {}}, lines)) + "\n")
+            assert read_hba_file(session).lines == all_lines({"spec": {}}, lines)
+            assert read_hba_file(session).error == ""
+        server.load_rules(hba.read_text())
+        with pytest.raises(AuthFailed, match="rejects connection"):
+            connect(server.application)
+        connect(replace(server.application, user="other")).close()
+        with session_roles(server.superuser, "0f8fad5b-d9cb-469f-a165-70867728950e") as roles:
+            connect(roles.make("postgres")).close()
+        connect(server.superuser).close()
+    finally:
+        server.load_rules(before)
+
+
+def test_what_the_server_does_not_take_of_the_file_it_says(server: Server) -> None:
+    hba = server.folder / "data" / "pg_hba.conf"
+    before = hba.read_text()
+    bad = "hostssl all all all ldap"
+    try:
+        hba.write_text("# a comment\n" + "\n".join(all_lines({"spec": {}}, [bad])) + "\n")
+        with connect(server.superuser) as session:
+            found = read_hba_file(session)
+        assert found.lines == all_lines({"spec": {}}, [bad])
+        assert 'authentication method "ldap" requires argument' in found.error
+        assert found.error.endswith(f"in: {bad}")
     finally:
         hba.write_text(before)
-        server.reload()
 
 
 def test_clients_without_tls_get_in_where_they_may(server: Server) -> None:

@@ -31,10 +31,10 @@ def resource(kind: str, name: str, spec: Any, text: str = "", **status: Any) -> 
     return found | {"status": status} if status else found
 
 
-def add_database(cluster: StubCluster, name: str) -> None:
+def add_database(cluster: StubCluster, name: str, spec: Any = None) -> None:
     conditions = [{"type": "Ready", "status": "True", "reason": "Ready"}]
     ready = {"phase": "Ready", "writable": True, "encrypted": True, "conditions": conditions}
-    cluster.add(resource("Database", name, spec_of("Database"), **ready))
+    cluster.add(resource("Database", name, spec or spec_of("Database"), **ready))
 
 
 def add_claim(cluster: StubCluster, database: str) -> None:

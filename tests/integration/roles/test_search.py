@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from role_runs import SPACE, add_secret, resource, run
@@ -28,7 +29,8 @@ def completed() -> dict[str, Any]:
         spec,
         phase="Completed",
         backupLocation=LOCATION,
-        completionTime="2026-01-01T00:00:00Z",
+        # Long enough ago for the first search, and not so long that it has to wait for its turn.
+        completionTime=f"{datetime.now(UTC) - timedelta(hours=25):%Y-%m-%dT%H:%M:%SZ}",
         conditions=[{**ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}],
     )
     found["metadata"]["uid"] = "12345678-uid"

@@ -47,7 +47,14 @@ FORMS = {
 # What decides what is done at all: times that the API server takes no such texts for, and a Secret
 # that must have certificates.
 STEERING = {("spec", name) for name in ("schedule", "timeZone", "keepPrevious", "timeout")}
+# Of a physical Backup only.
+STEERING |= {("spec", name) for name in ("lsn", "pointInTime", "restorePoint", "xid")}
+STEERING |= {("spec", "sourceDatabase")}
+STEERING |= {("spec", "maintenanceWindows", 0, n) for n in ("schedule", "timeZone", "duration")}
 STEERING |= {("spec", "tls", "secretRef", "name"), ("spec", "retry", "delay")}
+# Quantities, from which parameters of the servers follow.
+STEERING |= {("spec", "storage", "size"), ("spec", "resources", "requests", "any")}
+STEERING |= {("spec", "resources", "limits", "any")}
 
 
 def numbered(form: str, number: int) -> str:
@@ -68,7 +75,7 @@ def fields(*names: str) -> set[Path_]:
 CASES = [
     # The role, the resource with the texts, which of its specs, and what the role does not read,
     # or not without a server: of that it writes nothing.
-    ("database", "Database", 0, fields("backupRef", "jobs")),
+    ("database", "Database", 0, fields("backupRef", "jobs", "users", "databases", "postgresql")),
     ("backup", "Backup", 0, set()),
     ("backup", "Backup", 1, set()),
     ("backup", "Backup", 2, set()),
@@ -161,6 +168,28 @@ def test_texts_come_through(
     written = written_by(cluster, before, outcome)
     lost = {field_id(path) for path, text in texts.items() if not is_in(text, written)}
     assert lost == {field_id(path) for path in unread & texts.keys()}, outcome.read("stdout")
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_texts_of_a_database_come_to_the_pods_of_its_jobs(
+    box: WarmBox, cluster: StubCluster, form: str
+) -> None:
+    spec = spec_of("Database")
+    texts = {}
+    for number, path in enumerate(string_fields("Database", free=True)):
+        if path[:2] == ("spec", "jobs"):
+            texts[path] = numbered(form, number)
+            put(spec, path, texts[path])
+    add_database(cluster, "app", spec)
+    of_backup = spec_of("Backup")
+    del of_backup["encryption"]
+    looked_at = resource("Backup", "one", of_backup)
+    cluster.add(looked_at)
+    before = copy.deepcopy(cluster.objects)
+    outcome = run(box, "backup", looked_at)
+    written = written_by(cluster, before, outcome)
+    lost = {field_id(path) for path, text in texts.items() if not is_in(text, written)}
+    assert lost == set(), outcome.read("stdout")
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,24 @@ def test_what_the_agent_writes_is_for_its_own_user_only() -> None:
 @pytest.mark.parametrize("launcher", ["ansible-playbook", "patroni"])
 def test_every_launcher_of_the_agent_begins_so(launcher: str) -> None:
     assert "private_process.begin()" in (CHECKOUT / "image/agent" / launcher).read_text()
+
+
+def test_an_image_without_a_server_is_said_in_the_status_of_the_pod(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, log = load("server_programs"), tmp_path / "log"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="has no program postgres on its PATH"):
+        programs.require_server(log)
+    assert log.read_text() == "NoPostgreSQL"
+    with pytest.raises(SystemExit):
+        programs.require_server(tmp_path / "missing" / "log")
+    server = tmp_path / "postgres"
+    server.touch(0o755)
+    log.unlink()
+    programs.require_server(log)
+    assert not log.exists()
+
+
+def test_patroni_does_not_start_without_a_server() -> None:
+    assert "server_programs.require_server()" in (CHECKOUT / "image/agent/patroni").read_text()

@@ -109,3 +109,41 @@ def test_the_signal_waits_for_its_handler(member_names: ModuleType) -> None:
         assert received == [signal.SIGHUP]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_the_report_of_a_member_has_how_full_its_volume_is(
+    patroni: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As df says it, in steps."""
+    module: Any = importlib.import_module("volume_report")
+    answers = iter(
+        [
+            SimpleNamespace(f_blocks=1000, f_bfree=200, f_bavail=150),
+            OSError("it is gone"),
+            SimpleNamespace(f_blocks=0, f_bfree=0, f_bavail=0),
+        ]
+    )
+
+    def statvfs(_: str) -> Any:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(module.os, "statvfs", statvfs)
+    report = module.Report("/volume")
+    module.install(report)
+    ha = importlib.import_module("patroni.ha").Ha
+    member = SimpleNamespace(
+        patroni=SimpleNamespace(tags={"nofailover": True}), _disable_sync=0, state_handler=None
+    )
+    member.is_failover_possible = lambda *_: False
+    found = []
+    for _ in range(3):
+        report.read()
+        found.append(ha.get_effective_tags(member).get("volumeUsedPercent"))
+    # 800 of 950 are used.
+    assert found == [80, None, 0]
+    assert ha.get_effective_tags(member)["nofailover"] is True
+    monkeypatch.setattr(module, "_VALID_SECONDS", -1)
+    assert "volumeUsedPercent" not in ha.get_effective_tags(member)

@@ -10,6 +10,12 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.pods import
 from ansible_collections.postgres.operator.plugins.module_utils.units import format_time
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+NO_SERVER = "NoPostgreSQL"
+# Of a container that has ended and waits for its next start, or was started again.
+STATES: list[dict[str, Any]] = [
+    {"waiting": {"reason": "CrashLoopBackOff"}},
+    {"running": {}},
+]
 
 
 def unschedulable(since: timedelta) -> dict[str, Any]:
@@ -55,12 +61,15 @@ def test_a_container_that_waits_is_reported(waiting: str, reason: str, needs_use
     assert (problem.reason, problem.needs_user) == (reason, needs_user)
 
 
-def test_an_instance_that_is_killed_again_and_again_for_its_memory_says_so() -> None:
+@pytest.mark.parametrize("state", STATES)
+def test_an_instance_that_is_killed_again_and_again_for_its_memory_says_so(
+    state: dict[str, Any],
+) -> None:
     container = {
         "name": "postgres",
         "image": "postgres:17",
         "restartCount": 3,
-        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "state": state,
         "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
     }
     pod = {"metadata": {"name": "app-0"}, "status": {"containerStatuses": [container]}}
@@ -68,6 +77,26 @@ def test_an_instance_that_is_killed_again_and_again_for_its_memory_says_so() -> 
     assert problem is not None
     assert problem.reason == "OutOfMemory"
     assert "raise resources.limits.memory of the Database" in problem.message
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_image_without_postgresql_is_named(state: dict[str, Any]) -> None:
+    container: dict[str, Any] = {
+        "name": "postgres",
+        "image": "busybox:1",
+        "state": state,
+        "lastState": {"terminated": {"exitCode": 1, "message": NO_SERVER}},
+        "ready": False,
+        "restartCount": 1,
+    }
+    pod = {"metadata": {"name": "app-0"}, "status": {"containerStatuses": [container]}}
+    problem = find_problem(pod, NOW)
+    assert problem is not None
+    assert (problem.reason, problem.needs_user) == ("ImageWithoutPostgreSQL", True)
+    assert "image busybox:1 of pod app-0 has no program postgres" in problem.message
+    # What has recovered is no problem any more.
+    container |= {"ready": True, "state": {"running": {}}}
+    assert find_problem(pod, NOW) is None
 
 
 def test_a_container_that_is_being_made_is_no_problem() -> None:
@@ -145,6 +174,17 @@ def test_a_pod_whose_init_containers_work_is_getting_on() -> None:
     stuck = find_problem(after(ended(timedelta(minutes=5))), NOW)
     assert stuck is not None
     assert stuck.reason == "PodNotStarted"
+
+
+def test_an_init_container_that_runs_beside_the_others_is_not_waited_for() -> None:
+    pod = starting(timedelta(hours=2), "ContainerCreating")
+    archiver = {"name": "archiver", "state": {"running": {}}}
+    pod["status"]["initContainerStatuses"] = [archiver]
+    assert find_problem(pod, NOW) is None
+    pod["spec"] = {"initContainers": [{"name": "archiver", "restartPolicy": "Always"}]}
+    problem = find_problem(pod, NOW)
+    assert problem is not None
+    assert problem.reason == "PodNotStarted"
 
 
 def test_a_pod_that_has_ended_without_a_start_waits_for_nothing() -> None:

@@ -6,8 +6,13 @@ import json
 from typing import Any
 
 
-def variables_of(job: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables that a Job's pod carries in its annotation."""
+def variables_of(job: dict[str, Any], container: str = "") -> dict[str, Any]:
+    """Return the variables that a Job's pod carries in its annotation.
+
+    Args:
+        container: one beside the main one, which has variables of its own.
+    """
     annotations = job["spec"]["template"]["metadata"]["annotations"]
-    variables: dict[str, Any] = json.loads(annotations["database.example.com/variables"])
+    name = f"{container}-variables" if container else "variables"
+    variables: dict[str, Any] = json.loads(annotations[f"database.example.com/{name}"])
     return variables

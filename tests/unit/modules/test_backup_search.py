@@ -6,6 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup import (
+    follow_search,
+)
 from ansible_collections.postgres.operator.plugins.modules import (
     backup_info,
     backup_missing,
@@ -41,6 +44,7 @@ class FakeCluster:
         }
         self.claim: dict[str, Any] | None = {"metadata": {"name": "app-backups"}}
         self.sidecar: list[dict[str, Any]] = []
+        self.has_turn = True
         self.read: list[str] = []
         self.events: list[tuple[str, str]] = []
 
@@ -110,6 +114,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     made = FakeCluster()
     for module in (backup_info, backup_missing, backup_search):
         monkeypatch.setattr(module, "connect", lambda: made)
+    # It follows from the time of day.
+    monkeypatch.setattr(follow_search, "has_turn", lambda *_: made.has_turn)
     return made
 
 
@@ -246,6 +252,20 @@ def test_a_result_that_is_lost_is_searched_for_once_more_and_then_left(
     assert [each["metadata"]["name"] for each in definitions] == [f"{JOB}-2"] * 2
     cluster.ended[f"{JOB}-2"] = {}
     assert reconcile() == ([], 0)
+
+
+def test_a_search_that_has_no_turn_begins_later(cluster: FakeCluster) -> None:
+    cluster.add("lone")
+    cluster.has_turn = False
+    assert reconcile() == ([], 0)
+    # What one has found is read at any time.
+    cluster.ended[JOB] = DENIED
+    assert reconcile() == ([], 1)
+    assert conditions(cluster) == {"ArtifactMissing": ("Unknown", "StoreDenied")}
+    cluster.ended.clear()
+    assert reconcile() == ([], 0)
+    cluster.has_turn = True
+    assert len(reconcile()[0]) == 2
 
 
 def test_a_deleted_claim_needs_no_search(cluster: FakeCluster) -> None:

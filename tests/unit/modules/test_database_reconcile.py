@@ -16,6 +16,17 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     ANNOTATION,
     record,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.configuration import (
+    describe,
+    read_stored,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.hba import (
+    all_lines,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.parameters import (
+    Record,
+    make_defaults,
+)
 from ansible_collections.postgres.operator.plugins.modules import (
     credentials,
     database_reconcile,
@@ -27,7 +38,8 @@ from primary_answer import SERVER
 Object = dict[str, Any]
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "database"
 PARAMS = {"name": "app", "namespace": "shop", "role_path": str(ROLE), "agent_image": "operator:1"}
-EVERY_STEP = ["volumes", "secrets", "objects", "instances", "server", "status"]
+EVERY_STEP = ["volumes", "secrets", "objects", "instances"]
+EVERY_STEP += ["configuration", "server", "status"]
 OBJECTS = [
     ("v1", "ConfigMap", "app-patroni"),
     ("v1", "Service", "app"),
@@ -58,6 +70,8 @@ class World:
         for name in ("app-ro", "app-pods"):
             self.add("Endpoints", name, ownerReferences=[{"uid": "u"}])
         self.add("Endpoints", "app", annotations={"leader": "app-0"})
+        self._add_configuration()
+        self.get_("StatefulSet")["spec"] = {"template": {"metadata": {}, "spec": {}}}
         self.get_("StatefulSet").update(status={"observedGeneration": 1, "updateRevision": "r1"})
         for number in range(2):
             size = {"resources": {"requests": {"storage": "1Gi"}}}
@@ -67,7 +81,7 @@ class World:
         spec |= {"username": "owner", "databaseName": "appdb", "tls": {"clients": "Require"}}
         spec |= {"storage": {"size": "1Gi"}}
         self.add("Database", "app", uid="u", spec=spec)
-        credentials.run({"resource": self.database, "has_data": False}, False)
+        credentials.run({"resource": self.database, "internal_needed": False}, False)
         rollout.run({"resource": self.database, "allowed": False}, False)
         self._write_status()
         objects = [self.objects[kind, name] for _, kind, name in OBJECTS]
@@ -76,6 +90,16 @@ class World:
         self.reads.clear()
         self.writes.clear()
         self.sessions = 0
+
+    def _add_configuration(self) -> None:
+        """Patroni's dynamic configuration as it is once every instance has all."""
+        defaults = make_defaults(0, 1 << 30)
+        kept = Record(defaults=defaults, made_from=0, settled=True).to_plain()
+        annotations = {
+            "config": json.dumps({"postgresql": {"parameters": defaults}}),
+            "database.example.com/parameters": json.dumps(kept),
+        }
+        self.add("Endpoints", "app-config", annotations=annotations, resourceVersion="1")
 
     def _add_pod(self, number: int) -> None:
         report = {"role": "replica" if number else "primary", "state": "running", "timeline": 1}
@@ -95,6 +119,7 @@ class World:
         found = rollout.run({"resource": self.database, "allowed": True}, True)
         observation = {"replicas": 2, "instances": found["instances"], "primary": found["leader"]}
         observation |= {"server": copy.deepcopy(SERVER), "rollout": found["message"]}
+        observation |= {"configuration": describe(read_stored(self, self.database))}
         status.run({"resource": self.database, "observation": observation}, False)
 
     def add(self, kind: str, name: str, **content: Any) -> Object:
@@ -141,7 +166,7 @@ class World:
         self.database["status"] = key[-1]
 
     def _ask(self, *_: Any, check_mode: bool) -> Any:
-        assert not check_mode
+        assert check_mode == self.database["spec"].get("paused", False)
         self.sessions += 1
         if isinstance(self.said, Exception):
             raise self.said
@@ -170,6 +195,7 @@ def test_the_steady_state_costs_a_read_for_each_object_and_one_session(world: Wo
             "PersistentVolumeClaims",
             "Pods",
             "Endpoints/app",
+            "Endpoints/app-config",
             "Endpoints/app-pods",
             # Through the operator's proxy, which starts the watches.
             "Endpoints/app-ro",
@@ -217,6 +243,13 @@ def remove(kind: str, name: str = "app") -> Any:
         ("instances", lambda w: w.get_("Endpoints")["metadata"].pop("annotations")),
         ("instances", change_pod(1, labels={"controller-revision-hash": "r0"})),
         ("instances", change_pod(0, annotations={})),
+        ("configuration", annotate("Endpoints", "app-config", parameters="{}")),
+        (
+            "configuration",
+            lambda w: w.get_("Endpoints", "app-config")["metadata"]["annotations"].update(
+                config='{"postgresql": {"parameters": {"max_wal_size": "1GB"}}}'
+            ),
+        ),
         ("instances", lambda w: w.get_("StatefulSet")["status"].update(updateRevision="r2")),
         ("secrets", remove("Secret", "app-internal")),
         ("secrets", remove("Secret", "app-certificates")),
@@ -245,7 +278,13 @@ def test_anything_else_is_for_the_whole_reconcile(world: World, due: str, change
 
 def test_steps_are_taken_in_their_order(world: World) -> None:
     world.database["status"]["phase"] = "Updating"
+    world.get_("Service")["metadata"]["labels"] = {"a": "b"}
     assert world.run()["plan"] == EVERY_STEP
+
+
+def test_objects_that_are_what_was_applied_are_not_applied_again(world: World) -> None:
+    world.database["status"]["phase"] = "Updating"
+    assert world.run()["plan"] == [step for step in EVERY_STEP if step != "objects"]
 
 
 def test_the_contents_are_restored_after_all_else(world: World) -> None:
@@ -281,7 +320,8 @@ def test_where_the_api_server_shows_what_to_do_the_primary_is_not_asked(world: W
 
 def test_in_check_mode_the_primary_is_left_alone(world: World) -> None:
     found = world.run(check_mode=True)
-    assert (found["changed"], found["plan"]) == (False, EVERY_STEP)
+    steps = [step for step in EVERY_STEP if step != "objects"]
+    assert (found["changed"], found["plan"]) == (False, steps)
     assert (world.sessions, world.writes) == (0, [])
 
 
@@ -339,3 +379,56 @@ def test_an_instance_whose_pod_is_refused_has_the_words_of_the_api_server(world:
     status.run({"resource": world.database, "observation": observation}, False)
     ready = world.database["status"]["conditions"][0]
     assert (ready["status"], ready["reason"]) == ("False", "PodNotCreated")
+
+
+def test_a_paused_database_is_queried_and_left_as_it_is(world: World) -> None:
+    world.database["spec"] |= {"paused": True, "replicas": 5}
+    remove("Secret", "app-credentials")(world)
+    remove("ConfigMap", "app-patroni")(world)
+    found = world.run()
+    assert (found["paused"], found["due"]) == (True, ["status"])
+    assert found["plan"] == ["volumes", "secrets", "instances", "server", "status"]
+    assert (world.sessions, world.writes) == (1, [])
+    world.said = DatabaseNotReady("away")
+    assert world.run()["due"] == ["status"]
+    remove("Endpoints")(world)
+    assert world.run()["plan"] == found["plan"]
+    assert world.writes == []
+
+
+def test_a_paused_database_has_a_steady_state(world: World) -> None:
+    world.database["spec"]["paused"] = True
+    world._write_status()
+    world.writes.clear()
+    remove("ConfigMap", "app-patroni")(world)
+    assert world.run() == {"changed": False, "plan": [], "due": [], "resource": {}}
+    del world.database["spec"]["paused"]
+    assert "objects" in world.run()["plan"]
+
+
+def test_lines_of_pg_hba_are_in_one_place(world: World) -> None:
+    """Patroni takes those of its files before those of its dynamic configuration."""
+
+    def is_dynamic() -> Any:
+        world.database["spec"]["replicas"] += 1
+        return world.run()["hba"]["dynamic"]
+
+    config = world.get_("Endpoints", "app-config")["metadata"]["annotations"]
+    files = world.add("ConfigMap", "app-patroni")
+    # One of an earlier operator.
+    assert not is_dynamic()
+    config["config"] = json.dumps({"postgresql": {"pg_hba": ["host all all all trust"]}})
+    assert not is_dynamic()
+    config["config"] = json.dumps({"postgresql": {"pg_hba": all_lines(world.database)}})
+    assert is_dynamic()
+    # One that Patroni has not begun to make yet, and one whose volumes were kept.
+    del world.objects["Endpoints", "app-config"]
+    files["data"] = {"tls.yml": "postgresql:\n  pg_hba: null\n"}
+    assert is_dynamic()
+    files["data"] = {"tls.yml": "postgresql:\n  pg_hba:\n  - local all all peer\n"}
+    assert not is_dynamic()
+    del world.objects["ConfigMap", "app-patroni"]
+    assert not is_dynamic()
+    for number in range(2):
+        del world.objects["PersistentVolumeClaim", f"data-app-{number}"]
+    assert is_dynamic()

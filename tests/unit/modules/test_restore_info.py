@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job_state import JobState
+from ansible_collections.postgres.operator.plugins.module_utils.resources.recovery_target import (
+    TARGETS,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.restore import (
     status as restore,
 )
@@ -278,3 +281,93 @@ def test_how_a_stopped_restore_ended_is_asked_without_its_backup(cluster: FakeCl
         "database": "other",
     }
     assert found["safety_backup"] == {}
+
+
+def of_physical(cluster: FakeCluster, **spec: Any) -> dict[str, Any]:
+    """The pod of a Restore of a physical, encrypted Backup in S3, and its containers' variables."""
+    backup = cluster.objects["Backup", "nightly-20260101030000"]
+    backup["spec"] |= {
+        "method": "physical",
+        "encryption": {"recipients": ["age1x"], "secretRef": {"name": "key"}},
+    }
+    backup["status"] |= {"method": "physical", "consistentTime": "2025-12-31T00:00:00Z"}
+    cluster.add("Secret", "key", data={"identity": "eA=="})
+    found = look(cluster, safetyBackup=False, **spec)
+    assert found["observation"]["refused"] is None, found["observation"]["refused"]
+    job = found["definitions"][-1]
+    template = job["spec"]["template"]
+    containers = template["spec"]["initContainers"] + template["spec"]["containers"]
+    return {
+        container["name"]: {
+            "mounts": {mount["name"] for mount in container["volumeMounts"]},
+            "variables": variables_of(
+                job, "" if container["name"] == "restore" else container["name"]
+            ),
+            "read_only": {m["name"] for m in container["volumeMounts"] if m.get("readOnly")},
+        }
+        for container in containers
+        if container["name"] != "agent"
+    }
+
+
+def test_what_runs_the_server_of_a_moment_has_no_credentials(cluster: FakeCluster) -> None:
+    moment = "2025-12-31T10:00:00+01:00"
+    pod = of_physical(cluster, pointInTime=moment)
+    assert list(pod) == ["recover", "extract", "restore"]
+    secrets = {"s3", "encryption", "superuser"}
+    assert pod["recover"]["mounts"] >= {*secrets, "scratch", "spool"}
+    assert pod["extract"]["mounts"].isdisjoint(secrets | {"spool", "backups"})
+    assert pod["restore"]["mounts"] & {*secrets, "scratch", "backups"} == {"superuser"}
+    assert "copy" in pod["restore"]["read_only"]
+    assert "copy" not in pod["extract"]["read_only"]
+    recover = pod["recover"]["variables"]
+    assert recover["point_in_time"] == moment
+    assert (recover["sha256"], recover["folder"]) == ("ab", "/scratch")
+    assert recover["identity_file"] == "/etc/encryption/identity"
+    assert recover["s3"]["bucket"] == "safe"
+    assert pod["restore"]["variables"]["root"] == "/copy"
+    assert not pod["restore"]["variables"]["sha256"]
+
+
+def test_the_database_and_the_tables_are_chosen_where_they_are_extracted(
+    cluster: FakeCluster,
+) -> None:
+    tables = {"tables": ["public.song"]}
+    pod = of_physical(cluster, include=tables, targetDatabase="b", sourceDatabase="shop")
+    extract, restore = pod["extract"]["variables"], pod["restore"]["variables"]
+    assert (extract["database"], extract["include"]) == ("shop", tables)
+    assert (restore["database"], restore["partial"]) == ("b", True)
+    assert "include" not in restore
+    assert pod["recover"]["variables"].keys().isdisjoint(TARGETS.values())
+
+
+@pytest.mark.parametrize(
+    ("spec", "variables"),
+    [
+        ({"restorePoint": "before"}, {"restore_point": "before"}),
+        ({"lsn": "0/9000028"}, {"lsn": "0/9000028"}),
+        ({"xid": "741"}, {"xid": "741"}),
+        ({"latest": True}, {"latest": True}),
+        ({"latest": False}, {}),
+    ],
+)
+def test_a_target_is_given_to_what_recovers(cluster: FakeCluster, spec, variables) -> None:
+    cluster.objects["Backup", "nightly-20260101030000"]["status"]["endLSN"] = "0/9000000"
+    run = {"name": "nightly-20260101030000"}
+    recover = of_physical(cluster, backupRef=run, **spec)["recover"]["variables"]
+    assert {key: recover[key] for key in TARGETS.values() if key in recover} == variables
+
+
+@pytest.mark.parametrize("spec", [{"restorePoint": "before"}, {"xid": "741"}])
+def test_what_says_no_time_needs_the_run_of_a_schedule(cluster: FakeCluster, spec) -> None:
+    found = look(cluster, **spec)
+    assert found["observation"]["refused"][0] == "BackupRunNeeded"
+    assert "let backupRef name the run" in found["observation"]["refused"][1]
+
+
+def test_a_safety_backup_of_a_physical_one_is_logical(cluster: FakeCluster) -> None:
+    backup = cluster.objects["Backup", "nightly-20260101030000"]
+    backup["spec"] |= {"method": "physical", "maxRate": 1024}
+    backup["status"] |= {"method": "physical", "consistentTime": "2025-12-31T00:00:00Z"}
+    safety = look(cluster)["safety_backup"]
+    assert not {"method", "maxRate"} & safety["spec"].keys()

@@ -231,6 +231,14 @@ def test_what_a_backup_must_be() -> None:
 
 DATABASE = {"spec": {"databaseName": "app"}}
 DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T12:00:00Z")
+PHYSICAL = a_backup(
+    "Completed",
+    backupLocation="pvc://c/x",
+    method="physical",
+    consistentTime="2026-01-01T12:00:00Z",
+    endLSN="0/3000028",
+)
+CREATED = {"creationTimestamp": "2026-05-31T21:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -247,6 +255,41 @@ DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T1
             "is a logical backup of one point in time, 2026-01-01T12:00:00Z; leave pointInTime out",
         ),
         (
+            {"sourceDatabase": "shop"},
+            DONE,
+            "",
+            "PhysicalBackupNeeded",
+            "leave sourceDatabase out",
+        ),
+        (
+            {"latest": True},
+            DONE,
+            "",
+            "PointInTimeOutOfRange",
+            "leave latest out, or name a Backup with method: physical",
+        ),
+        (
+            {"lsn": "0/2000000"},
+            PHYSICAL,
+            "",
+            "PointInTimeOutOfRange",
+            "lsn 0/2000000 is before the end of Backup b, 0/3000028; name a Backup",
+        ),
+        (
+            {"pointInTime": "2026-01-01T11:59:59Z"},
+            PHYSICAL,
+            "",
+            "PointInTimeOutOfRange",
+            "is before the end of Backup",
+        ),
+        (
+            {"pointInTime": "2026-05-31T23:00:01+02:00"},
+            PHYSICAL,
+            "",
+            "PointInTimeOutOfRange",
+            "is after this Restore was created",
+        ),
+        (
             {"include": {}, "targetDatabase": "app"},
             DONE,
             "",
@@ -257,11 +300,52 @@ DONE = a_backup("Completed", backupLocation="pvc://c/x", startTime="2026-01-01T1
     ],
 )
 def test_what_will_never_come_true_is_refused(spec, backup, claim, reason, message) -> None:
-    refusal = find_refusal({"spec": spec}, backup, DATABASE, claim)
+    refusal = find_refusal({"metadata": CREATED, "spec": spec}, backup, DATABASE, claim)
     assert refusal[0] == reason
     assert message in refusal[1]
     decision = restore.decide(restore.Observation(refused=refusal))
     assert (decision.phase, decision.requeue_after) == ("Failed", None)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"pointInTime": "2026-01-01T12:00:00Z"},
+        # In another zone that is just before the Restore was created.
+        {"pointInTime": "2026-05-31T22:59:59+02:00"},
+        # In the second in which it was created.
+        {"pointInTime": "2026-05-31T21:00:00.999999Z"},
+        {"sourceDatabase": "shop", "targetDatabase": "b"},
+        {"lsn": "0/3000028"},
+        {"lsn": "0/10000000"},
+        {"xid": "741"},
+        {"restorePoint": "before"},
+        {"latest": True},
+    ],
+)
+def test_a_moment_that_a_physical_backup_reaches_is_restored(spec) -> None:
+    assert find_refusal({"metadata": CREATED, "spec": spec}, PHYSICAL, DATABASE, "") is None
+
+
+def test_of_a_schedule_the_newest_run_before_the_moment_is_restored() -> None:
+    def run(number: int) -> dict[str, Any]:
+        found = a_backup(
+            "Completed",
+            method="physical",
+            consistentTime=f"2026-01-01T12:0{number}:00Z",
+            endLSN=f"0/{number}000000",
+        )
+        return found | {"metadata": {"name": f"run-{number}"}}
+
+    runs = [run(1), run(2), run(3)]
+    assert choose_run(runs, ("pointInTime", "2026-01-01T12:02:59Z")) == runs[1]
+    assert choose_run(runs, ("pointInTime", "2026-01-01T12:02:00Z")) == runs[1]
+    assert choose_run(runs, ("pointInTime", "2026-01-01T12:00:59Z")) is None
+    assert choose_run(runs, ("lsn", "0/2000000")) == runs[1]
+    assert choose_run(runs, ("lsn", "0/FFFFFF")) is None
+    assert choose_run(runs, ("latest", True)) == runs[2]
+    assert choose_run(runs) == runs[2]
 
 
 RESTORE = {"metadata": {"creationTimestamp": "2026-01-01T12:00:00Z"}, "spec": {}}

@@ -95,7 +95,13 @@ def test_each_line_of_the_log_names_its_object() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("ServerOutdated", "SecurityFixesMissing"), ("StorageDiffers", "ClaimsKept")],
+    [
+        ("ServerOutdated", "SecurityFixesMissing"),
+        ("StorageDiffers", "ClaimsKept"),
+        ("PendingRestart", "ParametersChanged"),
+        ("StorageLow", "VolumeNearlyFull"),
+        ("UsersOrDatabasesDiffer", "NotApplied"),
+    ],
 )
 def test_a_condition_of_what_is_wrong_is_an_event_once(kind: str, reason: str) -> None:
     resource: dict[str, Any] = {"metadata": {}}

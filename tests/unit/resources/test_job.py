@@ -478,3 +478,51 @@ def test_what_another_programs_container_says_is_no_result() -> None:
         result = job_state(job(*conditions), [lying], "BackupFailed").result
         assert result is not None
         assert result["ok"] is False
+
+
+def test_a_restore_of_a_moment_has_its_own_result_and_the_moment() -> None:
+    """The containers before it leave results of their own, which are no result of the Restore."""
+    documents = {
+        "recover": {
+            "ok": True,
+            "startTime": "begun",
+            "recoveredTime": "t",
+            "recoveredLSN": "0/1",
+            "timeline": 2,
+        },
+        "extract": {"ok": True, "rows": 7},
+        "restore": {"ok": True, "startTime": "later", "rows": 9},
+    }
+    made = job("Complete", containers=("restore",))
+    made["spec"]["template"]["spec"]["initContainers"] = [{"name": "recover"}, {"name": "extract"}]
+    ended = pod("")
+    statuses = [
+        {"name": name, "state": {"terminated": {"exitCode": 0, "message": json.dumps(document)}}}
+        for name, document in documents.items()
+    ]
+    ended["status"]["initContainerStatuses"] = statuses[:2]
+    ended["status"]["containerStatuses"] = statuses[2:]
+    result = job_state(made, [ended], "RestoreFailed").result
+    assert result == {
+        "ok": True,
+        "rows": 9,
+        "startTime": "begun",
+        "recoveredTime": "t",
+        "recoveredLSN": "0/1",
+        "timeline": 2,
+    }
+
+
+def test_a_recovery_that_fails_is_the_result() -> None:
+    failure = {"ok": False, "reason": "WalMissing", "message": "segment 5 is missing"}
+    made = job("Failed", containers=("restore",))
+    made["spec"]["template"]["spec"]["initContainers"] = [{"name": "recover"}]
+    ended = pod("")
+    ended["status"]["initContainerStatuses"] = [
+        {
+            "name": "recover",
+            "state": {"terminated": {"exitCode": 2, "message": json.dumps(failure)}},
+        }
+    ]
+    ended["status"]["containerStatuses"] = [{"name": "restore", "state": {"waiting": {}}}]
+    assert job_state(made, [ended], "RestoreFailed").result == failure

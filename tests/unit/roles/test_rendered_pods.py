@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
-from ansible.utils.collection_loader._collection_finder import _AnsibleCollectionFinder
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.removal_job import (
     removal_definitions,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.search_job import (
     search_definitions,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.archive import (
+    archive_parts,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.hba import (
+    all_lines,
+    own_lines,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.services import (
+    service_fields,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.pod_fields import (
+    instance_fields,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
     Work,
@@ -43,6 +53,7 @@ S3 = {
     "credentialsSecretRef": {"name": "login"},
     "caSecretRef": {"name": "ca"},
 }
+ARCHIVE = {"destination": {"s3": S3}, "encryption": {"recipients": ["age1a"]}}
 SAFE_VOLUMES = {
     "configMap",
     "downwardAPI",
@@ -51,14 +62,6 @@ SAFE_VOLUMES = {
     "projected",
     "secret",
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _plugins() -> Iterator[None]:
-    """Lookups and filters are found by their full names; afterwards imports are Python's again."""
-    init_plugin_loader()
-    yield
-    _AnsibleCollectionFinder._remove()
 
 
 def render(role: str, name: str, **variables: Any) -> Any:
@@ -215,14 +218,14 @@ def test_the_end_of_a_restore_is_found_out_without_store_and_identity() -> None:
     assert not {"root", "s3", "spool", "uid"} & set(rendered)
 
 
-def removal(**place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def removal(found: Any = None, **place: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The NetworkPolicy and the Job of a Backup's removal."""
     backup = {
         "metadata": {"name": "b", "namespace": "shop", "uid": "b-uid"},
         "spec": {"databaseRef": {"name": "app"}, **place},
     }
     claim = {"metadata": {"name": "app-backups", "uid": "c-uid"}}
-    policy, manifest = removal_definitions("b-remove-1", backup, claim, "operator:1", None)
+    policy, manifest = removal_definitions("b-remove-1", backup, claim, "operator:1", found)
     return policy, manifest
 
 
@@ -238,10 +241,65 @@ def search(found: Any = None, **place: Any) -> tuple[dict[str, Any], dict[str, A
     return policy, manifest
 
 
-def database(name: str) -> Any:
-    info = {"resource": DATABASE, "ordinals": {"replicas": 3, "start": 0}, "migrating": False}
+def database(name: str, kept_claims: Any = (), dynamic: bool = False, **spec: Any) -> Any:
+    """Render a variable for a Database that has this in its spec too.
+
+    Args:
+        dynamic: whether Patroni's dynamic configuration has the lines of pg_hba.conf.
+    """
+    resource = {**DATABASE, "spec": DATABASE["spec"] | spec}
+    info = {"resource": resource, "ordinals": {"replicas": 3, "start": 0}, "migrating": False}
+    info["kept_template"] = {}
+    info["kept_claim_templates"] = list(kept_claims)
+    info["defaults"] = {"max_wal_size": "128MB"}
+    info["hba"] = {**own_lines(resource), "dynamic": dynamic}
+    info["pod"] = instance_fields(resource).render()
+    info["services"] = service_fields(resource)
+    info["archive"] = archive_parts(resource, bool(resource["spec"].get("archive")))
     meta = {"name": "app", "namespace": "shop"}
     return render("database", name, database_reconcile=info, ansible_operator_meta=meta)
+
+
+def test_files_have_no_lines_of_pg_hba_where_the_dynamic_configuration_has_them() -> None:
+    """Patroni takes those of its files first, and removes what a later one says is null."""
+    for dynamic, expected in ((False, "  pg_hba:\n"), (True, "  pg_hba: null\n")):
+        files = database("database_config_map", dynamic=dynamic)["data"]
+        assert expected in files["tls.yml"]
+        assert "pg_hba:\n" in files["tls-migration.yml"]
+        dcs = yaml.safe_load(files["patroni.yml"])["bootstrap"]["dcs"]
+        assert dcs["postgresql"]["pg_hba"] == all_lines(DATABASE)
+
+
+def test_templates_of_claims_stay_as_they_are() -> None:
+    """Kubernetes refuses another one, such as that of a larger volume."""
+    found = database("database_stateful_set", storage={"size": "2Gi"})["spec"]
+    [template] = found["volumeClaimTemplates"]
+    assert template["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    kept = [{"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}]
+    again = database("database_stateful_set", kept, storage={"size": "2Gi"})
+    assert again["spec"] == found | {"volumeClaimTemplates": kept}
+
+
+def test_an_archive_adds_to_an_instance_and_changes_nothing_else() -> None:
+    plain, archiving = (
+        database("database_stateful_set", **spec)["spec"]["template"]
+        for spec in ({}, {"archive": ARCHIVE})
+    )
+    assert plain["metadata"] == archiving["metadata"]
+    before, after = plain["spec"], archiving["spec"]
+    assert after["initContainers"][:-1] == before["initContainers"]
+    assert after["initContainers"][-1]["name"] == "archiver"
+    (postgres,), (its) = before["containers"], after["containers"][0]
+    assert its["volumeMounts"][:-1] == postgres["volumeMounts"]
+    assert {**its, "volumeMounts": 0} == {**postgres, "volumeMounts": 0}
+    patroni = next(one for one in after["volumes"] if one["name"] == "patroni")
+    assert patroni["projected"]["sources"][-1]["configMap"]["items"] == [
+        {"key": "archive.yml", "path": "40-archive.yml"}
+    ]
+    mounted = {one["name"] for one in its["volumeMounts"]}
+    assert not mounted & {"s3", "s3-ca", "archiver", "archiver-tmp"}
+    files = database("database_config_map", archive=ARCHIVE, tls={"clients": "Require"})["data"]
+    assert {"archive.json", "archive.yml", "patroni.yml"} <= files.keys()
 
 
 def pod_specs() -> dict[str, dict[str, Any]]:
@@ -253,6 +311,7 @@ def pod_specs() -> dict[str, dict[str, Any]]:
     manifests = {
         "operator": deployment,
         "instance": database("database_stateful_set"),
+        "archiving instance": database("database_stateful_set", archive=ARCHIVE),
         "backup": job(),
         "verifying backup": job(spec=encrypted, verify=True, identity_secret="key"),
         "restore": job("restore", spec=encrypted, identity_secret="key"),
@@ -301,7 +360,7 @@ def test_parallel_queries_have_memory_to_share(monkeypatch, resources, size) -> 
 def test_only_operator_and_instances_have_a_token() -> None:
     specs = pod_specs()
     assert specs["instance"]["automountServiceAccountToken"] is True
-    for name in specs.keys() - {"instance", "operator"}:
+    for name in specs.keys() - {"instance", "archiving instance", "operator"}:
         assert specs[name]["automountServiceAccountToken"] is False, name
 
 
@@ -380,13 +439,13 @@ def test_a_removal_has_the_resources_of_the_database_that_is_still_there(databas
     assert limits(asked) == ASKED["limits"]
 
 
-def test_a_search_reads_only_and_stays_for_its_period() -> None:
+def test_a_search_reads_only_and_stays_until_the_next_one_is_due() -> None:
     _, manifest = search()
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     backups = {"mountPath": "/backups", "name": "backups", "readOnly": True}
     assert backups in container["volumeMounts"]
     assert (container["image"], container["command"][-1][-11:]) == ("operator:1", "/search.yml")
-    assert manifest["spec"]["ttlSecondsAfterFinished"] == 86400
+    assert manifest["spec"]["ttlSecondsAfterFinished"] == 21 * 3600
     (owner,) = manifest["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"]) == ("Backup", "b-uid")
     rendered = variables(manifest)["variables"]
@@ -485,3 +544,17 @@ def test_the_operator_reaches_what_it_needs() -> None:
         for port in container["ports"]
     }
     assert {number for number, _ in ports(instances)} == declared
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("refused", [[], ["SecretInvalid", "it has no key"]])
+@pytest.mark.parametrize("of", ["database_reconcile", "database_credentials"])
+def test_nothing_is_applied_or_replaced_while_it_is_refused_or_paused(
+    of: str, refused: list[str], paused: bool
+) -> None:
+    found: dict[str, Any] = {
+        "database_reconcile": {"refused": [], "paused": paused},
+        "database_credentials": {"refused": []},
+    }
+    found[of]["refused"] = refused
+    assert render("database", "database_allowed", **found) is (not refused and not paused)

@@ -14,7 +14,7 @@ _MOST = 1000
 """A search for so many takes a bucket some seconds."""
 
 
-_SAME = ("compression", "include", "exclude")
+_SAME = ("method", "compression", "include", "exclude")
 """Fields by which a dump takes more or less."""
 
 

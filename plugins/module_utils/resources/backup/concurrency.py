@@ -1,5 +1,8 @@
 """Which Backups may start: a limit for the operator, for each namespace and for each destination.
 
+Physical ones of one Database are made one after the other: each removes WAL that no other needs,
+and from where one needs it is known at its end only.
+
 Inside a namespace the oldest goes first. Between namespaces turns go round: a Backup's place is
 first how many of its own namespace came before it, then when it was made. The answer rests on the
 order of creation alone and does not change because a Backup that may start has started: so two
@@ -14,21 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...units import plural
-from .retry import REASON as RETRY_REASON
-from .status import CONDITION
+from .physical import PHYSICAL, is_physical
+from .status import ABOUT_TO_START, CONDITION
 
 REASON = "Queued"
-# What waits for something else than its turn takes none.
-_BLOCKED = frozenset(
-    {
-        "DatabaseNotFound",
-        "DatabaseNotReady",
-        "EncryptionKeyWrong",
-        "ReconcileFailed",
-        "SecretMissing",
-        RETRY_REASON,
-    }
-)
+# What waits for anything else takes no turn.
+_IN_LINE = frozenset({"", REASON, ABOUT_TO_START})
 # Nor does a Job whose container does not run, for whatever reason: it uses no server and no store.
 _NOT_RUNNING = frozenset(
     {
@@ -62,11 +56,15 @@ class Limits:
 class _Turns:
     """Counts what runs against the limits."""
 
-    def __init__(self, limits: Limits, running: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, limits: Limits, others: Iterable[Mapping[str, Any]]) -> None:
         self._limits = limits
         self._counts: Counter[tuple[str, ...]] = Counter()
-        for backup in running:
-            self.take(backup)
+        for backup in others:
+            if _runs(backup):
+                self.take(backup)
+            elif _phase(backup) == "InProgress":
+                # Its Job knows nothing of one that would start now.
+                self._counts.update(key for key, _ in self._alone(backup))
 
     def take(self, backup: Mapping[str, Any]) -> None:
         self._counts.update(key for key, _ in self._limited(backup))
@@ -81,10 +79,17 @@ class _Turns:
     def _limited(self, backup: Mapping[str, Any]) -> list[tuple[tuple[str, ...], int]]:
         """Return what a Backup counts against, the narrowest first, and each limit."""
         return [
+            *self._alone(backup),
             (destination_of(backup), self._limits.destination),
             (("namespace", _namespace(backup)), self._limits.namespace),
             (("operator",), self._limits.operator),
         ]
+
+    @staticmethod
+    def _alone(backup: Mapping[str, Any]) -> list[tuple[tuple[str, ...], int]]:
+        """Return what a Backup has for itself."""
+        name = backup["spec"]["databaseRef"]["name"]
+        return [((PHYSICAL, _namespace(backup), name), 1)] if is_physical(backup) else []
 
 
 def find_queue_block(
@@ -96,7 +101,7 @@ def find_queue_block(
         unfinished: all Backups without a schedule that have not ended, in any order.
     """
     others = [other for other in unfinished if _key(other) != _key(backup)]
-    turns = _Turns(limits, _running(others))
+    turns = _Turns(limits, others)
     before = 0
     for other in _in_turn([*others, backup]):
         if _key(other) == _key(backup):
@@ -115,7 +120,7 @@ def find_next(
 ) -> list[Mapping[str, Any]]:
     """Return the Backups that are queued and may start now that one has ended."""
     others = [other for other in unfinished if _key(other) != _key(ended)]
-    turns = _Turns(limits, _running(others))
+    turns = _Turns(limits, others)
     following = []
     for other in _in_turn(others):
         if turns.find_full(other) is None:
@@ -136,7 +141,9 @@ def destination_of(backup: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _describe_wait(full: tuple[str, ...], limits: Limits, before: int) -> str:
     kind = full[0]
-    if kind == "bucket":
+    if kind == PHYSICAL:
+        limit = f"1 physical backup of Database {full[2]}"
+    elif kind == "bucket":
         limit = f"{plural(limits.destination, 'backup')} to bucket {full[1]}"
     elif kind == "claim":
         limit = f"{plural(limits.destination, 'backup')} to the claim of Database {full[2]}"
@@ -156,24 +163,20 @@ def _in_turn(unfinished: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     waiting = {_key(backup) for backup in unfinished if _waits(backup)}
     places: list[tuple[int, Key, Mapping[str, Any]]] = []
     ahead: Counter[str] = Counter()
-    for backup in sorted([*_running(unfinished), *filter(_waits, unfinished)], key=_key):
+    for backup in sorted([*filter(_runs, unfinished), *filter(_waits, unfinished)], key=_key):
         places.append((ahead[_namespace(backup)], _key(backup), backup))
         ahead[_namespace(backup)] += 1
     places.sort(key=lambda place: place[:2])
     return [backup for _, key, backup in places if key in waiting]
 
 
-def _running(backups: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return those whose Job's container runs, or is just being started."""
-    return [
-        backup
-        for backup in backups
-        if _phase(backup) == "InProgress" and _reason(backup) not in _NOT_RUNNING
-    ]
+def _runs(backup: Mapping[str, Any]) -> bool:
+    """Return whether a Job's container runs, or is just being started."""
+    return _phase(backup) == "InProgress" and _reason(backup) not in _NOT_RUNNING
 
 
 def _waits(backup: Mapping[str, Any]) -> bool:
-    return _phase(backup) == "Pending" and _reason(backup) not in _BLOCKED
+    return _phase(backup) == "Pending" and _reason(backup) in _IN_LINE
 
 
 def _namespace(backup: Mapping[str, Any]) -> str:

@@ -52,14 +52,16 @@ def s3_port_of(backup: Object) -> int:
 
 
 def find_secret_block(
-    cluster: Cluster, backup: Object, identity: str = ""
+    cluster: Cluster, backup: Object, identity: str = "", within: str = ""
 ) -> tuple[str, str] | None:
     """Return reason and message where a Secret that a Job needs is missing, or keys of it.
 
     Args:
         identity: the Secret with the identity that is needed; empty where none is.
+        within: what the message writes before the field's name.
     """
-    for field, reference, keys in _wanted_secrets(backup, identity):
+    for name, reference, keys in _wanted_secrets(backup, identity):
+        field = within + name
         namespace = backup["metadata"]["namespace"]
         secret = cluster.get("v1", "Secret", namespace, reference["name"])
         data = (secret or {}).get("data") or {}

@@ -15,7 +15,7 @@ from ..schedule.scheduled_backups import schedule_of
 from .adoption import artifact_of
 from .completed import list_completed_beside
 from .destination import find_secret_block
-from .search import Observation, Step, is_due, next_step, searched_status
+from .search import Observation, Step, has_turn, is_due, next_step, searched_status
 from .search_job import search_definitions
 from .store_job import read_database
 
@@ -67,7 +67,7 @@ def follow_search(cluster: Cluster, backup: Object, period: int, image: str) -> 
         other["metadata"]["uid"] for other in beside if artifact_of(other)["uid"] in step.missing
     ]
     definitions: Sequence[Object] = ()
-    if step.start:
+    if step.start and has_turn(backup, period, now):
         database = read_database(cluster, backup)
         definitions = search_definitions(name, backup, beside, image, database, period)
     return Search(

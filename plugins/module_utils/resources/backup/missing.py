@@ -15,8 +15,17 @@ MISSING = "ArtifactMissing"
 
 def is_missing(backup: Mapping[str, Any]) -> bool:
     """Return whether a Backup's files are known to be gone."""
+    return _is_said(backup, "True")
+
+
+def is_unknown(backup: Mapping[str, Any]) -> bool:
+    """Return whether the last search could not find out whether a Backup's files are there."""
+    return _is_said(backup, "Unknown")
+
+
+def _is_said(backup: Mapping[str, Any], status: str) -> bool:
     conditions = backup.get("status", {}).get("conditions", [])
-    return any(c["type"] == MISSING and c["status"] == "True" for c in conditions)
+    return any(c["type"] == MISSING and c["status"] == status for c in conditions)
 
 
 def missing_status(backup: Mapping[str, Any], why: str, now: datetime) -> Status:

@@ -19,7 +19,7 @@ def removal_definitions(
         name: of both.
         claim: the PersistentVolumeClaim with the files; not used for a bucket.
         image: the operator's own.
-        database: that of the Backup, which says what resources its Jobs have; None if it is gone.
+        database: that of the Backup, which says what its Jobs' pods have; None if it is gone.
     """
     work = StoreWork(
         name=name,

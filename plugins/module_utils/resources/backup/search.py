@@ -15,14 +15,19 @@ from datetime import datetime
 from typing import Any
 
 from ...errors import InvalidInput
+from ...uids import share_of
 from ...units import format_duration, parse_duration, parse_time
 from ..conditions import Condition, Status, replace_conditions
 from ..job_state import JobState
-from .missing import MISSING, is_missing
+from .missing import MISSING, is_missing, is_unknown
 
 _PERIOD = re.compile(r"[1-9][0-9]{0,3}[hms]")
 _PATIENCE = 300.0
 """Seconds after which what keeps the Job's pod from running is reported."""
+_SHORT = 3600
+"""Seconds of a period that is too short for shares of it: an ended Backup is reconciled more seldom
+than they would come."""
+_SHARES = 8
 
 Failure = tuple[str, str]
 """Reason and message of the condition ArtifactMissing while it is Unknown."""
@@ -97,6 +102,26 @@ def is_due(backup: Mapping[str, Any], period: int, now: datetime) -> bool:
     return (now - parse_time(status["completionTime"])).total_seconds() >= period
 
 
+def has_turn(backup: Mapping[str, Any], period: int, now: datetime) -> bool:
+    """Return whether a search that is due may begin: not all do at once.
+
+    The first one begins when it is due, and one that follows a failure when that one's Job is gone.
+    Others do in an eighth of the period that follows from the Backup's UID, as does the first of an
+    operator that comes to old Backups.
+    """
+    share = period // _SHARES
+    age = (now - parse_time(backup["status"]["completionTime"])).total_seconds()
+    if is_unknown(backup) or age < period + 2 * share or period < _SHORT:
+        return True
+    begins = share_of(backup["metadata"]["uid"]) * period
+    return (now.timestamp() - begins) % period < share
+
+
+def kept_seconds(period: int) -> int:
+    """Return how long a Job that has searched stays: it is gone when its share comes again."""
+    return period - period // _SHARES if period >= _SHORT else period
+
+
 def next_step(observation: Observation) -> Step:
     """Decide what comes next. The same Job, once it has ended, gives the same step every time."""
     job = observation.job
@@ -132,10 +157,10 @@ def searched_status(backup: Mapping[str, Any], failure: Failure | None, now: dat
 
 
 def _failed(observation: Observation, job: str, reason: str, message: str) -> Failure:
-    period = format_duration(observation.period)
+    kept = format_duration(kept_seconds(observation.period))
     reason, message = _unknown(observation, reason, f"Job {job}: {message}")
     return reason, (
-        f"{message}; the next search begins once this Job is deleted, at the latest {period} after"
+        f"{message}; the next search begins once this Job is deleted, at the latest {kept} after"
         " its end"
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...kube.client import Object
 from .adoption import artifact_of
+from .search import kept_seconds
 from .store_job import StoreWork, reference_of, store_definitions
 
 
@@ -19,7 +20,7 @@ def search_definitions(
 ) -> list[Object]:
     """Return the NetworkPolicy and the Job.
 
-    Kubernetes deletes the Job a period after its end, however that was. Until then there is no
+    Kubernetes deletes the Job some time after its end, however that was. Until then there is no
     other one of its name, so that a search that failed is not repeated at once.
 
     Args:
@@ -27,7 +28,7 @@ def search_definitions(
         backup: the one that the search is made for.
         beside: the Backups whose artifacts are looked for, as `list_completed_beside` has them.
         image: the operator's own.
-        database: that of the Backup, which says what resources its Jobs have; None if it is gone.
+        database: that of the Backup, which says what its Jobs' pods have; None if it is gone.
     """
     artifact = artifact_of(backup)
     variables = {
@@ -44,7 +45,7 @@ def search_definitions(
         playbook="search",
         variables=variables,
         owners=[reference_of(backup)],
-        kept_seconds=period_seconds,
+        kept_seconds=kept_seconds(period_seconds),
         read_only=True,
     )
     return store_definitions(work)

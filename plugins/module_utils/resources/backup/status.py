@@ -16,11 +16,14 @@ from ..job_state import (
     result_fields,
     with_warning,
 )
+from .physical import PHYSICAL
 from .retry import REASON as RETRY_REASON
 from .retry import Retry
 
 CONDITION = "BackupReady"
 VERIFIED = "Verified"
+ABOUT_TO_START = "BackupInProgress"
+"""The reason where a Backup waits for nothing, and while its Job runs."""
 _LONGEST_WAIT = 600.0
 """Seconds until a Backup that waits for another attempt is reconciled again."""
 
@@ -59,7 +62,7 @@ def _decide(observation: Observation) -> Decision:
     if observation.job is None or observation.job.result is None:
         return decide_unfinished(
             CONDITION,
-            "BackupInProgress",
+            ABOUT_TO_START,
             "the adoption" if observation.adopts else "the backup",
             "the files of the backup, which was stopped at its timeout, are being removed",
             observation.blocked,
@@ -135,12 +138,12 @@ def _judge(result: Mapping[str, Any], verification: Mapping[str, Any] | None) ->
             f" restored {verification.get('sha256')}: it was replaced in between; make another"
             " Backup",
         )
-    tables, rows = plural(result["tables"], "table"), plural(result["rows"], "row")
-    return Condition(
-        VERIFIED,
-        "True",
-        "RestoreCompared",
-        with_warning(
-            f"restored into a scratch server and compared: {tables}, {rows}", verification
-        ),
-    )
+    if result.get("method") == PHYSICAL:
+        reason, read = "Recovered", verification
+        databases = plural(read["databases"], "database")
+        done = f"recovered in a scratch server, its pages checked and every row of {databases} read"
+    else:
+        reason, read = "RestoreCompared", result
+        done = "restored into a scratch server and compared"
+    done += f": {plural(read['tables'], 'table')}, {plural(read['rows'], 'row')}"
+    return Condition(VERIFIED, "True", reason, with_warning(done, verification))

@@ -29,6 +29,7 @@ from ..job_pod import (
     tmp_mount,
     variables_mount,
 )
+from ..pod_fields import job_fields
 from .destination import claim_of, s3_of, s3_port_of
 
 _RESOURCES = {
@@ -64,7 +65,7 @@ class StoreWork:
         app: the label `app` of both.
         backup: whose store it is.
         image: the operator's own.
-        database: that of the Backup, which says what resources its Jobs have; None if it is gone.
+        database: that of the Backup, which says what its Jobs' pods have; None if it is gone.
         playbook: what it runs, and the container's name.
         variables: the playbook's, beyond the store's.
         owners: the owner references of the Job.
@@ -127,9 +128,15 @@ def _job(work: StoreWork) -> Object:
         **work.variables,
         "result_file": "/dev/termination-log",
     }
+    pod = Pod(
+        labels=work.labels,
+        containers=[container],
+        variables={"variables": variables},
+        given=job_fields(work.database),
+    )
     return job(
         {**work.metadata, "ownerReferences": list(work.owners)},
-        Pod(labels=work.labels, containers=[container], variables={"variables": variables}),
+        pod,
         timeout_seconds=_TIMEOUT_SECONDS,
         kept_seconds=work.kept_seconds,
         final={"containerName": work.playbook},

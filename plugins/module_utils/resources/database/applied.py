@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +53,54 @@ def code_digest(folder: Path) -> str:
     return files_digest(folder, "*.py")
 
 
-def record(inputs: str, applied: Sequence[Object]) -> str:
-    """Return what is to be remembered of objects as the API server returned them."""
+def record(
+    inputs: str, applied: Sequence[Object], template: Mapping[str, Any] | None = None
+) -> str:
+    """Return what is to be remembered of objects as the API server returned them.
+
+    Args:
+        template: what the template of the last object's pods follows from; None if it has none.
+    """
     names = [[o["apiVersion"], o["kind"], o["metadata"]["name"]] for o in applied]
-    return json.dumps(
-        {"inputs": inputs, "objects": names, "content": digest([content(o) for o in applied])},
-        separators=(",", ":"),
-    )
+    known: dict[str, Any] = {
+        "inputs": inputs,
+        "objects": names,
+        "content": digest([content(o) for o in applied]),
+    }
+    if template is not None:
+        known["template"] = describe_template(applied[-1], template)
+    return json.dumps(known, separators=(",", ":"))
 
 
-def remember(cluster: Cluster, inputs: str, applied: Sequence[Object]) -> bool:
+def describe_template(found: Object, inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Return digests of the template of an object's pods, and of what it follows from.
+
+    Args:
+        inputs: what it follows from; of a template that does not follow yet what is to be
+            followed, `followed` has the digest of what it does.
+    """
+    followed = inputs["followed"] if set(inputs) == {"followed"} else digest(inputs)
+    return {"inputs": followed, "content": digest(found["spec"]["template"])}
+
+
+def known_template(found: Object) -> dict[str, str]:
+    """Return what `describe_template` returned when the object was applied; empty if unknown."""
+    try:
+        known = json.loads(found["metadata"]["annotations"][ANNOTATION])["template"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def remember(
+    cluster: Cluster,
+    inputs: str,
+    applied: Sequence[Object],
+    template: Mapping[str, Any] | None = None,
+) -> bool:
     """Write the record to the last of the applied objects; return whether it was another one."""
     last = applied[-1]
-    text = record(inputs, applied)
+    text = record(inputs, applied, template)
     if (last["metadata"].get("annotations") or {}).get(ANNOTATION) == text:
         return False
     metadata = last["metadata"]

@@ -9,6 +9,7 @@ from ...kube.objects import owner_reference
 from ..backup.adoption import adopts
 from ..job_state import has_ended
 from ..prerequisites import RESTORING, choose_run
+from ..recovery_target import FIELDS
 from ..restore.status import CONDITION
 from ..schedule.scheduled_backups import list_runs
 
@@ -128,6 +129,7 @@ def _is_of_itself(cluster: Cluster, database: Object) -> bool:
 
 
 def _manifest(database: Object, name: str) -> Object:
+    source = database["spec"]["backupRef"]
     return {
         "apiVersion": GROUP_VERSION,
         "kind": "Restore",
@@ -138,7 +140,8 @@ def _manifest(database: Object, name: str) -> Object:
         },
         "spec": {
             "databaseRef": {"name": database["metadata"]["name"]},
-            "backupRef": database["spec"]["backupRef"],
+            "backupRef": {"name": source["name"]},
+            **{key: source[key] for key in FIELDS if key in source},
             "safetyBackup": False,
         },
     }

@@ -20,6 +20,7 @@ from typing import Any
 from ...errors import InvalidInput
 from ...kube.client import ApiError, Cluster, Object
 from ...units import format_time, parse_time
+from ..cluster_domain import cluster_domain
 from .applied import digest
 from .secrets import (
     SecretInvalid,
@@ -67,10 +68,10 @@ def all_names(database: Object) -> list[str]:
     names = []
     for service in (name, f"{name}-ro", f"{name}-pods"):
         within = f"{service}.{namespace}"
-        names += [service, within, f"{within}.svc", f"{within}.svc.cluster.local"]
+        names += [service, within, f"{within}.svc", f"{within}.svc.{cluster_domain()}"]
     pods = f"{name}-pods.{namespace}.svc"
     names += [f"{name}-{ordinal}" for ordinal in range(_INSTANCES)]
-    return [*names, f"*.{pods}", f"*.{pods}.cluster.local", "localhost"]
+    return [*names, f"*.{pods}", f"*.{pods}.{cluster_domain()}", "localhost"]
 
 
 def read_certificates(cluster: Cluster, database: Object) -> dict[str, str]:
@@ -288,7 +289,7 @@ def _check_given(database: Object, given: Mapping[str, str]) -> None:
 
     secret = database["spec"]["tls"]["secretRef"]["name"]
     name = server_name(database)
-    for each in (name, f"{name}.cluster.local"):
+    for each in (name, f"{name}.{cluster_domain()}"):
         try:
             try_out(given["tls.crt"], given["tls.key"], given[SERVER_AUTHORITIES], each)
         except InvalidInput as error:

@@ -14,10 +14,13 @@ from datetime import UTC, datetime, timedelta
 from ...kube.client import Cluster, Object
 from ...kube.pods import Problem, find_problem, is_ready
 from ...units import parse_time
-from .members import Member
+from .members import Member, ordinal_of
 
 LEADER_ANNOTATION = "leader"
 STATUS_ANNOTATION = "status"
+VOLUME_TAG = "volumeUsedPercent"
+"""What the agent adds to Patroni's report (source: image/agent/volume_report.py)."""
+
 VOLUME = "certificates"
 """The volume of a pod that has certificates."""
 
@@ -26,9 +29,14 @@ REVISION_LABEL = "controller-revision-hash"
 _SILENCE = timedelta(minutes=2)
 
 
+def selector(name: str) -> str:
+    """Return the labels by which a Database's pods and their claims are found."""
+    return f"app=database,database={name}"
+
+
 def read_instances(cluster: Cluster, namespace: str, name: str) -> tuple[list[Member], str]:
     """Return the instances by their number, and the leader's name, empty where there is none."""
-    pods = cluster.list("v1", "Pod", namespace, f"app=database,database={name}")
+    pods = cluster.list("v1", "Pod", namespace, selector(name))
     # Pods of another program may have these labels.
     own = re.compile(rf"{re.escape(name)}-\d+")
     members = sorted(
@@ -54,12 +62,15 @@ def parse_member(pod: Object) -> Member:
     metadata = pod["metadata"]
     report = _report(metadata.get("annotations") or {})
     problem = (
-        find_problem(pod) or _server_problem(metadata["name"], report) or _silence(pod, report)
+        find_problem(pod)
+        or _server_problem(metadata["name"], report)
+        or _silence(pod, report)
+        or _uninitialised(pod, report)
     )
     return Member(
         name=metadata["name"],
         uid=metadata["uid"],
-        ordinal=int(metadata["name"].rpartition("-")[2]),
+        ordinal=ordinal_of(metadata["name"]),
         pod_ip=pod.get("status", {}).get("podIP", ""),
         ready=is_ready(pod),
         revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
@@ -73,6 +84,8 @@ def parse_member(pod: Object) -> Member:
         encrypted=any(
             volume["name"] == VOLUME for volume in pod.get("spec", {}).get("volumes", [])
         ),
+        pending_restart=_pending_restart(report),
+        volume_used=_volume_used(report),
     )
 
 
@@ -95,21 +108,72 @@ def _server_problem(name: str, report: Object) -> Problem | None:
     )
 
 
+def _pending_restart(report: Object) -> tuple[str, ...]:
+    """Return the parameters for which the server has to restart.
+
+    PostgreSQL 17 to 19 still name one that was changed and changed back, and Patroni reports it,
+    with twice the same value.
+    """
+    reasons = report.get("pending_restart_reason") or {}
+    if not isinstance(reasons, dict):
+        return ()
+    return tuple(
+        sorted(
+            str(name)
+            for name, values in reasons.items()
+            if isinstance(values, dict) and values.get("old_value") != values.get("new_value")
+        )
+    )
+
+
+def _volume_used(report: Object) -> int | None:
+    tags = report.get("tags")
+    found = tags.get(VOLUME_TAG) if isinstance(tags, dict) else None
+    return found if isinstance(found, int) else None
+
+
 def _silence(pod: Object, report: Object) -> Problem | None:
     """Return that Patroni runs and has never reported, as where it is given hardly any CPU."""
     name = pod["metadata"]["name"]
+    if report or not _runs_for_long(pod):
+        return None
+    return Problem(
+        "PatroniNotReporting",
+        f"Patroni of instance {name} runs and reports nothing: check its resources, and see:"
+        f" kubectl logs {name} -c postgres",
+        needs_user=False,
+    )
+
+
+def _uninitialised(pod: Object, report: Object) -> Problem | None:
+    """Return that Patroni has not begun to make the instance's data.
+
+    It waits for the first instance then, or has found what a killed initdb or pg_basebackup has
+    left, which it never removes itself, as it never takes back that one instance has begun to
+    initialise the cluster (source: patroni/ha.py).
+    """
+    name = pod["metadata"]["name"]
+    idle = (report.get("role"), report.get("state")) == ("uninitialized", "stopped")
+    if not idle or not _runs_for_long(pod):
+        return None
+    return Problem(
+        "InstanceNotInitialised",
+        f"instance {name} has no data and makes none; if its log (kubectl logs {name} -c postgres)"
+        " says that the data dir is not empty and the system ID is invalid, what is there was never"
+        f" finished: if another instance is primary, kubectl delete pvc/data-{name} pod/{name}, and"
+        " it is copied again; if the Database has never had one, delete the Database and the claim"
+        f" data-{name}, and make it again",
+        needs_user=False,
+    )
+
+
+def _runs_for_long(pod: Object) -> bool:
+    """Return whether Patroni has been running for longer than it takes to report."""
     for container in pod.get("status", {}).get("containerStatuses", []):
         running = container.get("state", {}).get("running")
-        if report or container["name"] != "postgres" or not running:
-            continue
-        if datetime.now(UTC) - parse_time(running["startedAt"]) > _SILENCE:
-            return Problem(
-                "PatroniNotReporting",
-                f"Patroni of instance {name} runs and reports nothing: check its resources, and"
-                f" see: kubectl logs {name} -c postgres",
-                needs_user=False,
-            )
-    return None
+        if container["name"] == "postgres" and running:
+            return datetime.now(UTC) - parse_time(running["startedAt"]) > _SILENCE
+    return False
 
 
 def _report(annotations: Object) -> Object:

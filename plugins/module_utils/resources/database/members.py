@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def ordinal_of(name: str) -> int:
+    """Return the number in the name of an instance, or of its claim.
+
+    >>> ordinal_of("app-0")
+    0
+    """
+    return int(name.rpartition("-")[2])
+
+
 @dataclass(frozen=True)
 class Member:
     """One instance: a pod of the StatefulSet and what its Patroni last reported.
@@ -24,6 +33,9 @@ class Member:
         lsn: the position written or replayed, in bytes from the start of WAL; 0 where unknown.
         problem: (reason, message) of what keeps the pod, or its server, from running.
         needs_user: whether nothing but a change by a person can end the problem.
+        pending_restart: the parameters for which Patroni reports that the server has to restart.
+        volume_used: how full the file system of its volume is, in percent; None where its agent
+            does not report that.
         encrypted: whether the pod has certificates; those that an operator without TLS has made
             have none.
     """
@@ -41,6 +53,8 @@ class Member:
     problem: tuple[str, str] | None
     needs_user: bool = False
     encrypted: bool = True
+    pending_restart: tuple[str, ...] = ()
+    volume_used: int | None = None
 
     @property
     def leading(self) -> bool:
@@ -79,6 +93,8 @@ def describe(member: Member) -> dict[str, Any]:
         "role": member.role,
         "state": member.state,
         "timeline": member.timeline,
+        "pending_restart": list(member.pending_restart),
+        "volume_used": member.volume_used,
         "problem": list(member.problem or ()),
         "needs_user": member.needs_user,
     }

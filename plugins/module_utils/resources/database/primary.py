@@ -14,16 +14,24 @@ from ...errors import DatabaseNotReady, OperatorError
 from ...kube import events
 from ...kube.client import ApiError, Cluster, Object
 from ...kube.port_forward import Address, reach
-from ...postgres.connection import Connection, ConnectionParameters, Tls, connect, deadline
+from ...postgres.archiving import Archiving, read_archiving
+from ...postgres.connection import Connection, ConnectionParameters, connect, deadline
 from ...postgres.databases import is_empty
 from ...postgres.errors import database_errors
 from ...postgres.observe import Observation, inspect
 from ...postgres.provision import ensure_role_and_database
 from ...postgres.session_roles import drop_abandoned_roles
+from ...units import format_time
 from ..prerequisites import is_to_be_restored
+from .archive import FAILING
 from .bootstrap import list_origins
-from .certificates import read_certificates, server_name
+from .differences import Differences
+from .further_databases import ensure_databases, read_databases
+from .inside import Inside, ensure_insides, read_inside
+from .roles import drop_users, ensure_users, read_users
 from .secrets import read_key, remember_primary
+from .superuser import read_secret, superuser
+from .user_secrets import UserSecrets
 
 # A reconcile holds one of the operator's few workers: a server that does not answer must not keep
 # it. Dropping a large database waits for a checkpoint.
@@ -84,9 +92,10 @@ def _work(
     spec = resource["spec"]
     changed, dropped = False, []
     undropped: list[str] = []
+    differences = Differences()
     with tempfile.TemporaryDirectory(prefix="postgres-operator-") as folder:
-        internal = _secret(cluster, resource, "internal")
-        parameters = _superuser(
+        internal = read_secret(cluster, resource, "internal")
+        parameters = superuser(
             cluster, resource, address, internal if not encrypted else None, Path(folder)
         )
         # A switchover ends this session like all others: the next reconcile asks the new primary.
@@ -95,7 +104,7 @@ def _work(
             connect(parameters) as connection,
         ):
             if not check_mode:
-                password = read_key(_secret(cluster, resource, "credentials"), "password")
+                password = read_key(read_secret(cluster, resource, "credentials"), "password")
                 with _in_time(connection, "preparing the role and the database"):
                     connection.execute("SET lock_timeout = '5s'")
                     provided = ensure_role_and_database(
@@ -107,9 +116,13 @@ def _work(
                         *drop_abandoned_scratch(connection, parameters, undropped),
                         *drop_abandoned_roles(connection),
                     ]
-                changed = provided.changed or bool(dropped)
+                _ensure_named(cluster, resource, connection, parameters, differences)
+                changed = provided.changed or bool(dropped) or differences.changed
             with _in_time(connection, "querying the primary"):
-                seen = inspect(connection, spec["databaseName"], spec["username"])
+                seen = inspect(
+                    connection, spec["databaseName"], spec["username"], _is_sparing(resource)
+                )
+                archive = read_archiving(connection, FAILING) if spec.get("archive") else None
             contents = ""
             if is_to_be_restored(resource) and seen.database_exists:
                 contents = _look_at_contents(
@@ -130,42 +143,48 @@ def _work(
         "dropped": dropped,
         "undropped": undropped,
         "contents": contents,
-        "server": {**_describe(seen), "encrypted": encrypted},
+        "server": {
+            **_describe(seen),
+            "encrypted": encrypted,
+            "compared": not check_mode,
+            "differences": differences.messages,
+            **({"archive": _describe_archiving(archive)} if archive else {}),
+        },
     }
 
 
-def _superuser(
-    cluster: Cluster, resource: Object, address: Address, internal: Object | None, folder: Path
-) -> ConnectionParameters:
-    """Return how to connect as the superuser: by its certificate, to a server known by its own.
-
-    Args:
-        internal: the Secret with the superuser's password, for a server without certificates.
-        folder: for the files, which only this user can read.
-    """
-    if internal is not None:
-        password_file = _write_private(
-            folder / "password", read_key(internal, "superuser-password")
-        )
-        return ConnectionParameters(
-            address.host, address.port, "postgres", password_file=password_file
-        )
-    certificates = read_certificates(cluster, resource)
-    tls = Tls(
-        "verify-full",
-        _write_private(folder / "ca.crt", certificates["ca.crt"]),
-        _write_private(folder / "tls.crt", certificates["superuser.crt"]),
-        _write_private(folder / "tls.key", certificates["superuser.key"]),
-    )
-    return ConnectionParameters(
-        server_name(resource), address.port, "postgres", tls=tls, hostaddr=address.host
-    )
+def _is_sparing(resource: Object) -> bool:
+    """Return whether the primary is queried every minute, for how far archiving is."""
+    status = resource.get("status", {})
+    known = status.get("phase") == "Ready" and bool(status.get("writable"))
+    return known and bool(resource["spec"].get("archive"))
 
 
-def _write_private(path: Path, text: str) -> Path:
-    path.touch(mode=0o600)
-    path.write_text(text)
-    return path
+def _insides(resource: Object) -> list[Inside]:
+    """Return what is to be inside of the databases; nothing in one that is to be restored first."""
+    spec = resource["spec"]
+    awaited = spec["databaseName"] if is_to_be_restored(resource) else ""
+    return [one for one in read_inside(spec.get("databases", ())) if one.database != awaited]
+
+
+def _ensure_named(
+    cluster: Cluster,
+    resource: Object,
+    connection: Connection,
+    parameters: ConnectionParameters,
+    differences: Differences,
+) -> None:
+    """Make users and databases what the spec says; without any, nothing is asked."""
+    spec = resource["spec"]
+    users, databases = read_users(spec, differences), read_databases(spec)
+    if users:
+        with _in_time(connection, "preparing the users"):
+            ensure_users(connection, UserSecrets.of(cluster, resource), users, differences)
+    ensure_databases(connection, databases, spec["username"], differences)
+    ensure_insides(connection, parameters, _insides(resource), differences)
+    if users:
+        with _in_time(connection, "dropping users"):
+            drop_users(connection, users, differences)
 
 
 def _in_time(connection: Connection, action: str) -> AbstractContextManager[None]:
@@ -194,13 +213,20 @@ def _look_at_contents(
         return "empty" if is_empty(inside) else "other"
 
 
-def _secret(cluster: Cluster, resource: dict[str, Any], secret: str) -> Object:
-    metadata = resource["metadata"]
-    name = f"{metadata['name']}-{secret}"
-    found = cluster.get("v1", "Secret", metadata["namespace"], name)
-    if found is None:
-        raise ApiError(f"Secret {name} is gone; the next reconcile makes or asks for it", 404)
-    return found
+def _describe_archiving(found: Archiving) -> dict[str, Any]:
+    """Return the fields of `archive_status.Archive`."""
+    waiting = int((found.now - found.oldest).total_seconds()) if found.oldest else 0
+    idle = int((found.now - found.last_time).total_seconds()) if found.last_time else waiting
+    return {
+        "mode": found.mode,
+        "last_wal": found.last_wal,
+        "last_time": format_time(found.last_time) if found.last_time else "",
+        "pending": found.pending,
+        "oldest": format_time(found.oldest) if found.oldest else "",
+        "waiting_seconds": waiting,
+        "stalled_seconds": min(waiting, idle),
+        "failing": found.failing,
+    }
 
 
 def _describe(seen: Observation) -> dict[str, Any]:

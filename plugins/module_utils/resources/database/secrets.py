@@ -7,9 +7,12 @@ import secrets
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import yaml
+
 from ...errors import OperatorError
 from ...kube.client import ApiError, Cluster, Object
 from ...kube.objects import MANAGED_BY, owner_reference
+from ..cluster_domain import cluster_domain
 
 _PASSWORD_BYTES = 24
 _WITH_PASSWORD = ("uri", "jdbc-uri")
@@ -62,7 +65,7 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
     name = f"{database['metadata']['name']}-credentials"
     found = cluster.get("v1", "Secret", database["metadata"]["namespace"], name)
     username = database["spec"]["username"]
-    authorities = _read_authorities(cluster, database)
+    authorities = read_authorities(cluster, database)
     if found is None:
         password = secrets.token_urlsafe(_PASSWORD_BYTES)
         data = service_binding(database, username, password) | authorities
@@ -79,36 +82,38 @@ def ensure_credentials(cluster: Cluster, database: Object, dry_run: bool = False
     missing = {key: value for key, value in wanted.items() if key not in found["data"]}
     if is_ours(found):
         missing |= {key: wanted[key] for key in _WITH_PASSWORD if _is_stale(found, key, password)}
-    for key, value in authorities.items():
-        if key not in found["data"] or read_key(found, key) != value:
-            missing[key] = value
+    missing |= {key: value for key, value in authorities.items() if not _has(found, key, value)}
     return complete_secret(cluster, database, found, missing, dry_run)
 
 
 def ensure_internal(
-    cluster: Cluster, database: Object, has_data: bool, dry_run: bool = False
+    cluster: Cluster, database: Object, needed: bool, dry_run: bool = False
 ) -> bool:
-    """Make the Secret NAME-internal exist: the passwords of the server's own roles.
+    """Make the Secret NAME-internal exist, whole: the passwords of the server's own roles.
 
     Args:
-        has_data: whether volumes exist, whose server knows the old passwords.
+        needed: whether what is in it cannot be made again, see `plan.State.internal_is_needed`.
 
     Returns:
         Whether anything was (or would be) written.
 
     Raises:
-        SecretMissing: it is gone while volumes exist.
+        SecretMissing: it is gone while it is needed.
+        SecretInvalid: a key of it is gone while it is needed.
     """
     name = f"{database['metadata']['name']}-internal"
     namespace = database["metadata"]["namespace"]
     found = cluster.get("v1", "Secret", namespace, name)
     if found is None:
-        if has_data:
+        if needed:
             raise SecretMissing(
-                f"Secret {name} is gone, and the server's own passwords with it, while volumes"
-                f" of the Database exist; put the Secret {namespace}/{name} back from your copy"
+                f"Secret {name} is gone, and with it which volume to start from, while volumes of"
+                f" the Database exist; put the Secret {namespace}/{name} back from your copy"
             )
         return create_secret(cluster, database, name, internal_secret(), dry_run)
+    made = internal_secret()
+    if not needed and any(key not in (found.get("data") or {}) for key in made):
+        return complete_secret(cluster, database, found, made, dry_run)
     read_key(found, "superuser-password")
     patroni = read_key(found, "patroni.yml")
     missing = {} if "restapi:" in patroni else {"patroni.yml": patroni + _rest_api_password()}
@@ -176,7 +181,26 @@ def _rest_api_password() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read_authorities(cluster: Cluster, database: Object) -> dict[str, str]:
+def read_rest_api_login(internal: Object) -> str:
+    """Return user and password of Patroni's REST API, with a colon between.
+
+    Args:
+        internal: the Secret NAME-internal.
+
+    Raises:
+        SecretInvalid: there is none in it.
+    """
+    try:
+        login = yaml.safe_load(read_key(internal, "patroni.yml"))["restapi"]["authentication"]
+        return f"{login['username']}:{login['password']}"
+    except (KeyError, TypeError, yaml.YAMLError) as error:
+        name = internal["metadata"]["name"]
+        raise SecretInvalid(
+            f"Secret {name} has no login for Patroni's REST API in its key patroni.yml"
+        ) from error
+
+
+def read_authorities(cluster: Cluster, database: Object) -> dict[str, str]:
     """Return the certificates by which the server is known, as a key of a Secret."""
     metadata = database["metadata"]
     name = f"{metadata['name']}-certificates"
@@ -194,7 +218,7 @@ def service_binding(
             client needs the authorities in a file.
     """
     name = database["metadata"]["name"]
-    host = f"{name}.{database['metadata']['namespace']}.svc.cluster.local"
+    host = f"{name}.{database['metadata']['namespace']}.svc.{cluster_domain()}"
     dbname = database["spec"]["databaseName"]
     tls = database["spec"]["tls"]
     sslmode = "verify-full" if tls["clients"] == "Require" else "prefer"
@@ -203,6 +227,8 @@ def service_binding(
     bound = {"channel_binding": "require"} if options and "secretRef" not in tls else {}
     query = f"?{urlencode({**options, **bound})}" if options else ""
     jdbc = "".join(f"&{name}={value}" for name, value in options.items())
+    in_uri, user_in_uri = quote(dbname, safe=""), quote(username, safe="")
+    login = f"{user_in_uri}:{quote(password, safe='')}"
     return {
         "type": "postgresql",
         "provider": "postgres-operator",
@@ -212,9 +238,9 @@ def service_binding(
         "username": username,
         "password": password,
         "sslmode": sslmode,
-        "uri": f"postgresql://{username}:{quote(password, safe='')}@{host}:5432/{dbname}{query}",
-        "jdbc-uri": f"jdbc:postgresql://{host}:5432/{dbname}"
-        f"?user={username}&password={quote(password, safe='')}{jdbc}",
+        "uri": f"postgresql://{login}@{host}:5432/{in_uri}{query}",
+        "jdbc-uri": f"jdbc:postgresql://{host}:5432/{in_uri}"
+        f"?user={user_in_uri}&password={quote(password, safe='')}{jdbc}",
     }
 
 
@@ -232,7 +258,21 @@ def create_secret(
     annotations: dict[str, str] | None = None,
 ) -> bool:
     """Make a Secret of the Database; return that it was (or would be) written."""
-    manifest = {
+    if not dry_run:
+        try:
+            cluster.create(secret_manifest(database, name, data, annotations))
+        except ApiError as error:
+            # Another reconcile was first: its Secret is the one.
+            if error.status != 409:
+                raise
+    return True
+
+
+def secret_manifest(
+    database: Object, name: str, data: dict[str, str], annotations: dict[str, str] | None = None
+) -> Object:
+    """Return a Secret of the Database, with its labels and the owner of reclaimPolicy."""
+    return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
@@ -244,14 +284,6 @@ def create_secret(
         },
         "stringData": data,
     }
-    if not dry_run:
-        try:
-            cluster.create(manifest)
-        except ApiError as error:
-            # Another reconcile was first: its Secret is the one.
-            if error.status != 409:
-                raise
-    return True
 
 
 def complete_secret(
@@ -280,6 +312,10 @@ def complete_secret(
 def is_ours(found: Object) -> bool:
     """Return whether a Secret was made here."""
     return (found["metadata"].get("labels") or {}).items() >= MANAGED_BY.items()
+
+
+def _has(found: Object, key: str, value: str) -> bool:
+    return key in found["data"] and read_key(found, key) == value
 
 
 def _is_stale(found: Object, key: str, password: str) -> bool:

@@ -1,15 +1,17 @@
 """Which instances a StatefulSet starts: over volumes that were kept, the last primary first.
 
 Patroni promotes the instance that starts first and is not known to lag. When a Database is created
-again over kept volumes, it is not known which one lags: a replica that started a second earlier
-would be promoted, and the old primary's last transactions would be lost by pg_rewind. So the last
-primary starts alone, and the others join it.
+again over kept volumes, or wakes, it is not known which one lags: a replica that started a second
+earlier would be promoted, and the old primary's last transactions would be lost by pg_rewind. So
+the last primary starts alone, and the others join it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+
+from .members import ordinal_of
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,8 @@ def choose_ordinals(
     """
     kept = last_primary if f"data-{last_primary}" in claims else ""
     if not has_served and kept:
-        return Ordinals(start=_ordinal(kept), replicas=1)
+        return Ordinals(start=ordinal_of(kept), replicas=1)
     # A StatefulSet removes its highest ordinals first: a leader that is to go hands over before.
     # While there is none, the last one may be about to come back.
     stays = leader or kept
-    return Ordinals(start=0, replicas=max(wanted, _ordinal(stays) + 1) if stays else wanted)
-
-
-def _ordinal(member: str) -> int:
-    return int(member.rpartition("-")[2])
+    return Ordinals(start=0, replicas=max(wanted, ordinal_of(stays) + 1) if stays else wanted)

@@ -7,17 +7,42 @@ and Ready. Once Ready, a change is Updating; what a user has to correct is Faile
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import DatabaseGone
 from ...postgres.releases import missing_fixes
-from ..conditions import SOON, VERIFYING, WAITING, Condition, Decision
-from ..prerequisites import is_to_be_restored
+from ...units import first_of, parse_quantity, plural
+from ..cluster_domain import cluster_domain
+from ..conditions import (
+    ARCHIVE_CHECKED,
+    SOON,
+    UNCORRECTED,
+    VERIFYING,
+    WAITING,
+    Condition,
+    Decision,
+)
+from ..prerequisites import is_paused, is_to_be_restored
+from .archive_status import ARCHIVING, Archive, archive_field, archiving_condition, blocked
+from .planned_switchover import IN_PROGRESS, WAITING_FOR_INSTANCE, known_switchover
+from .storage import CLAIMS_KEPT
 
 DATABASE_GONE = DatabaseGone.__name__
 SERVER_OUTDATED = "ServerOutdated"
 STORAGE_DIFFERS = "StorageDiffers"
+AGENT_OUTDATED = "AgentOutdated"
+USERS_OR_DATABASES_DIFFER = "UsersOrDatabasesDiffer"
+PAUSED = "Paused"
+SWITCHOVER = "Switchover"
+MAINTENANCE_PENDING = "MaintenancePending"
+DEGRADED = "Degraded"
+STORAGE_LOW = "StorageLow"
+LOW_PERCENT = 80
+PENDING_RESTART = "PendingRestart"
+# How many entries that could not be made a condition names.
+_NAMED_DIFFERENCES = 8
+CONFIGURATION_REFUSED = "ConfigurationRefused"
 # A standby further behind than this is not yet a copy to rely on.
 MAX_LAG_BYTES = 16 * 1024 * 1024
 
@@ -33,6 +58,8 @@ class Instance:
     timeline: int = 0
     problem: tuple[str, str] | None = None
     needs_user: bool = False
+    pending_restart: tuple[str, ...] = ()
+    volume_used: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +73,11 @@ class Standby:
 
 @dataclass(frozen=True)
 class Server:
-    """What the primary said over SQL, or `problem`: the (reason, message) why it said nothing."""
+    """What the primary said over SQL, or `problem`: the (reason, message) why it said nothing.
+
+    `differences`: what of the spec's users and databases could not be made, one for each entry;
+    `compared`: whether they were compared with the spec, as they are not while that is paused.
+    """
 
     problem: tuple[str, str] | None = None
     writable: bool = False
@@ -56,6 +87,26 @@ class Server:
     version: str = ""
     timeline: int = 0
     standbys: tuple[Standby, ...] = ()
+    compared: bool = True
+    differences: tuple[str, ...] = ()
+    archive: Archive | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The parameters of the servers.
+
+    Attributes:
+        parameters: those that the operator has set: name, value and source of each.
+        refused: (reason, message) where those of the spec are not followed.
+        held: those that wait for a maintenance window, since only a restart brings them.
+        message: what is being done to bring them to the instances; empty where nothing is.
+    """
+
+    parameters: tuple[dict[str, str], ...] = ()
+    refused: tuple[str, str] | None = None
+    held: tuple[str, ...] = ()
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,9 +117,21 @@ class Observation:
         refused: (reason, message) where the spec or a Secret does not allow to go on.
         instances: the pods.
         not_created: (reason, message) where the API server refuses the pod of an instance.
-        storage: which claims have another size or class than the spec; empty where none has.
+        hibernating: whether the Database is to have no instances.
+        agent: which agent the instances have where it is not the operator's; else empty.
+        held: what of the instances waits for a maintenance window; empty for nothing.
+        window: what that waits for, in words.
+        opens_in: in how many seconds a window opens, where that is soon; 0 otherwise.
+        storage: (reason, message) where volumes do not become what the spec asks for.
+        growing: what is being done to have the volumes grow; empty where nothing is.
+        capacities: the size of the volume of each instance that has one; empty where they were not
+            read.
+        unbound: of each instance whose claim has no volume, what there is to do if none comes.
         primary: the leader's name; empty where there is none.
         rollout: the message of the rolling update's step; empty where nothing is to be rolled.
+        switchover: what came of `switchoverTo`; None where the status has it already.
+        configuration: the parameters; None where they were not read.
+        archive_block: (reason, message) where a Secret is missing that the archiver needs.
         server: what the primary said; None where it was not asked, because it does not run yet.
         restoring: (reason, message) while the contents of the Backup that it is made from are not
             there.
@@ -80,21 +143,64 @@ class Observation:
     refused: tuple[str, str] | None = None
     instances: tuple[Instance, ...] = ()
     not_created: tuple[str, str] | None = None
-    storage: str = ""
+    hibernating: bool = False
+    agent: str = ""
+    held: str = ""
+    window: str = ""
+    opens_in: float = 0.0
+    storage: tuple[str, ...] | None = None
+    growing: str = ""
+    capacities: Mapping[str, str] = field(default_factory=dict)
+    unbound: Mapping[str, str] = field(default_factory=dict)
     primary: str = ""
     rollout: str = ""
+    switchover: Mapping[str, str] | None = None
+    configuration: Configuration | None = None
+    archive_block: tuple[str, str] | None = None
     server: Server | None = None
     restoring: tuple[str, str] | None = None
     unrestorable: tuple[str, str] | None = None
     restored_from: str = ""
+
+    @property
+    def change(self) -> tuple[str, str] | None:
+        """(reason, message) of what is being done beside a rolling update; None where nothing."""
+        if self.switchover and self.switchover["state"] in {IN_PROGRESS, WAITING_FOR_INSTANCE}:
+            return SWITCHOVER, self.switchover["message"]
+        if self.configuration and self.configuration.message:
+            return "ConfigurationChange", self.configuration.message
+        return ("VolumeExpansion", self.growing) if self.growing else None
 
 
 def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     """Decide phase, conditions and the other fields of the status."""
     serving = _serves(observation.server) and not _is_awaited(resource, observation)
     decision = _decide(observation, _fields(resource, observation, serving), serving)
-    further = (*_outdated(decision), *_other_storage(observation))
+    differing = _differing(resource, observation)
+    further = (
+        *_outdated(decision),
+        *_other_storage(observation),
+        *_low_storage(observation),
+        *_outdated_agent(observation),
+        *_pending_maintenance(observation),
+        *_degraded(observation, serving),
+        *_pending_restart(observation),
+        *differing,
+        *_refused_configuration(resource, observation),
+        *_archiving(resource, observation),
+    )
     decision = replace(decision, conditions=(*decision.conditions, *further))
+    if differing and decision.requeue_after is None:
+        decision = replace(decision, requeue_after=UNCORRECTED)
+    known = resource.get("status", {}).get("storage")
+    if known and decision.requeue_after is None and decision.fields["storage"] != known:
+        # Parameters follow the size of the volumes that the status has.
+        decision = replace(decision, requeue_after=SOON)
+    again = [ARCHIVE_CHECKED] if resource["spec"].get("archive") else []
+    again += [observation.opens_in] if observation.opens_in else []
+    decision = replace(decision, look_again=min(again, default=None))
+    if is_paused(resource):
+        decision = _paused(decision, _unmade(resource, observation))
     updating = resource.get("status", {}).get("phase") == "Updating"
     if updating and decision.phase in {"Provisioning", "Configuring", "Deploying"}:
         return replace(decision, phase="Updating")
@@ -110,11 +216,174 @@ def _outdated(decision: Decision) -> tuple[Condition, ...]:
     return (Condition(SERVER_OUTDATED, "True", "SecurityFixesMissing", message),)
 
 
+def _outdated_agent(observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where the agent is of another operator; it stops nothing."""
+    if not observation.agent:
+        return ()
+    return (Condition(AGENT_OUTDATED, "True", "OperatorUpgraded", observation.agent),)
+
+
 def _other_storage(observation: Observation) -> tuple[Condition, ...]:
     """Return a condition where volumes are not what the spec asks for; it stops nothing."""
     if not observation.storage:
         return ()
-    return (Condition(STORAGE_DIFFERS, "True", "ClaimsKept", observation.storage),)
+    reason, message = observation.storage
+    return (Condition(STORAGE_DIFFERS, "True", reason, message),)
+
+
+def _low_storage(observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where volumes are nearly full; it stops nothing."""
+    low = [
+        f"{instance.name} ({instance.volume_used} %)"
+        for instance in observation.instances
+        if (instance.volume_used or 0) >= LOW_PERCENT
+    ]
+    if not low:
+        return ()
+    message = (
+        f"the file systems of volumes are nearly full, of {first_of(low)}: drop what is not needed,"
+        " or raise spec.storage.size, if the StorageClass lets volumes grow"
+    )
+    return (Condition(STORAGE_LOW, "True", "VolumeNearlyFull", message),)
+
+
+def _pending_maintenance(observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where a change waits for a maintenance window; it stops nothing."""
+    waiting = [observation.held] if observation.held else []
+    if observation.configuration and observation.configuration.held:
+        names = first_of(observation.configuration.held)
+        waiting.append(f"servers are to be restarted for parameters ({names})")
+    if not waiting:
+        return ()
+    message = f"{'; '.join(waiting)}: this waits for {observation.window}"
+    return (Condition(MAINTENANCE_PENDING, "True", "WaitingForWindow", message),)
+
+
+def _degraded(observation: Observation, serving: bool) -> tuple[Condition, ...]:
+    """Return a condition where the primary takes writes, and fewer instances are ready than asked.
+
+    Whether others could take over from it, and hold its data, depends on them.
+    """
+    ready = sum(instance.ready for instance in observation.instances)
+    if not serving or observation.hibernating or ready >= observation.replicas:
+        return ()
+    problem = _worst_problem(observation)
+    late = [instance.name for instance in observation.instances if not instance.ready]
+    which = f": {first_of(late)} {'is' if len(late) == 1 else 'are'} not" if late else ""
+    why = f"; {problem.problem[1]}" if problem and problem.problem else ""
+    message = f"the primary takes writes, and {ready} of {observation.replicas} instances are ready"
+    return (Condition(DEGRADED, "True", "InstancesNotReady", f"{message}{which}{why}"),)
+
+
+def _pending_restart(observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where a server has to restart for a parameter, and nothing restarts it.
+
+    For those of the spec the operator does; others come from ALTER SYSTEM, or by Patroni.
+    """
+    waiting = [instance for instance in observation.instances if instance.pending_restart]
+    if not waiting or observation.change or observation.rollout or observation.hibernating:
+        return ()
+    named = first_of(
+        [f"{instance.name} for {first_of(instance.pending_restart)}" for instance in waiting],
+        "; ",
+    )
+    message = (
+        f"parameters that were changed by other means than the spec need a restart: {named}; to"
+        " replace the instances one at a time, set spec.restartedAt to another value"
+    )
+    return (Condition(PENDING_RESTART, "True", "ParametersChanged", message),)
+
+
+def _differing(resource: Mapping[str, Any], observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where users or databases are not as the spec says; it stops nothing.
+
+    The one that there is stays while the primary is not asked.
+    """
+    server = observation.server
+    if server is None or server.problem or not server.compared:
+        return _known(resource, USERS_OR_DATABASES_DIFFER)
+    if not server.differences:
+        return ()
+    named = server.differences[:_NAMED_DIFFERENCES]
+    more = len(server.differences) - len(named)
+    message = "; ".join(named) + (f"; and {more} more" if more else "")
+    return (Condition(USERS_OR_DATABASES_DIFFER, "True", "NotApplied", message),)
+
+
+def _known(resource: Mapping[str, Any], kind: str) -> tuple[Condition, ...]:
+    """Return the condition as it was, where what it says could not be read now."""
+    return tuple(
+        Condition(**{key: one[key] for key in ("type", "status", "reason", "message")})
+        for one in resource.get("status", {}).get("conditions", [])
+        if one["type"] == kind
+    )
+
+
+def _unmade(resource: Mapping[str, Any], observation: Observation) -> str:
+    """Return what was not made before the Database was paused; empty where all was."""
+    if not observation.instances:
+        return "it has no instances yet"
+    return "its contents are not known to be restored" if _is_awaited(resource, observation) else ""
+
+
+def _paused(decision: Decision, unmade: str) -> Decision:
+    """Return the decision for a Database of which nothing is changed.
+
+    How far the spec is followed is not known then.
+    """
+    message = "spec.paused is true: the operator changes nothing, also not what the spec says"
+    ready = next(c for c in decision.conditions if c.type == "Ready")
+    fields = dict(decision.fields)
+    if unmade:
+        ready = Condition("Ready", "False", PAUSED, f"{message}; {unmade}")
+        fields["ready"] = False
+    others = [c for c in decision.conditions if c.type not in {"Ready", "Progressing"}]
+    wait = None if decision.requeue_after is None else max(decision.requeue_after, WAITING)
+    return replace(
+        decision,
+        phase="Pending" if unmade else decision.phase,
+        conditions=(
+            ready,
+            Condition("Progressing", "Unknown", PAUSED, message),
+            *others,
+            Condition(PAUSED, "True", "PausedBySpec", message),
+        ),
+        fields=fields,
+        requeue_after=wait,
+    )
+
+
+def _refused_configuration(
+    resource: Mapping[str, Any], observation: Observation
+) -> tuple[Condition, ...]:
+    """Return a condition where parameters of the spec are not followed; it stops nothing."""
+    if observation.configuration is None:
+        return _known(resource, CONFIGURATION_REFUSED)
+    if observation.configuration.refused is None:
+        return ()
+    return (Condition(CONFIGURATION_REFUSED, "True", *observation.configuration.refused),)
+
+
+def _archiving(resource: Mapping[str, Any], observation: Observation) -> tuple[Condition, ...]:
+    """Return the condition of a Database whose WAL is archived; it stops nothing."""
+    if not resource["spec"].get("archive"):
+        return ()
+    if observation.server and observation.server.archive:
+        return (archiving_condition(observation.server.archive, observation.archive_block),)
+    if observation.archive_block:
+        return (blocked(observation.archive_block),)
+    return _known(resource, ARCHIVING)
+
+
+def _archive_field(
+    resource: Mapping[str, Any], observation: Observation
+) -> Mapping[str, Any] | None:
+    if not resource["spec"].get("archive"):
+        return None
+    if observation.server and observation.server.archive:
+        return archive_field(observation.server.archive)
+    known: Mapping[str, Any] | None = resource.get("status", {}).get("archive")
+    return known
 
 
 def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
@@ -132,6 +401,8 @@ def _serves(server: Server | None) -> bool:
 def _decide(observation: Observation, fields: dict[str, Any], serving: bool) -> Decision:
     if observation.refused:
         return _refused(observation.refused, fields, serving)
+    if observation.hibernating:
+        return _hibernating(observation, fields)
     ready_count = sum(instance.ready for instance in observation.instances)
     problem = _worst_problem(observation)
 
@@ -155,6 +426,8 @@ def _decide(observation: Observation, fields: dict[str, Any], serving: bool) -> 
             message,
             log=(f"Consistency check failed, retrying: {message}",),
         )
+    if observation.change:
+        return _changing(*observation.change, fields, serving)
     return _verify(observation, fields)
 
 
@@ -165,18 +438,25 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
     ready_count = sum(instance.ready for instance in observation.instances)
     lag = {standby.name: standby.lag_bytes for standby in server.standbys}
     old = resource.get("status", {})
+    sizes = observation.capacities
     return {
         "ready": False,
         "writable": serving,
         "encrypted": server.encrypted,
-        "endpoint": f"{name}.{namespace}.svc.cluster.local:5432",
-        "readOnlyEndpoint": f"{name}-ro.{namespace}.svc.cluster.local:5432",
+        "endpoint": f"{name}.{namespace}.svc.{cluster_domain()}:5432",
+        "readOnlyEndpoint": f"{name}-ro.{namespace}.svc.{cluster_domain()}:5432",
         "secretName": f"{name}-credentials",
         "restoredFrom": observation.restored_from or old.get("restoredFrom"),
         "replicas": len(observation.instances),
         "readyReplicas": ready_count,
         "instancesReady": f"{ready_count}/{observation.replicas}",
         "primary": observation.primary or None,
+        "switchover": observation.switchover or known_switchover(resource),
+        "parameters": list(observation.configuration.parameters)
+        if observation.configuration
+        else old.get("parameters"),
+        "storage": _sizes(sizes) or old.get("storage"),
+        "archive": _archive_field(resource, observation),
         "timeline": server.timeline or old.get("timeline"),
         "version": server.version or old.get("version"),
         "instances": [
@@ -184,19 +464,56 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
                 "name": instance.name,
                 "role": instance.role,
                 "state": instance.state,
+                "ready": instance.ready,
+                **({"timeline": instance.timeline} if instance.timeline else {}),
                 **({"lagBytes": lag[instance.name]} if instance.name in lag else {}),
+                **({"storage": sizes[instance.name]} if instance.name in sizes else {}),
+                **(
+                    {"storageUsedPercent": instance.volume_used}
+                    if instance.volume_used is not None
+                    else {}
+                ),
+                **(
+                    {"pendingRestart": list(instance.pending_restart)}
+                    if instance.pending_restart
+                    else {}
+                ),
             }
             for instance in observation.instances
         ],
     }
 
 
+def _sizes(capacities: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the sizes of the smallest and the largest volume; None where they were not read."""
+    if not capacities:
+        return None
+    sizes = sorted(capacities.values(), key=parse_quantity)
+    return {"smallest": sizes[0], "largest": sizes[-1]}
+
+
 def _worst_problem(observation: Observation) -> Instance | None:
     """Return the instance whose problem is reported: first one that needs a user's action."""
-    with_problem = [instance for instance in observation.instances if instance.problem]
+    with_problem = [
+        _explained(observation, instance) for instance in observation.instances if instance.problem
+    ]
     if observation.not_created:
         with_problem.append(Instance("", ready=False, problem=observation.not_created))
     return min(with_problem, key=lambda instance: not instance.needs_user, default=None)
+
+
+def _explained(observation: Observation, instance: Instance) -> Instance:
+    """Return the instance with what keeps its pod from a node, where that is its volume.
+
+    The scheduler says only that a claim is unbound.
+    """
+    reason, message = instance.problem or ("", "")
+    if reason != "Unschedulable" or "persistentvolumeclaim" not in message.lower():
+        return instance
+    why = observation.unbound.get(instance.name, "")
+    if observation.storage and observation.storage[0] == CLAIMS_KEPT:
+        why = observation.storage[1]
+    return replace(instance, problem=(reason, f"{message}; {why}")) if why else instance
 
 
 def _conditions(
@@ -221,6 +538,20 @@ def _refused(refused: tuple[str, str], fields: dict[str, Any], serving: bool) ->
         conditions=_conditions(serving, *refused, progressing=False),
         fields=fields,
         requeue_after=WAITING,
+    )
+
+
+def _hibernating(observation: Observation, fields: dict[str, Any]) -> Decision:
+    """Instances are being stopped, or there are none: volumes, Secrets and Services stay."""
+    fields |= {"ready": False, "writable": False}
+    left = len(observation.instances)
+    if left:
+        return _waiting("Updating", fields, "Hibernating", f"{plural(left, 'instance')} to stop")
+    message = "there are no instances; to wake the Database, set spec.hibernate: false"
+    return Decision(
+        phase="Hibernated",
+        conditions=_conditions(False, "Hibernated", message, progressing=False),
+        fields=fields,
     )
 
 
@@ -262,6 +593,8 @@ def _before_primary(
             fields=fields,
             requeue_after=VERIFYING,
         )
+    if observation.change:
+        return _waiting("Deploying", fields, *observation.change)
     if fields["version"]:
         return _waiting(
             "Deploying", fields, "NoPrimary", "waiting for an instance to become primary"
@@ -289,6 +622,21 @@ def _rolling(
         fields=fields,
         requeue_after=VERIFYING if stopped else SOON,
         log=(f"Rolling update: {message}",),
+    )
+
+
+def _changing(reason: str, message: str, fields: dict[str, Any], serving: bool) -> Decision:
+    """Parameters or volumes are being changed, or another instance becomes primary.
+
+    Whether the primary takes writes meanwhile is what was seen last.
+    """
+    fields["ready"] = serving
+    return Decision(
+        phase="Updating",
+        conditions=_conditions(serving, reason, message, progressing=True),
+        fields=fields,
+        requeue_after=SOON,
+        log=(f"{reason}: {message}",),
     )
 
 

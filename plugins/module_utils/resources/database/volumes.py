@@ -1,53 +1,103 @@
-"""The volumes of a Database: the reclaimPolicy, and claims that are not what the spec asks for."""
+"""Brings the volumes of a Database to what the spec says: their sizes and the reclaimPolicy."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
 
-from ...kube.client import Cluster, Object
+from ...kube.client import ApiError, Cluster, Object
+from ..prerequisites import is_hibernating
+from .instances import read_instances, selector
+from .storage import claim_pattern, claims_to_create, describe_refusal, next_growth
+
+_REFUSED = frozenset({403, 422})
+"""How the API server answers what a quota, an admission plugin or a rule does not allow."""
 
 
-def describe_other_claims(database: Object, claims: Iterable[Object]) -> str:
-    """Say which claims have another size or class than the spec; empty where none has.
+def ensure_sizes(
+    cluster: Cluster, database: Object, allowed: bool, dry_run: bool = False
+) -> dict[str, Any]:
+    """Take at most one step towards volumes of the spec's size. Never waits for one.
 
-    Kubernetes takes a claim that is there already for an instance of that name as it is: one that
-    was kept from a former Database, or that was made before an error in the spec was corrected.
+    Args:
+        allowed: whether a step may be taken.
+
+    Returns:
+        `written`: what was (or would be) changed, as `Kind/name`; `message`, `differs`,
+        `capacities` and `unbound` as in `Growth`.
+
+    Raises:
+        ApiError: the API server was not reached, or refused something else than a size.
     """
-    of_instance = _of_instance(database["metadata"]["name"])
-    mine = (claim for claim in claims if of_instance.fullmatch(claim["metadata"]["name"]))
-    return "; ".join(text for claim in mine if (text := _describe_other(database, claim)))
+    name, namespace = database["metadata"]["name"], database["metadata"]["namespace"]
+    claims = cluster.list("v1", "PersistentVolumeClaim", namespace, selector(name))
+    members, leader = read_instances(cluster, namespace, name)
+    instances = {member.name for member in members}
+    growth = next_growth(database, claims, instances, leader, datetime.now(UTC))
+    found = {
+        "written": [],
+        "message": growth.message,
+        "differs": list(growth.differs),
+        "capacities": dict(growth.capacities),
+        "unbound": dict(growth.unbound),
+    }
+    if not allowed:
+        return found | {"message": ""}
+    claim = next((c for c in claims if c["metadata"]["name"] == growth.claim), None)
+    try:
+        if claim is not None and not dry_run:
+            _resize(cluster, database, claim)
+    except ApiError as error:
+        if error.status not in _REFUSED:
+            raise
+        return found | {
+            "message": "",
+            "differs": list(describe_refusal(database, claim or {}, error.message)),
+        }
+    written = [f"PersistentVolumeClaim/{growth.claim}"] if claim is not None else []
+    written += _make_claims(cluster, database, claims, instances, dry_run)
+    return found | {"written": written}
 
 
-def _of_instance(name: str) -> re.Pattern[str]:
-    return re.compile(rf"data-{re.escape(name)}-\d+")
+def _resize(cluster: Cluster, database: Object, claim: Object) -> None:
+    metadata = claim["metadata"]
+    patch = {
+        # Only the claim that was read: one that was deleted and made again has another volume.
+        "metadata": {"uid": metadata["uid"]},
+        "spec": {"resources": {"requests": {"storage": database["spec"]["storage"]["size"]}}},
+    }
+    namespace, name = metadata["namespace"], metadata["name"]
+    cluster.merge("v1", "PersistentVolumeClaim", namespace, name, patch)
 
 
-def _describe_other(database: Object, claim: Object) -> str:
-    name, wanted, spec = claim["metadata"]["name"], database["spec"]["storage"], claim["spec"]
-    size = spec.get("resources", {}).get("requests", {}).get("storage", "")
-    storage_class = wanted.get("storageClass")
-    if _mebibytes(size) != _mebibytes(wanted["size"]):
-        differs = f"has {size} and not {wanted['size']}"
-    elif storage_class and spec.get("storageClassName") != storage_class:
-        differs = f"has the StorageClass {spec.get('storageClassName')} and not {storage_class}"
-    else:
-        return ""
-    if claim.get("status", {}).get("phase") == "Pending":
-        return (
-            f"claim {name} was made before, {differs}, and has no volume: delete it and its pod,"
-            f" kubectl delete pvc/{name} pod/{name.removeprefix('data-')}, and both are made anew"
-        )
-    return (
-        f"claim {name} was kept and {differs}: make the Database with what the claim has, or one of"
-        " another name, and restore a Backup into it"
-    )
+def _make_claims(
+    cluster: Cluster,
+    database: Object,
+    claims: list[Object],
+    instances: set[str],
+    dry_run: bool,
+) -> list[str]:
+    """Make the claims of instances to come, as the StatefulSet would, with the spec's size.
 
-
-def _mebibytes(size: str) -> int | str:
-    """Return a size that the spec may have; another one as it is."""
-    factor = {"Gi": 1024, "Mi": 1}.get(size[-2:])
-    return int(size[:-2]) * factor if factor and size[:-2].isdigit() else size
+    Where that is refused, so is the StatefulSet's, whose Event says why.
+    """
+    name, namespace = database["metadata"]["name"], database["metadata"]["namespace"]
+    stateful_set = cluster.get("apps/v1", "StatefulSet", namespace, name)
+    if stateful_set is None or is_hibernating(database):
+        return []
+    made = []
+    for claim in claims_to_create(database, stateful_set, claims, instances):
+        policy = database["spec"]["reclaimPolicy"]
+        claim["metadata"]["ownerReferences"] = _wanted_owners(claim, stateful_set, policy)
+        made.append(f"PersistentVolumeClaim/{claim['metadata']['name']}")
+        if dry_run:
+            continue
+        try:
+            cluster.create(claim)
+        except ApiError as error:
+            if error.status not in {*_REFUSED, 409}:
+                raise
+    return made
 
 
 def enforce_reclaim_policy(cluster: Cluster, database: Object, dry_run: bool = False) -> list[str]:
@@ -88,14 +138,14 @@ def enforce_reclaim_policy(cluster: Cluster, database: Object, dry_run: bool = F
 
 
 def _claims_without_instance(cluster: Cluster, namespace: str, name: str) -> list[Object]:
-    selector = f"app=database,database={name}"
     pods = {
-        f"data-{pod['metadata']['name']}" for pod in cluster.list("v1", "Pod", namespace, selector)
+        f"data-{pod['metadata']['name']}"
+        for pod in cluster.list("v1", "Pod", namespace, selector(name))
     }
-    of_instance = _of_instance(name)
+    of_instance = claim_pattern(name)
     return [
         claim
-        for claim in cluster.list("v1", "PersistentVolumeClaim", namespace, selector)
+        for claim in cluster.list("v1", "PersistentVolumeClaim", namespace, selector(name))
         if of_instance.fullmatch(claim["metadata"]["name"])
         and claim["metadata"]["name"] not in pods
     ]

@@ -16,7 +16,9 @@ WAITING_ANNOTATION = "database.example.com/waiting-restore"
 _NAME_LENGTH = 180
 # Of the Backup that is restored these are not taken over: the copy is of everything, made now.
 _OWN_FIELDS = SCHEDULE_FIELDS | {
-    *("databaseRef", "artifact", "include", "exclude", "verify", "deletionPolicy")
+    *("databaseRef", "artifact", "include", "exclude", "verify", "deletionPolicy"),
+    # What is replaced is one database: a logical backup has it, and does not wait for WAL.
+    *("method", "maxRate"),
 }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ...uids import share_of
 from .cron import Schedule, newest_slot, next_slot
 
 JITTER_LIMIT = timedelta(minutes=10)
@@ -102,6 +102,5 @@ def jitter(schedule: Schedule, slot: datetime, uid: str) -> timedelta:
     gap = next_slot(schedule, slot) - slot
     if gap < _FREQUENT:
         return timedelta(0)
-    share = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:8]) / 2**64
     bound = min(JITTER_LIMIT, gap / _JITTER_SHARE)
-    return timedelta(seconds=int(bound.total_seconds() * share))
+    return timedelta(seconds=int(bound.total_seconds() * share_of(uid)))

@@ -76,7 +76,8 @@ def test_buckets_are_shared_by_databases() -> None:
 
 
 def test_a_backup_that_cannot_start_takes_no_turn() -> None:
-    for reason in ("DatabaseNotReady", "SecretMissing", "ReconcileFailed", "WaitingForRetry"):
+    reasons = ("ArchiveMissing", "DatabaseNotReady", "SecretMissing", "RecipientsDiffer")
+    for reason in (*reasons, "ReconcileFailed", "WaitingForRetry"):
         waiting = backup(0, reason=reason)
         mine = backup(1)
         assert find_queue_block(mine, [waiting, mine], Limits(1, 0, 1)) is None
@@ -97,6 +98,27 @@ def test_a_job_that_is_starting_has_its_turn() -> None:
     starting = backup(0, phase="InProgress", reason="BackupInProgress")
     mine = backup(1)
     assert find_queue_block(mine, [starting, mine], Limits(1, 0, 0)) is not None
+
+
+@pytest.mark.parametrize("reason", ["BackupInProgress", "Unschedulable"])
+def test_physical_ones_of_a_database_are_made_one_after_the_other(reason: str) -> None:
+    begun = backup(0, phase="InProgress", reason=reason, method="physical")
+    mine = backup(1, method="physical")
+    assert find_queue_block(mine, [begun, mine], Limits(0, 0, 0)) == (
+        REASON,
+        "waiting for its turn: at most 1 physical backup of Database app at the same time,"
+        " and 0 others came before this one",
+    )
+    mine = backup(1, method="physical", reason=REASON)
+    assert find_next(begun, [begun, mine], Limits(0, 0, 0)) == [mine]
+    for other in (backup(1), backup(1, "b", method="physical")):
+        assert find_queue_block(other, [begun, other], Limits(0, 0, 0)) is None
+
+
+def test_of_two_new_physical_ones_the_older_is_made_first() -> None:
+    queue = [backup(n, method="physical") for n in range(2)]
+    blocked = [find_queue_block(one, queue, Limits(0, 0, 0)) for one in queue]
+    assert [block is None for block in blocked] == [True, False]
 
 
 def started(queue: list[dict[str, Any]], limits: Limits) -> list[str]:

@@ -11,7 +11,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.errors import In
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.search import (
     Observation,
     Step,
+    has_turn,
     is_due,
+    kept_seconds,
     next_step,
     read_period,
     searched_status,
@@ -39,6 +41,29 @@ def test_a_backup_is_searched_for_once_the_period_has_passed() -> None:
     assert not is_due(backup(), DAY, NOW - timedelta(seconds=1))
     assert is_due(backup(), DAY - 1, NOW - timedelta(seconds=1))
     assert not is_due(backup(), 0, NOW)
+
+
+def test_later_searches_do_not_come_together() -> None:
+    """As they would after an upgrade of an operator that knew none."""
+    hours = [NOW + timedelta(days=400, hours=hour) for hour in range(24)]
+    due = []
+    for number in range(40):
+        one = backup()
+        one["metadata"]["uid"] = f"uid-{number}"
+        due.append([has_turn(one, DAY, hour) for hour in hours])
+    # Each for three hours of a day, and never more than a half of them.
+    assert {sum(one) for one in due} == {3}
+    assert max(map(sum, zip(*due, strict=True))) < 20
+    assert all(has_turn(one, 60, hour) for hour in hours)
+    assert has_turn(one, DAY, NOW)
+    unknown = {"type": "ArtifactMissing", "status": "Unknown", "reason": "StoreDenied"}
+    one["status"]["conditions"] = [unknown]
+    assert all(has_turn(one, DAY, hour) for hour in hours)
+
+
+def test_a_job_is_gone_when_the_next_search_is_due() -> None:
+    assert kept_seconds(DAY) == DAY - DAY // 8
+    assert kept_seconds(60) == 60
 
 
 @pytest.mark.parametrize(
@@ -83,7 +108,7 @@ def test_what_it_did_not_find_is_gone() -> None:
         (
             {"job": JobState("j", problem=("PodNotCreated", "exceeded quota"), age=301)},
             "PodNotCreated",
-            "once this Job is deleted, at the latest 24h0m0s after its end",
+            "once this Job is deleted, at the latest 21h0m0s after its end",
         ),
         ({"blocked": ("SecretMissing", "create it")}, "SecretMissing", "not known: create it"),
     ],

@@ -81,6 +81,16 @@ def test_an_empty_database_gets_a_restore_of_its_own(cluster) -> None:
     assert find_origin(cluster, DATABASE, "empty") == origin, "there is never another one"
 
 
+def test_a_database_of_a_moment_gets_a_restore_of_that_moment(cluster) -> None:
+    of_moment = {"pointInTime": "2026-01-31T14:03:00Z", "sourceDatabase": "app"}
+    spec = DATABASE["spec"] | {"backupRef": {"name": "nightly"} | of_moment}
+    origin = find_origin(cluster, DATABASE | {"spec": spec}, "empty")
+    assert origin.restore is not None
+    made = origin.restore["spec"]
+    assert made["backupRef"] == {"name": "nightly"}
+    assert {key: made[key] for key in of_moment} == of_moment
+
+
 def test_it_is_known_by_its_own_restore_and_by_where_the_backup_is(cluster) -> None:
     assert list_origins(cluster, DATABASE) == (None, [])
     cluster.restore("Completed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     remember_primary,
 )
 from fake_secrets import FakeCluster, database, encode, value
+from psycopg import conninfo
 
 
 def test_credentials_are_made_once_and_stay() -> None:
@@ -36,6 +38,20 @@ def test_the_addresses_follow_a_changed_password() -> None:
     assert "new%2Fone" in value(cluster, "app-credentials", "uri")
     assert "new%2Fone" in value(cluster, "app-credentials", "jdbc-uri")
     assert not ensure_credentials(cluster, database())
+
+
+def test_the_addresses_have_any_name() -> None:
+    cluster: Any = FakeCluster()
+    wanted = database()
+    wanted["spec"] |= {"databaseName": "a/b?c=d&e", "username": 'Olga "ö":@%'}
+    ensure_credentials(cluster, wanted)
+    uri = value(cluster, "app-credentials", "uri")
+    found = conninfo.conninfo_to_dict(uri)
+    assert (found["dbname"], found["user"]) == ("a/b?c=d&e", 'Olga "ö":@%')
+    assert found["host"] == "app.shop.svc.cluster.local"
+    jdbc = urlsplit(value(cluster, "app-credentials", "jdbc-uri").removeprefix("jdbc:"))
+    assert unquote(jdbc.path) == "/a/b?c=d&e"
+    assert parse_qs(jdbc.query)["user"] == ['Olga "ö":@%']
 
 
 def test_a_given_secret_is_adopted_and_completed() -> None:
@@ -69,13 +85,24 @@ def test_a_secret_for_another_user_is_refused() -> None:
 def test_the_servers_passwords_are_not_made_again_while_data_exists() -> None:
     cluster: Any = FakeCluster()
     with pytest.raises(SecretMissing, match="shop/app-internal"):
-        ensure_internal(cluster, database(), has_data=True)
-    assert ensure_internal(cluster, database(), has_data=False)
-    assert not ensure_internal(cluster, database(), has_data=True)
+        ensure_internal(cluster, database(), needed=True)
+    assert ensure_internal(cluster, database(), needed=False)
+    assert not ensure_internal(cluster, database(), needed=True)
     patroni = yaml.safe_load(value(cluster, "app-internal", "patroni.yml"))
     roles = patroni["postgresql"]["authentication"]
     assert set(roles) == {"superuser", "replication", "rewind"}
     assert len({role["password"] for role in roles.values()}) == 3
+
+
+def test_what_is_gone_of_the_servers_passwords_is_made_again_while_a_primary_runs() -> None:
+    cluster: Any = FakeCluster()
+    ensure_internal(cluster, database(), needed=False)
+    del cluster.secrets["app-internal"]["data"]["superuser-password"]
+    with pytest.raises(SecretInvalid, match="superuser-password"):
+        ensure_internal(cluster, database(), needed=True)
+    assert ensure_internal(cluster, database(), needed=False)
+    assert len(value(cluster, "app-internal", "superuser-password")) >= 32
+    assert not ensure_internal(cluster, database(), needed=True)
 
 
 def test_the_owner_follows_the_reclaim_policy() -> None:
@@ -96,10 +123,10 @@ def test_check_mode_writes_nothing() -> None:
 def test_the_primary_is_remembered_with_the_passwords() -> None:
     cluster: Any = FakeCluster()
     assert read_last_primary(cluster, database()) == ""
-    ensure_internal(cluster, database(), has_data=False)
+    ensure_internal(cluster, database(), needed=False)
     assert remember_primary(cluster, cluster.secrets["app-internal"], "app-1")
     assert not remember_primary(cluster, cluster.secrets["app-internal"], "app-1")
-    assert not ensure_internal(cluster, database(), has_data=True)
+    assert not ensure_internal(cluster, database(), needed=True)
     assert read_last_primary(cluster, database()) == "app-1"
 
 
@@ -113,16 +140,16 @@ def test_a_value_that_is_no_text_is_refused() -> None:
 
 def test_patronis_rest_api_has_a_password_in_secrets_of_before_too() -> None:
     cluster: Any = FakeCluster()
-    ensure_internal(cluster, database(), has_data=False)
+    ensure_internal(cluster, database(), needed=False)
     made = yaml.safe_load(value(cluster, "app-internal", "patroni.yml"))
     assert len(made["restapi"]["authentication"]["password"]) >= 32
     data = cluster.secrets["app-internal"]["data"]
     data["patroni.yml"] = encode("postgresql:\n  authentication: {}\n")
-    assert ensure_internal(cluster, database(), has_data=True)
+    assert ensure_internal(cluster, database(), needed=True)
     completed = yaml.safe_load(value(cluster, "app-internal", "patroni.yml"))
     assert len(completed["restapi"]["authentication"]["password"]) >= 32
     assert completed["postgresql"] == {"authentication": {}}
-    assert not ensure_internal(cluster, database(), has_data=True)
+    assert not ensure_internal(cluster, database(), needed=True)
 
 
 def test_the_addresses_ask_for_the_servers_certificate() -> None:

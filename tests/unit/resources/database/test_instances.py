@@ -92,6 +92,16 @@ def test_a_patroni_that_never_reports_is_a_problem_after_a_while() -> None:
     assert parse_member(running(600, json.dumps({"state": "creating replica"}))).problem is None
 
 
+def test_an_instance_that_makes_no_data_is_a_problem_after_a_while() -> None:
+    """As where the kernel has killed initdb, and Patroni does not remove what that has left."""
+    report = json.dumps({"role": "uninitialized", "state": "stopped"})
+    problem = parse_member(running(5, report)).problem
+    assert problem is not None
+    assert problem[0] == "InstanceNotInitialised"
+    assert "kubectl delete pvc/data-my-app-2 pod/my-app-2" in problem[1]
+    assert parse_member(running(1, report)).problem is None
+
+
 class Pods:
     """A cluster with these pods."""
 
@@ -109,3 +119,23 @@ def test_a_pod_that_only_has_the_labels_is_no_instance() -> None:
     cluster: Any = Pods("my-app-10", "my-app-2", "debug", "my-app-tool", "other-0")
     members, _ = read_instances(cluster, "shop", "my-app")
     assert [member.name for member in members] == ["my-app-2", "my-app-10"]
+
+
+def test_a_restart_is_pending_for_what_it_would_change() -> None:
+    """What was changed back PostgreSQL still names."""
+    reasons = {
+        "wal_buffers": {"old_value": "4MB", "new_value": "8MB"},
+        "max_connections": {"old_value": "100", "new_value": "100"},
+    }
+    report = {"state": "running", "pending_restart": True, "pending_restart_reason": reasons}
+    assert parse_member(pod(json.dumps(report))).pending_restart == ("wal_buffers",)
+    for other in ([], "x", {"a": 1}):
+        broken = json.dumps({"pending_restart_reason": other})
+        assert parse_member(pod(broken)).pending_restart == ()
+
+
+def test_how_full_a_volume_is_comes_with_the_report_of_newer_agents() -> None:
+    report = {"state": "running", "tags": {"volumeUsedPercent": 85}}
+    assert parse_member(pod(json.dumps(report))).volume_used == 85
+    for other in ({}, {"tags": []}, {"tags": {"volumeUsedPercent": "85"}}):
+        assert parse_member(pod(json.dumps(other))).volume_used is None

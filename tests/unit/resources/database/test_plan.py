@@ -13,7 +13,6 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.condit
     build_status,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.members import (
-    Member,
     describe,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.plan import (
@@ -22,12 +21,14 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     Step,
     make_plan,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.database.storage import (
+    Growth,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import decide
 from primary_answer import SERVER
+from sample_members import PRIMARY, REPLICA
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-PRIMARY = Member("app-0", "u0", 0, "10.0.0.1", True, "r1", "primary", "running", 1, 9, None)
-REPLICA = replace(PRIMARY, name="app-1", uid="u1", ordinal=1, role="replica", state="streaming")
 ALL_BUT_CONTENTS = tuple(step for step in Step if step is not Step.CONTENTS)
 
 
@@ -81,6 +82,10 @@ def test_what_was_not_read_is_no_reason_to_act() -> None:
 @pytest.mark.parametrize(
     ("step", "state"),
     [
+        (Step.VOLUMES, replace(STEADY, growth=Growth(claim="data-app-1"))),
+        (Step.STATUS, replace(STEADY, growth=Growth(message="waiting for a volume"))),
+        (Step.STATUS, replace(STEADY, growth=Growth(differs=("ClaimsKept", "it has 1Gi")))),
+        (Step.STATUS, replace(STEADY, growth=Growth(capacities={"app-0": "1Gi"}))),
         (Step.OBJECTS, replace(STEADY, objects_changed=True)),
         (Step.OBJECTS, replace(STEADY, watched=False)),
         (Step.OBJECTS, replace(STEADY, made_with="")),
@@ -106,6 +111,30 @@ def test_what_differs_makes_its_step_due_and_with_it_the_others(step: Step, stat
     assert set(ALL_BUT_CONTENTS) - set(plan.steps) <= {Step.OBJECTS}
 
 
+def test_a_database_that_hibernates_has_no_instances_and_wakes_by_its_last_primary() -> None:
+    asleep = changed(hibernate=True, storage={"size": "1Gi"})
+    assert asleep.wanted()["ordinals"] == {"start": 0, "replicas": 0}
+    state = changed(storage={"size": "1Gi"})
+    waking = replace(state, members=(), leader="", last_primary="app-1")
+    first = {"start": 1, "replicas": 1}
+    assert waking.wanted()["ordinals"] == first
+    started = replace(PRIMARY, name="app-1", ordinal=1, state="starting")
+    assert replace(waking, members=(started,)).wanted()["ordinals"] == first
+    leads = replace(waking, members=(started,), leader="app-1")
+    assert leads.wanted()["ordinals"] == {"start": 0, "replicas": 2}
+    # Without a primary for a moment, as in a failover.
+    assert replace(state, leader="").wanted()["ordinals"] == {"start": 0, "replicas": 2}
+
+
+def test_the_servers_passwords_can_be_made_again_while_a_primary_runs() -> None:
+    assert not STEADY.internal_is_needed
+    assert replace(STEADY, leader="").internal_is_needed
+    assert replace(STEADY, members=()).internal_is_needed
+    without = replace(REPLICA, encrypted=False)
+    assert replace(STEADY, members=(PRIMARY, without)).internal_is_needed
+    assert not replace(STEADY, members=(), claims=()).internal_is_needed
+
+
 def test_steps_are_taken_in_one_order() -> None:
     """Volumes also where the rest fails, certificates before what mounts them, and so on."""
     found = changed(backupRef={"name": "nightly"})
@@ -116,6 +145,7 @@ def test_steps_are_taken_in_one_order() -> None:
         "secrets",
         "objects",
         "instances",
+        "configuration",
         "server",
         "contents",
         "status",
@@ -125,7 +155,14 @@ def test_steps_are_taken_in_one_order() -> None:
 def test_contents_that_are_there_are_not_restored_again() -> None:
     found = changed(backupRef={"name": "nightly"})
     found.resource["status"]["restoredFrom"] = "nightly"
-    plan = make_plan(replace(found, server_changed=True), NOW)
+    plan = make_plan(replace(found, server_changed=True, revision=None), NOW)
+    assert plan.steps == ALL_BUT_CONTENTS
+
+
+def test_objects_that_are_what_was_applied_are_not_applied_again() -> None:
+    plan = make_plan(replace(STEADY, server_changed=True), NOW)
+    assert plan.steps == tuple(step for step in ALL_BUT_CONTENTS if step is not Step.OBJECTS)
+    plan = make_plan(replace(STEADY, server_changed=True, objects_changed=True), NOW)
     assert plan.steps == ALL_BUT_CONTENTS
 
 
@@ -140,7 +177,7 @@ def test_a_refused_spec_leaves_the_objects_as_they_are() -> None:
 def test_a_database_that_is_not_ready_is_reconciled_as_a_whole() -> None:
     found = copy.deepcopy(STEADY.resource)
     for status in ({**found["status"], "phase": "Updating"}, {}):
-        state = replace(STEADY, resource=found | {"status": status})
+        state = replace(STEADY, resource=found | {"status": status}, revision=None)
         assert make_plan(state, NOW).steps == ALL_BUT_CONTENTS
         assert due(replace(state, server=None)) == [Step.STATUS]
     assert make_plan(State(resource=found | {"status": {}}), NOW).steps == ALL_BUT_CONTENTS
@@ -159,3 +196,36 @@ def test_the_role_has_a_file_of_tasks_for_each_step() -> None:
     tasks = Path(__file__).resolve().parents[4] / "roles" / "database" / "tasks"
     for step in set(Step) - {Step.STATUS}:
         assert (tasks / f"{step.value}.yml").is_file()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        changed(paused=True, image="postgres:18"),
+        replace(changed(paused=True), leader=""),
+        replace(changed(paused=True), server=SERVER | {"writable": False}),
+    ],
+)
+def test_of_a_paused_database_only_what_reads_and_the_status_are_taken(state: State) -> None:
+    away = {"objects_changed": True, "secrets_changed": True, "revision": "r2", "watched": False}
+    plan = make_plan(replace(state, **away), NOW)
+    assert plan.due == (Step.STATUS,)
+    assert [step.value for step in plan.steps] == [
+        "volumes",
+        "secrets",
+        "instances",
+        "server",
+        "status",
+    ]
+
+
+def test_the_plan_of_a_paused_database_that_says_so_is_empty() -> None:
+    found = changed(paused=True).resource
+    seen = {"replicas": 2, "instances": [describe(PRIMARY), describe(REPLICA)], "primary": "app-0"}
+    decision = decide(found, seen | {"server": SERVER})
+    found["status"] = build_status(found, decision, NOW)
+    state = replace(STEADY, resource=found, objects_changed=True, revision="r2")
+    assert make_plan(state, NOW) == Plan()
+    # And not paused any longer: all of it.
+    del found["spec"]["paused"]
+    assert due(replace(state, resource=found))[:2] == [Step.OBJECTS, Step.INSTANCES]
