@@ -8,6 +8,7 @@ module: restore_info
 short_description: Read a Restore and what it depends on
 description:
   - Reads the Restore, its Backup, its Database, its safety Backup and its Job from the API server.
+  - Before the safety Backup is made, asks the primary whether the database can be replaced and whether there is room.
 extends_documentation_fragment:
   - postgres.operator.resource.name
   - postgres.operator.resource.agent
@@ -105,6 +106,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.recove
     find_run_refusal,
     find_target,
     target_variables,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.early_checks import (
+    find_early_refusal,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.restore.safety_backup import (
     read_safety_backup,
@@ -256,6 +260,10 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
     if not needs_safety_backup(resource, database):
         return _Found(database, backup, newer, start=True)
     safety = read_safety_backup(cluster, resource)
+    if not safety.phase:
+        refused = find_early_refusal(cluster, resource, backup, database)
+        if refused:
+            return _Found(database, backup, refused=refused)
     return _Found(
         database,
         backup,

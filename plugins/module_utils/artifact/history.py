@@ -18,6 +18,7 @@ from ..postgres.databases import drop_each
 from ..postgres.errors import database_errors
 from ..postgres.own_schema import make_tables
 from ..postgres.subscriptions import drop_with_subscriptions
+from ..uids import short_uid
 
 # The database put aside outlives its comment, so that would not do for the outcome. A scratch
 # database is written down before it is created: so none is forgotten, whenever a run is killed.
@@ -33,6 +34,11 @@ CREATE TABLE IF NOT EXISTS postgres_operator.scratch_databases (
     locked_database text NOT NULL
 );
 """
+
+
+def scratch_name(uid: str) -> str:
+    """The name of the database that restore ``uid`` restores into first."""
+    return f"restore_{short_uid(uid)}"
 
 
 @contextmanager

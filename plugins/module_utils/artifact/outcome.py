@@ -12,9 +12,9 @@ import psycopg
 from ..errors import AuthFailed, DatabaseNotReady, Locked, OperatorError, RestoreFailed, Timeout
 from ..postgres.connection import MAINTENANCE_DATABASE, ConnectionParameters, connect
 from ..postgres.errors import database_errors
-from .history import database_lock, drop_scratch, ensure_history, find_outcome
+from .history import database_lock, drop_scratch, ensure_history, find_outcome, scratch_name
 from .replaced_database import previous_name
-from .restore import LOCK_WAIT_SECONDS, SETTLE_SECONDS, end_swap, scratch_name
+from .restore import LOCK_WAIT_SECONDS, SETTLE_SECONDS, end_swap
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ from ..postgres.programs import require_jobs
 from ..postgres.session_roles import SessionRoles, session_roles
 from ..postgres.subscriptions import drop_with_subscriptions
 from ..store.protocol import Location
-from ..uids import short_uid
 from ..units import join_warnings
 from .artifact import Artifact, OpenArtifact, open_artifact
 from .compare import HashRoots, hash_roots
@@ -53,6 +52,7 @@ from .history import (
     drop_scratch,
     ensure_history,
     find_outcome,
+    scratch_name,
 )
 from .in_use import (
     Use,
@@ -86,11 +86,6 @@ LOCK_WAIT_SECONDS = 10.0
 SETTLE_SECONDS = 600.0
 _UID = re.compile(r"[a-z0-9][-a-z0-9]{7,62}")
 _UNTOUCHABLE = ("postgres", "template0", "template1")
-
-
-def scratch_name(uid: str) -> str:
-    """The name of the database that restore ``uid`` restores into first."""
-    return f"restore_{short_uid(uid)}"
 
 
 @dataclass(frozen=True)

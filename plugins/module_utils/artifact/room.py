@@ -120,12 +120,15 @@ class RoomRequest:
     what: str
 
 
-def check_room(request: RoomRequest, connection: Connection, refuse: bool) -> list[str]:
+def check_room(
+    request: RoomRequest, connection: Connection, refuse: bool, standbys: bool = True
+) -> list[str]:
     """Find out whether primary and standbys have room, since all write the same.
 
     Args:
         connection: a session of the primary in the maintenance database.
         refuse: whether too little is an error.
+        standbys: whether they are asked, too.
 
     Returns:
         A warning for each server whose room is not known.
@@ -134,7 +137,7 @@ def check_room(request: RoomRequest, connection: Connection, refuse: bool) -> li
         NotEnoughRoom: less than the reserve would be left; nothing has been written.
     """
     warnings = []
-    for name, server in _servers(request, connection):
+    for name, server in _servers(request, connection if standbys else None):
         try:
             room = _read_room(request, server)
         except RoomUnknown as error:
@@ -151,10 +154,10 @@ def check_room(request: RoomRequest, connection: Connection, refuse: bool) -> li
 
 
 def _servers(
-    request: RoomRequest, connection: Connection
+    request: RoomRequest, connection: Connection | None
 ) -> list[tuple[str, ConnectionParameters]]:
-    """Each server with its name for people."""
-    _, standbys = list_standbys(connection)
+    """Each server with its name for people; without a session of the primary only that."""
+    _, standbys = list_standbys(connection) if connection else (None, [])
     replicas = [(f"replica {name}", request.primary.at(host)) for name, host in standbys]
     return [("the primary", request.primary), *replicas]
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -33,11 +34,15 @@ from ansible_collections.postgres.operator.plugins.module_utils.artifact.snapsho
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.stored_files import (
     ArtifactStore,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.kube.port_forward import Address
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.connection import (
     ConnectionParameters,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.postgres.session_roles import (
     session_roles,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.restore import (
+    early_checks,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.encryption import (
     EncryptionKey,
@@ -128,6 +133,31 @@ class Bench:
 def bench_of() -> Callable[..., Bench]:
     """Make a bench of a database that is there, on any server, and a folder for its backups."""
     return lambda server, name, root: Bench(server, name, FilesystemStore(root))
+
+
+@pytest.fixture
+def early_refusal(monkeypatch) -> Callable[..., tuple[str, str] | None]:
+    """Ask a bench's server as the operator does before it makes a safety Backup."""
+
+    def ask(
+        bench: Bench, status: dict[str, object] | None = None, **spec: object
+    ) -> tuple[str, str] | None:
+        @contextmanager
+        def reach(*_: object) -> Iterator[Address]:
+            yield Address(bench.server.host, bench.server.port)
+
+        pods = SimpleNamespace(get=lambda *_: {"status": {"podIP": "10.0.0.1"}})
+        monkeypatch.setattr(early_checks, "reach", reach)
+        monkeypatch.setattr(early_checks, "superuser", lambda *_: bench.parameters)
+        named = {"metadata": {"name": "friday", "namespace": "ns", "uid": str(uuid.uuid4())}}
+        return early_checks.find_early_refusal(
+            pods,
+            {**named, "spec": spec},
+            {**named, "spec": {}, "status": status or {}},
+            {**named, "spec": {"databaseName": bench.database}, "status": {"primary": "app-0"}},
+        )
+
+    return ask
 
 
 @pytest.fixture

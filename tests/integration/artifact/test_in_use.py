@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -64,6 +65,24 @@ def test_a_slot_is_found_before_anything_is_loaded(used, monkeypatch) -> None:
         rehearse_restore(used.restore_request())
     assert used.databases() == before
     assert slots(used) == {SLOT: used.database}
+
+
+def test_it_is_found_before_the_safety_backup(used, early_refusal) -> None:
+    assert early_refusal(used) is None
+    used.execute(MAKE_SLOT)
+    reason, message = early_refusal(used)
+    assert reason == "DatabaseInUse"
+    assert f'"{SLOT}" (pgoutput)' in message
+    assert early_refusal(used, consent={"endReplication": True}) is None
+    prepare(used)
+    reason, message = early_refusal(used, consent={"endReplication": True})
+    assert "was prepared" in message
+
+
+def test_a_primary_that_does_not_answer_is_left_to_the_job(used, early_refusal) -> None:
+    used.execute(MAKE_SLOT)
+    away = replace(used, server=replace(used.server, port=1))
+    assert early_refusal(away) is None
 
 
 def test_with_consent_a_slot_stays_and_is_dropped_with_the_replaced_database(used) -> None:

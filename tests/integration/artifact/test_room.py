@@ -157,6 +157,23 @@ def test_a_restore_that_would_leave_less_than_the_reserve_is_refused_with_the_fi
     assert small.restore().summary["rows"] == 100001
 
 
+def test_it_is_refused_before_the_safety_backup(small, volume: SmallVolume, early_refusal) -> None:
+    status = {"restoreSizeBytes": small.scalar("SELECT pg_database_size('app')")}
+    assert early_refusal(small, status) is None
+    volume.leave(RESERVE + 60 * MEBIBYTE)
+    reason, message = early_refusal(small, status)
+    assert reason == "NotEnoughRoom"
+    assert message.startswith("backup friday was not restored, and nothing of it was written")
+    assert "162.4Mi of 1.0Gi are free and 102.4Mi reserved" in message
+    assert early_refusal(small, status, consent={"tryWithoutRoom": True}) is None
+    for unknown in (
+        early_refusal(small),
+        early_refusal(small, status, include={"tables": ["public.version"]}),
+    ):
+        assert unknown is None, "that takes less, and the Job knows how much"
+    assert_untouched(small)
+
+
 def test_a_replaced_database_that_is_kept_is_named(small, volume: SmallVolume) -> None:
     done = small.restore().summary
     small.execute("UPDATE version SET name = 'new'")

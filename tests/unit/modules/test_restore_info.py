@@ -148,6 +148,27 @@ def test_it_is_not_made_while_the_restore_is_blocked_or_refused(cluster: FakeClu
     assert look(cluster)["safety_backup"] == {}
 
 
+def test_what_cannot_be_replaced_is_not_backed_up_first(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def refuse(*objects: Any) -> tuple[str, str]:
+        asked.append([one["metadata"]["name"] for one in objects[1:]])
+        return "DatabaseInUse", "a slot"
+
+    monkeypatch.setattr(restore_info, "find_early_refusal", refuse)
+    found = look(cluster)
+    assert (found["definitions"], found["safety_backup"]) == ([], {})
+    assert found["observation"]["refused"] == ("DatabaseInUse", "a slot")
+    assert asked == [["undo", "nightly-20260101030000", "app"]]
+    for spec in ({"safetyBackup": False}, {"dryRun": True}, {"targetDatabase": "other"}):
+        assert look(cluster, **spec)["definitions"], "the Job comes first, and finds it itself"
+    cluster.add("Backup", "undo-safety-undo-000", spec={}, status={"phase": "InProgress"})
+    assert look(cluster)["observation"]["refused"] is None
+    assert len(asked) == 1
+
+
 def test_a_failed_one_ends_the_restore(cluster: FakeCluster) -> None:
     condition = {"type": "BackupReady", "reason": "NoSpace", "message": "full"}
     status = {"phase": "Failed", "conditions": [condition]}
