@@ -353,7 +353,7 @@ def test_it_ends_soon_where_the_store_is_away(site) -> None:
     wait_for(lambda: site.failing, "it fails")
     began = time.monotonic()
     site.end(signal.SIGTERM)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_settings_are_read_again(site) -> None:

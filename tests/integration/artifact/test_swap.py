@@ -29,7 +29,8 @@ class Clients:
 
     def __init__(self, bench, count: int) -> None:
         self.bench = bench
-        self.seen: list[tuple[str, int]] = []
+        # When a query began and ended, and what it returned.
+        self.queries: list[tuple[float, float, tuple[str, int]]] = []
         self.errors: list[str] = []
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self.work, args=(n,)) for n in range(count)]
@@ -42,14 +43,20 @@ class Clients:
                     for _ in range(10_000 if number % 2 else 1):
                         if self.over.is_set():
                             return
-                        self.seen.append(
-                            connection.execute(
-                                "SELECT (SELECT string_agg(name, ',') FROM version),"
-                                " (SELECT count(*) FROM numbers)"
-                            ).fetchone()
-                        )
+                        begun = time.monotonic()
+                        content = connection.execute(
+                            "SELECT (SELECT string_agg(name, ',') FROM version),"
+                            " (SELECT count(*) FROM numbers)"
+                        ).fetchone()
+                        self.queries.append((begun, time.monotonic(), content))
             except psycopg.Error as error:
                 self.errors.append(str(error))
+
+    def await_content(self, content: tuple[str, int]) -> None:
+        deadline = time.monotonic() + 60
+        while content not in [seen for *_, seen in self.queries]:
+            assert time.monotonic() < deadline, self.errors
+            time.sleep(0.02)
 
     def __enter__(self):
         for thread in self.threads:
@@ -63,14 +70,15 @@ class Clients:
 
 
 def test_clients_see_the_old_or_the_new_content_and_nothing_else(changed) -> None:
+    new, old = ("new", 10), ("old", 20000)
     with Clients(changed, 6) as clients:
-        time.sleep(0.2)
+        clients.await_content(new)
         changed.restore()
-        time.sleep(0.3)
-    assert set(clients.seen) == {("new", 10), ("old", 20000)}
-    first_old = clients.seen.index(("old", 20000))
-    late = clients.seen[first_old + len(clients.threads) :]
-    assert ("new", 10) not in late, "after the swap no session sees the replaced database"
+        clients.await_content(old)
+    assert {seen for *_, seen in clients.queries} == {new, old}
+    swapped = min(ended for _, ended, seen in clients.queries if seen == old)
+    late = [seen for begun, _, seen in clients.queries if begun > swapped]
+    assert new not in late, "after the swap no session sees the replaced database"
     refused = [text for text in clients.errors if "not currently accepting" in text]
     assert not refused, "there is no window in which the database refuses connections"
 

@@ -156,4 +156,4 @@ def test_a_server_that_does_not_answer_is_given_up(superuser) -> None:
         deadline(superuser, 0.5, "waiting"),
     ):
         superuser.execute("SELECT pg_sleep(60)")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30

@@ -104,7 +104,7 @@ def test_a_worker_that_outlives_its_parent_is_ended(program, tmp_path) -> None:
     started = time.monotonic()
     with pytest.raises(errors.OutOfMemory):
         run_program(["tool"], environment, errors.BackupFailed)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     worker = int((tmp_path / "worker").read_text())
     assert not runs(worker)
 
@@ -141,7 +141,7 @@ def test_the_first_failure_ends_the_others(program) -> None:
     started = time.monotonic()
     with pytest.raises(errors.NoSpace, match="the cause"):
         run_together(cancellation, [hang, fail, hang])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_what_starts_after_the_cancellation_ends_at_once() -> None:
