@@ -146,15 +146,17 @@ def early_refusal(monkeypatch) -> Callable[..., tuple[str, str] | None]:
         def reach(*_: object) -> Iterator[Address]:
             yield Address(bench.server.host, bench.server.port)
 
-        pods = SimpleNamespace(get=lambda *_: {"status": {"podIP": "10.0.0.1"}})
+        primary = SimpleNamespace(name="app-0", pod_ip="10.0.0.1")
+        monkeypatch.setattr(early_checks, "read_instances", lambda *_: ([primary], "app-0"))
+        monkeypatch.setattr(early_checks, "find_primary", lambda *_: primary)
         monkeypatch.setattr(early_checks, "reach", reach)
         monkeypatch.setattr(early_checks, "superuser", lambda *_: bench.parameters)
         named = {"metadata": {"name": "friday", "namespace": "ns", "uid": str(uuid.uuid4())}}
         return early_checks.find_early_refusal(
-            pods,
+            None,
             {**named, "spec": spec},
             {**named, "spec": {}, "status": status or {}},
-            {**named, "spec": {"databaseName": bench.database}, "status": {"primary": "app-0"}},
+            {**named, "spec": {"databaseName": bench.database}, "status": {}},
         )
 
     return ask

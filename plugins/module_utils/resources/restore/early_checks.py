@@ -13,11 +13,13 @@ from ...artifact.history import scratch_name
 from ...artifact.in_use import read_use, require_not_in_use
 from ...artifact.room import RoomRequest, check_room
 from ...errors import DatabaseInUse, DatabaseNotReady, NotEnoughRoom, OperatorError
-from ...kube.client import Cluster, Object
+from ...kube.client import ApiError, Cluster, Object
 from ...kube.port_forward import Address, reach
 from ...postgres.connection import connect, deadline
 from ...postgres.errors import database_errors
 from ..backup.physical import is_physical
+from ..database.instances import read_instances
+from ..database.members import find_primary
 from ..database.superuser import superuser
 
 _SECONDS = 30.0
@@ -30,17 +32,21 @@ def find_early_refusal(
 
     Returns:
         Reason and message; None where nothing is in the way, and where the primary did not answer.
+
+    Raises:
+        ApiError: the API server refused or was not reached.
     """
-    namespace, primary = database["metadata"]["namespace"], database["status"].get("primary")
+    name, namespace = database["metadata"]["name"], database["metadata"]["namespace"]
+    primary = find_primary(*read_instances(cluster, namespace, name))
+    if primary is None:
+        return None
     try:
-        pod = cluster.get("v1", "Pod", namespace, primary) if primary else None
-        pod_ip = pod and pod.get("status", {}).get("podIP")
-        if not pod_ip:
-            return None
-        with reach(namespace, primary, pod_ip, 5432) as address:
+        with reach(namespace, primary.name, primary.pod_ip, 5432) as address:
             _check(cluster, restore, backup, database, address)
     except (DatabaseInUse, NotEnoughRoom) as error:
         return error.reason, error.message
+    except ApiError:
+        raise
     except OperatorError:
         # The safety Backup and the Job wait for what this did not.
         return None
