@@ -117,6 +117,7 @@ checks: venv ## Every linter
 		cluster/cluster hack/images/images hack/*.py bench image/sbom/sbom.py
 	cd hack/harness && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness
 	cd image && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml warm_runner
+	cd plugin && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml kubectl_postgres
 	cd $(COLLECTION) && PYTHONPATH=$(COLLECTIONS) $(BIN)/lint-imports --no-cache
 	$(BIN)/yamllint --strict .
 	$(BIN)/python hack/reference.py --check

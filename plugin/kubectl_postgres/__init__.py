@@ -1,0 +1,1 @@
+"""kubectl postgres: see and steer Databases, Backups and Restores."""

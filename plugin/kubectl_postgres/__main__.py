@@ -1,0 +1,5 @@
+"""python -m kubectl_postgres"""
+
+from .program import main
+
+main()
