@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from .access import Object
-from .overview import Overview, since
+from .overview import BackupLine, Overview, RestoreLine, since
 
 SHOWN = 5
 """How many Backups and Restores the screen has; `-o json` has all."""
 
 _UNBROKEN = 2000
+_BROKEN = {"BACKUP", "RESTORE", "OF BACKUP", "RESTART FOR"}
 
 _COLORS = {
     "Completed": "green", "Ready": "green", "Scheduled": "green",
@@ -125,7 +126,7 @@ def _backups(overview: Overview, now: datetime) -> RenderableType:
         following = f", next {one.next}" if one.next else ""
         parts.append(Text(f"Schedule {one.name}: {one.schedule}, {one.phase}{following}"))
     if overview.backups:
-        table = _table("BACKUP", "PHASE", "AGE", "SIZE", "TOOK", "PROOF", "MESSAGE")
+        table = _table("BACKUP", "PHASE", "AGE", "SIZE", "TOOK", "PROOF")
         for backup in overview.backups[:SHOWN]:
             table.add_row(
                 backup.name,
@@ -134,19 +135,21 @@ def _backups(overview: Overview, now: datetime) -> RenderableType:
                 backup.size,
                 backup.duration,
                 backup.proof,
-                backup.message,
             )
-        parts += [table, *_more(len(overview.backups))]
+        parts += [table, *_said(overview.backups), *_more(len(overview.backups))]
     return Group(*parts)
 
 
 def _restores(overview: Overview, now: datetime) -> RenderableType:
-    table = _table("RESTORE", "PHASE", "OF BACKUP", "AGE", "MESSAGE")
+    table = _table("RESTORE", "PHASE", "OF BACKUP", "AGE")
     for one in overview.restores[:SHOWN]:
-        table.add_row(
-            one.name, _phase(one.phase), one.backup, _age(one.completed, now), one.message
-        )
-    return Group(Text(), table, *_more(len(overview.restores)))
+        table.add_row(one.name, _phase(one.phase), one.backup, _age(one.completed, now))
+    return Group(Text(), table, *_said(overview.restores), *_more(len(overview.restores)))
+
+
+def _said(lines: Sequence[BackupLine] | Sequence[RestoreLine]) -> list[RenderableType]:
+    """Return what those that are shown say, below their table, where it has room."""
+    return [Text(f"{one.name}: {one.message}") for one in lines[:SHOWN] if one.message]
 
 
 def _todo(todo: Sequence[str]) -> RenderableType:
@@ -163,8 +166,8 @@ def _more(count: int) -> list[RenderableType]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        last = column in {"MESSAGE", "RESTART FOR"}
-        table.add_column(column, no_wrap=not last, overflow="fold")
+        # On a narrow terminal names are broken, and nothing else.
+        table.add_column(column, no_wrap=column not in _BROKEN, overflow="fold")
     return table
 
 

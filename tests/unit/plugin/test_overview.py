@@ -18,8 +18,8 @@ def overview(database: dict[str, Any], *others: dict[str, Any]) -> Overview:
     return overview_of(database, backups, [one for one in others if one["kind"] == "Restore"])
 
 
-def text(renderable: Any) -> list[str]:
-    screen = console(100)
+def text(renderable: Any, width: int = 100) -> list[str]:
+    screen = console(width)
     screen.file = io.StringIO()
     screen.print(renderable)
     return [line.rstrip() for line in screen.file.getvalue().splitlines()]
@@ -51,17 +51,27 @@ def test_the_screen_of_a_database(database) -> None:
         "",
         "Backups: last Completed 11h ago, last verified 11h ago",
         "Schedule nightly: 0 3 * * *, Scheduled, next 2026-01-02T03:00:00Z",
-        "BACKUP     PHASE      AGE  SIZE    TOOK  PROOF     MESSAGE",
-        "nightly-2  Failed                                  BackupFailed: the words",
+        "BACKUP     PHASE      AGE  SIZE    TOOK  PROOF",
+        "nightly-2  Failed",
         "nightly-1  Completed  11h  12.3Mi  4s    verified",
+        "nightly-2: BackupFailed: the words",
         "",
-        "RESTORE  PHASE   OF BACKUP  AGE  MESSAGE",
-        "undo     Failed  nightly-1  1h   DatabaseInUse: a slot",
+        "RESTORE  PHASE   OF BACKUP  AGE",
+        "undo     Failed  nightly-1  1h",
+        "undo: DatabaseInUse: a slot",
         "",
         "To do:",
         "- Degraded True, InstancesNotReady: app-1 is not ready",
         "- The newest Backup has failed: nightly-2: BackupFailed: the words",
     ]
+
+
+def test_on_a_narrow_terminal_only_names_are_broken(database) -> None:
+    names = ("app-by-hand-20260101-010000", "app-restore-20260101-020000-safety-0432cafe")
+    shown = overview(database, *(backup(name) for name in names))
+    lines = text(render(shown, NOW), width=60)
+    assert max(map(len, lines)) <= 60
+    assert [line for line in lines if "Completed" in line and "12.3Mi" in line][1:]
 
 
 def test_all_is_well(database) -> None:
