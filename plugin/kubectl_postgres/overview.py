@@ -88,7 +88,7 @@ class Overview:
 
     def document(self) -> Object:
         """Return it as JSON has it, keys in camelCase."""
-        document: Object = _camel(asdict(self))
+        document: Object = camel(asdict(self))
         return document
 
 
@@ -251,10 +251,11 @@ def _of_backups(
     return found
 
 
-def _camel(value: Any) -> Any:
+def camel(value: Any) -> Any:
+    """Return a value with the keys of its objects in camelCase, as the API has them."""
     if isinstance(value, dict):
-        return {_camel_key(key): _camel(one) for key, one in value.items()}
-    return [_camel(one) for one in value] if isinstance(value, list | tuple) else value
+        return {_camel_key(key): camel(one) for key, one in value.items()}
+    return [camel(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _camel_key(key: str) -> str:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from .commands.backups import backup, restore
-from .commands.look import logs, status
+from .commands.look import logs, report, status
 from .commands.psql import psql
 from .commands.steer import grow, hibernate, restart, switchover, wake
 
@@ -30,7 +30,7 @@ def program() -> None:
 
 
 for command in (
-    status, psql, backup, restore, switchover, restart, hibernate, wake, grow, logs,
+    status, psql, backup, restore, switchover, restart, hibernate, wake, grow, logs, report,
 ):  # fmt: skip
     program.add_command(command)
 

@@ -97,7 +97,7 @@ def _instances(instances: Sequence[Object], archive: Object) -> RenderableType:
             one.get("role", ""),
             one.get("state", ""),
             "yes" if one.get("ready") else Text("no", "yellow"),
-            _bytes(one.get("lagBytes")),
+            format_bytes(one.get("lagBytes")),
             str(one.get("timeline", "")),
             one.get("storage", ""),
             "" if used is None else f"{used}%",
@@ -179,10 +179,10 @@ def _age(moment: str, now: datetime) -> str:
     return since(moment, now) if moment else ""
 
 
-def _bytes(amount: int | None) -> str:
+def format_bytes(amount: int | None) -> str:
     """Return an amount of bytes as Kubernetes writes it.
 
-    >>> [_bytes(None), _bytes(0), _bytes(2048), _bytes(16 << 20)]
+    >>> [format_bytes(None), format_bytes(0), format_bytes(2048), format_bytes(16 << 20)]
     ['', '0', '2.0Ki', '16.0Mi']
     """
     if not amount:
