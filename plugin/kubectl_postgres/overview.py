@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .access import Object
@@ -12,6 +12,8 @@ from .access import Object
 NORMAL = frozenset({"Archiving", "Progressing", "Ready"})
 """The conditions of a Database that are True where all is well, or while it changes; any other
 speaks of something to do while it is True (docs/reference/conditions.md)."""
+
+_PATIENCE = timedelta(minutes=1)
 
 BACKUP_TROUBLE = frozenset({"ArtifactMissing", "Degraded"})
 """Those of a Backup."""
@@ -93,7 +95,7 @@ class Overview:
 
 
 def overview_of(
-    database: Object, backups: Iterable[Object], restores: Iterable[Object]
+    database: Object, backups: Iterable[Object], restores: Iterable[Object], now: datetime
 ) -> Overview:
     """Return the overview of a Database.
 
@@ -124,7 +126,11 @@ def overview_of(
         restores=[_restore_line(one) for one in _newest_first(own_restores)],
         last_completed=max((one.completed for one in completed), default=""),
         last_verified=max((one.completed for one in verified), default=""),
-        todo=[*_of_conditions(database, own), *_of_backups(name, lines, schedules)],
+        todo=[
+            *_of_operator(database, now),
+            *_of_conditions(database, own),
+            *_of_backups(name, lines, schedules),
+        ],
     )
 
 
@@ -217,6 +223,18 @@ def _said(resource: Object) -> str:
     if not said or said["status"] == "True":
         return ""
     return f"{said['reason']}: {said['message']}"
+
+
+def _of_operator(database: Object, now: datetime) -> list[str]:
+    """Return what to do where no operator reconciles the Database."""
+    metadata, status = database["metadata"], database.get("status", {})
+    age = now - datetime.fromisoformat(metadata["creationTimestamp"])
+    if status or age < _PATIENCE:
+        return []
+    return [
+        "No operator has reconciled it: see whether one runs, and for this namespace"
+        " (kubectl get pods --all-namespaces -l control-plane=controller-manager)"
+    ]
 
 
 def _of_conditions(database: Object, backups: Iterable[Object]) -> list[str]:

@@ -70,7 +70,7 @@ def _print(cluster: Cluster, name: str | None, output: str) -> None:
 def _overviews(cluster: Cluster, name: str | None) -> list[Overview]:
     databases = _databases(cluster, name)
     backups, restores = cluster.list("Backup"), cluster.list("Restore")
-    return [overview_of(one, backups, restores) for one in databases]
+    return [overview_of(one, backups, restores, now()) for one in databases]
 
 
 def _databases(cluster: Cluster, name: str | None) -> list[Object]:

@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 def overview(database: dict[str, Any], *others: dict[str, Any]) -> Overview:
     backups = [one for one in others if one["kind"] == "Backup"]
-    return overview_of(database, backups, [one for one in others if one["kind"] == "Restore"])
+    return overview_of(database, backups, [one for one in others if one["kind"] == "Restore"], NOW)
 
 
 def text(renderable: Any, width: int = 100) -> list[str]:
@@ -106,7 +106,10 @@ def test_a_database_that_was_just_made(database) -> None:
     del database["status"]
     shown = overview(database)
     assert text(render(shown, NOW))[0] == "shop/app  new"
-    assert text(render_list([shown], NOW))[1].split() == ["app", "new", "1"]
+    assert text(render_list([shown], NOW))[1].split() == ["app", "new", "2"]
+    assert shown.todo[0].startswith("No operator has reconciled it")
+    database["metadata"]["creationTimestamp"] = "2026-01-01T11:59:30Z"
+    assert len(overview(database).todo) == 1, "it was made just now"
 
 
 def test_a_message_is_text(database) -> None:
