@@ -201,10 +201,14 @@ ARGUMENT_SPEC = {
     **AGENT_OPTIONS,
     "role_path": {"type": "path", "default": ""},
 }
-# Of the code that applies them. It is read once, where the collection is imported from its folder.
+# Of the code that applies them, and of the role. They are read once, where the collection is imported
+# from its folder.
 _PLUGINS = Path(__file__).resolve().parents[1]
+_ROLE = _PLUGINS.parent / "roles" / "database"
 if (_PLUGINS / "modules").is_dir():
     code_digest(_PLUGINS)
+if _ROLE.is_dir():
+    files_digest(_ROLE, "*.yml")
 
 
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

@@ -62,3 +62,17 @@ def _value(hint: Any, value: Any) -> Any:
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
+
+
+def _prepare(hint: Any) -> None:
+    """Find the hints of a dataclass and of those in it."""
+    if is_dataclass(hint):
+        for each in _hints(hint).values():  # type: ignore[arg-type]  # a class is hashable
+            _prepare(each)
+    for each in get_args(hint):
+        _prepare(each)
+
+
+# Where this is loaded, and not in each of the processes that are forked from there.
+for _module in (backup, database, restore, schedule):
+    _prepare(_module.Observation)

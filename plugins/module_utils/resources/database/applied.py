@@ -8,10 +8,12 @@ Whatever changes an object, other than its status, makes its digest another one.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,29 @@ def content(found: Object) -> Object:
 
 
 def files_digest(folder: Path, pattern: str) -> str:
-    """Return a digest of the names and contents of the files below a folder."""
+    """Return a digest of the names and contents of the files below a folder.
+
+    This process reads a folder again once a file of it has another time, size or inode.
+    """
+    return _files_digest(folder, tuple(sorted(_find(str(folder), "", pattern))))
+
+
+def _find(folder: str, below: str, pattern: str) -> Iterator[tuple[str, int, int, int]]:
+    """Yield the path in the folder of each file that fits, with its time, size and inode."""
+    for entry in os.scandir(f"{folder}/{below}"):
+        path = f"{below}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _find(folder, f"{path}/", pattern)
+        elif fnmatch.fnmatchcase(entry.name, pattern):
+            found = entry.stat()
+            yield path, found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@functools.lru_cache(maxsize=8)
+def _files_digest(folder: Path, files: tuple[tuple[str, int, int, int], ...]) -> str:
     hashed = hashlib.sha256()
-    for path in sorted(folder.rglob(pattern)):
-        hashed.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
+    for path, *_ in files:
+        hashed.update(f"{path}\0".encode() + (folder / path).read_bytes() + b"\0")
     return hashed.hexdigest()[:32]
 
 
