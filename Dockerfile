@@ -101,7 +101,8 @@ COPY image/warm_runner/ /opt/warm/warm_runner/
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/warm /opt/agent/collections
 ENV PATH=/opt/warm/warm_runner/bin:$PATH \
     WARM_RUNNER_COLLECTIONS=postgres.operator \
-    WARM_RUNNER_INLINE=postgres.operator
+    WARM_RUNNER_INLINE=postgres.operator \
+    WARM_RUNNER_EARLY_END=postgres.operator
 
 WORKDIR /opt/ansible
 USER 65532:65532

@@ -112,7 +112,8 @@ checks: venv ## Every linter
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	cd $(COLLECTIONS) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml \
-		-p ansible_collections.postgres.operator.plugins.module_utils
+		-p ansible_collections.postgres.operator.plugins.module_utils \
+		-p ansible_collections.postgres.operator.plugins.plugin_utils
 	MYPYPATH=hack:cluster:hack/images:bench:$(COLLECTIONS) $(BIN)/mypy --config-file pyproject.toml \
 		cluster/cluster hack/images/images hack/*.py bench image/sbom/sbom.py
 	cd hack/harness && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml harness

@@ -13,7 +13,7 @@ import importlib
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -72,6 +72,17 @@ class Poster:
         self._connections.pop(url, None)
         with contextlib.suppress(OSError):
             connection.close()
+
+
+def post_all(url: str, urlpath: str | None, events: Iterable[Any]) -> None:
+    """Post events over one connection; where ansible-runner-http is not installed, nothing is."""
+    try:
+        module: Any = importlib.import_module("ansible_runner_http.events")
+    except ImportError:
+        return
+    post = Poster(module.send_request)
+    for event in events:
+        post(url, event, urlpath=urlpath)
 
 
 def keep_the_connection() -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from . import arguments, key, parsed_files, renew
+from . import arguments, early_end, key, parsed_files, renew, settings
 from .loaded_files import LoadedFiles
 
 TERMINAL_SIZE = (24, 80)
@@ -60,6 +60,7 @@ class Warm:
         files: the loaded files, to see changes.
         playbook_parser: of ansible-playbook's command line.
         documents: the collections' roles, parsed.
+        early_ends: the roles that may end before Ansible runs.
         usable: why a playbook must not run in a fork of this process; empty where it may.
     """
 
@@ -73,6 +74,7 @@ class Warm:
     files: LoadedFiles
     playbook_parser: Any
     documents: parsed_files.Documents
+    early_ends: early_end.Roles
     usable: str
 
     def changed(self) -> str:
@@ -83,9 +85,17 @@ class Warm:
         """Say why a run with this environment cannot be a fork of this process, if so."""
         return first_difference(self.read_by_runner, environment)
 
+    def difference(self, environment: Mapping[str, str]) -> str:
+        """Say in what a run's environment, of the parent's key, differs from what was read."""
+        # Those of the key are the same, but for what ansible-runner changes for a playbook.
+        read = {name: value for name, value in self.read.items() if not key.is_of_the_key(name)}
+        return first_difference(read, environment)
+
     def summary(self) -> str:
         """Say in a line what there is."""
         warning = f"; playbooks start cold: {self.usable}" if self.usable else ""
+        problem = self.early_ends.problem
+        warning += f"; runs do not end early: {problem}" if problem else ""
         return f"{len(sys.modules)} modules, {len(self.files)} files watched{warning}"
 
 
@@ -117,6 +127,7 @@ def preload(runner: str, collections: Sequence[str], started_with: dict[str, str
             playbook_parser = arguments.build_for_playbook()
             _load_collections(collections)
             documents = parsed_files.parse(collections)
+            early_ends = early_end.load(settings.early_end_collections(before))
         for name in renew.VARIABLES:
             read.pop(name, None)
     finally:
@@ -136,6 +147,7 @@ def preload(runner: str, collections: Sequence[str], started_with: dict[str, str
         files=LoadedFiles.of_this_process(),
         playbook_parser=playbook_parser,
         documents=documents,
+        early_ends=early_ends,
         usable=_relative_setting(constants.config),
     )
 

@@ -9,7 +9,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from . import arguments, event_post, log, playbook, protocol, renew
+from . import arguments, early_end, event_post, log, playbook, protocol, renew
 from .preload import Warm
 from .program import die_with_parent, end_as_program
 from .request import Request, decode
@@ -66,6 +66,8 @@ def _receive(connection: socket.socket) -> Request:
 
 
 def _ansible_runner(warm: Warm, folder: str, words: list[str]) -> object:
+    if early_end.end_early(warm, folder, words):
+        return 0
     playbook.start_playbooks_here(warm, folder)
     if not renew.main(warm.read_by_main) and warm.runner_parser is not None:
         arguments.hand_out_for_runner(warm.runner_parser)

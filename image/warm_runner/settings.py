@@ -48,6 +48,16 @@ def inline_collections(environment: Mapping[str, str]) -> list[str]:
     return _words(environment, "WARM_RUNNER_INLINE")
 
 
+def early_end_collections(environment: Mapping[str, str]) -> list[str]:
+    """The collections whose roles may end before Ansible runs."""
+    return _words(environment, "WARM_RUNNER_EARLY_END")
+
+
+def early_end_seconds(environment: Mapping[str, str]) -> float:
+    """How long a collection may take to find that there is nothing to do."""
+    return _number(environment, "WARM_RUNNER_EARLY_END_SECONDS", 10.0)
+
+
 def _words(environment: Mapping[str, str], name: str) -> list[str]:
     return environment.get(name, "").replace(",", " ").split()
 

@@ -1,8 +1,7 @@
 """Run a module's work inside the Ansible worker.
 
-The ordinary way starts a Python process for every task, which costs half a second. A module of
-this collection is a thin face of typed functions: `ARGUMENT_SPEC` and `run(params, check_mode)`.
-This action plugin, to which meta/runtime.yml routes them, calls `run` where the worker already is.
+The ordinary way starts a Python process for every task, which costs half a second. This action
+plugin, to which meta/runtime.yml routes the modules, calls them where the worker already is.
 On any connection but a local one it leaves the module to the ordinary way.
 """
 
@@ -14,18 +13,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.postgres.operator.plugins.module_utils.errors import OperatorError
-
-_MODULES = "ansible_collections.postgres.operator.plugins.modules"
+from ansible_collections.postgres.operator.plugins.plugin_utils.module_calls import MODULES, call
 
 # Ansible loads this file once and forks a worker for every task: what is imported here, each has.
 # The agent in a Job's pod lacks the Kubernetes client, and with it the modules that need it.
-for _found in pkgutil.iter_modules(import_module(_MODULES).__path__):
+for _found in pkgutil.iter_modules(import_module(MODULES).__path__):
     with contextlib.suppress(ImportError):
-        import_module(f"{_MODULES}.{_found.name}")
+        import_module(f"{MODULES}.{_found.name}")
 
 
 class ActionModule(ActionBase):
@@ -41,14 +36,7 @@ class ActionModule(ActionBase):
             result.update(self._execute_module(task_vars=task_vars))
             return result
         name = self._task.action.rpartition(".")[2]
-        module = import_module(f"{_MODULES}.{name}")
-        arguments = ArgumentSpecValidator(module.ARGUMENT_SPEC).validate(_plain(self._task.args))
-        if arguments.error_messages:
-            raise AnsibleActionFail(f"{name}: {'; '.join(arguments.error_messages)}")
-        try:
-            result.update(module.run(arguments.validated_parameters, self._task.check_mode))
-        except OperatorError as error:
-            result.update(failed=True, msg=error.message, reason=error.reason)
+        result.update(call(name, _plain(self._task.args), self._task.check_mode))
         return result
 
 

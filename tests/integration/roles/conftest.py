@@ -25,6 +25,7 @@ def box() -> Iterator[WarmBox]:
         "ANSIBLE_COLLECTIONS_PATH": str(ensure_collection_root()),
         "WARM_RUNNER_COLLECTIONS": "postgres.operator",
         "WARM_RUNNER_INLINE": "postgres.operator",
+        "WARM_RUNNER_EARLY_END": "postgres.operator",
         "OPERATOR_IMAGE": "operator:1",
         "MAX_ACTIVE_BACKUPS": "0",
         "MAX_ACTIVE_BACKUPS_PER_DESTINATION": "0",

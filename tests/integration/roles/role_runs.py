@@ -71,7 +71,7 @@ def unsafe(value: Any) -> Any:
     return {"__ansible_unsafe": value} if isinstance(value, str) else value
 
 
-def run(box: WarmBox, role: str, looked_at: dict[str, Any]) -> Outcome:
+def run(box: WarmBox, role: str, looked_at: dict[str, Any], **environment: str) -> Outcome:
     """Run a role as ansible-operator does, with all that it passes along."""
     kind, name = looked_at["kind"], f"_database_example_com_{looked_at['kind'].lower()}"
     marked = handed_over(kind, looked_at)
@@ -85,6 +85,6 @@ def run(box: WarmBox, role: str, looked_at: dict[str, Any]) -> Outcome:
         *("run", str(folder), "--rotate-artifacts", "20", "--role", role),
         *("--roles-path", f"{ROLES}/", "--hosts", "localhost", "-i", "1", "--role-skip-facts"),
     ]
-    process = box.start(arguments)
+    process = box.start(arguments, **environment)
     output, _ = process.communicate(timeout=120)
     return Outcome(folder, process.returncode, output)

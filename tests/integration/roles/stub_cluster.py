@@ -31,6 +31,7 @@ class StubCluster:
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
+        self.requests: list[str] = []
         self._lock = threading.Lock()
 
     def add(self, manifest: Object) -> None:
@@ -51,6 +52,7 @@ class StubCluster:
         path = unquote(address.path)
         path, status = path.removesuffix("/status"), path.endswith("/status")
         with self._lock:
+            self.requests.append(f"{method} {path}")
             if method == "POST":
                 name = body["metadata"]["name"]
                 found = self.objects[f"{path}/{name}"] = _stored(body)
