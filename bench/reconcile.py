@@ -13,7 +13,8 @@ With --small it is a role of six tasks that each ask a small server. The variant
     stock       ansible-runner as it is, every module in a process of its own, as in any operator
     in-process  ansible-runner as it is, modules run in Ansible's worker
     warm        the same modules behind the warm runner
-    inline      there, and in the playbook's own process: what the image does
+    inline      there, and in the playbook's own process
+    early       and Ansible does not run where there is nothing to do: what the image does
 
 A role that is given runs as it is, in-process, warm and, with --inline, inline.
 
@@ -44,6 +45,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import stand_in
 
@@ -51,6 +53,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 WARM_RUNNER = CHECKOUT / "image" / "warm_runner"
 CONFIGURATION = CHECKOUT / "image" / "operator" / "ansible.cfg"
 COLLECTION_PARTS = ("galaxy.yml", "playbooks", "plugins", "roles")
+COLLECTION = "postgres.operator"
 TASKS = 6
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -96,6 +99,7 @@ class Variant:
     roles_path: Path
     warm: bool
     inline: str = ""
+    early: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     walls: list[float] = field(default_factory=list)
     batches: list[float] = field(default_factory=list)
@@ -112,6 +116,7 @@ class Bench:
     environment: dict[str, str]
     extra_vars: Sequence[str]
     settings: str
+    kubeconfig: Path | None = None
     failure: str = ""
 
     @property
@@ -120,6 +125,26 @@ class Bench:
         log = self.folder / "run" / "log"
         found = re.findall(r"\[(\d+)\] ready after", log.read_text()) if log.exists() else []
         return [int(pid) for pid in found if Path(f"/proc/{pid}").exists()]
+
+    def pass_databases(self) -> None:
+        """Have the runs get their Database as it is now, as ansible-operator passes it."""
+        if self.kubeconfig is None:
+            return
+        found = stand_in.kubectl(self.kubeconfig, "get", "databases", "-n", "default", "-o", "json")
+        self.extra_vars = [
+            json.dumps(
+                _unsafe(item["spec"])
+                | {
+                    "ansible_operator_meta": {
+                        "name": item["metadata"]["name"],
+                        "namespace": "default",
+                    },
+                    "_database_example_com_database": _unsafe(item),
+                    "_database_example_com_database_spec": _unsafe(item["spec"]),
+                }
+            )
+            for item in json.loads(found)["items"]
+        ]
 
     def start(self, variant: Variant, slot: int) -> subprocess.Popen[bytes]:
         """Start one run as ansible-operator does."""
@@ -144,7 +169,11 @@ class Bench:
             [program / "ansible-runner", *arguments],
             env=self.environment
             | variant.environment
-            | {"PATH": path, "WARM_RUNNER_INLINE": variant.inline},
+            | {
+                "PATH": path,
+                "WARM_RUNNER_INLINE": variant.inline,
+                "WARM_RUNNER_EARLY_END": variant.early,
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -193,6 +222,15 @@ class Bench:
             variant.memory = max(variant.memory, sum(map(_memory, tree)))
             time.sleep(0.005)
         process.communicate()
+
+
+def _unsafe(value: Any) -> Any:
+    """Mark texts as ansible-operator does with `markUnsafe: true`."""
+    if isinstance(value, dict):
+        return {key: _unsafe(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unsafe(item) for item in value]
+    return {"__ansible_unsafe": value} if isinstance(value, str) else value
 
 
 def _stat(pid: int) -> list[str]:
@@ -307,7 +345,7 @@ def write_ordinary_collection(folder: Path) -> Path:
 
 
 def _database_variants(folder: Path) -> list[Variant]:
-    """Return all four, of the role `database`."""
+    """Return all five, of the role `database`."""
     root = Path(os.environ["ANSIBLE_COLLECTIONS_PATH"])
     roles = Path("ansible_collections", "postgres", "operator", "roles")
     ordinary = folder / "ordinary"
@@ -318,7 +356,8 @@ def _database_variants(folder: Path) -> list[Variant]:
         Variant("stock", "database", ordinary / roles, warm=False, environment=stock),
         Variant("in-process", "database", root / roles, warm=False),
         Variant("warm", "database", root / roles, warm=True),
-        Variant("inline", "database", root / roles, warm=True, inline="postgres.operator"),
+        Variant("inline", "database", root / roles, warm=True, inline=COLLECTION),
+        Variant("early", "database", root / roles, warm=True, inline=COLLECTION, early=COLLECTION),
     ]
 
 
@@ -381,6 +420,7 @@ def _prepare(options: argparse.Namespace, folder: Path, stack: contextlib.ExitSt
     environment = _environment(folder, own=options.small)
     text: str = options.extra_vars
     extra_vars = [Path(text[1:]).read_text() if text.startswith("@") else text]
+    kubeconfig = None
     if not options.small and not options.role:
         most = max(options.at_once)
         names = [f"b-{number}" for number in range(most)]
@@ -404,6 +444,7 @@ def _prepare(options: argparse.Namespace, folder: Path, stack: contextlib.ExitSt
         environment=environment,
         extra_vars=extra_vars,
         settings=json.dumps(settings),
+        kubeconfig=kubeconfig,
     )
 
 
@@ -432,6 +473,7 @@ def _measure(bench: Bench, variants: list[Variant], rounds: int, at_once: int) -
     for variant in variants[-1:] * 3 + variants:
         for slot in range(at_once):
             bench.start(variant, slot).communicate()
+        bench.pass_databases()
     for _ in range(rounds):
         for variant in variants:
             bench.batch(variant, at_once)
