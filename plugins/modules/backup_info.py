@@ -119,6 +119,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.agent 
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.adoption import (
     adopts,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.archive_window import (
+    Archives,
+    archive_of_database,
+    oldest_end,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.completed import (
     find_previous,
     list_completed_beside,
@@ -265,7 +270,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
             _adoption_variables(resource)
             if adopting
             else _variables(resource, database, unfinished, listed, recipients)
-            | _beside(cluster, resource, beside, previous)
+            | _beside(cluster, resource, database, beside, previous)
         )
         work = _work(resource, database, latest.name, variables, image, identity)
         disk_bytes = verification_bytes(resource, previous)
@@ -474,6 +479,7 @@ def _variables(
 def _beside(
     cluster: Cluster,
     resource: Object,
+    database: Object,
     completed: Sequence[Object],
     previous: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -486,7 +492,11 @@ def _beside(
     found: dict[str, Any] = {"completed": made}
     if is_physical(resource):
         others = cluster.list(GROUP_VERSION, "Backup", resource["metadata"]["namespace"])
-        return found | {"kept_from": kept_from(resource, others)}
+        place = archive_of_database(database)
+        return found | {
+            "kept_from": kept_from(resource, others),
+            "oldest_end": oldest_end(resource, place, Archives(others)) if place else "",
+        }
     if previous:
         found["previous"] = {"size_bytes": previous["sizeBytes"], "rows": previous["rows"]}
     return found

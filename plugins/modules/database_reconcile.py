@@ -142,6 +142,12 @@ archive_block:
   type: list
   elements: str
   returned: with a plan
+archive_window:
+  description:
+    - Which moments can be restored by the archive, as far as the statuses of Backups say, with the gaps in it; empty where
+      none can.
+  type: dict
+  returned: with a plan
 refused:
   description: A condition's reason and message where the spec cannot be followed; empty where it can.
   type: list
@@ -246,6 +252,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "refused": list(state.refused or ()),
         "archive": archive_parts(resource, state.archived),
         "archive_block": list(state.archive_block or ()),
+        "archive_window": state.archive_window or {},
     }
 
 

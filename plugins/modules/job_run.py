@@ -29,7 +29,8 @@ options:
         connection, which is a superuser's, the store and C(recipients); C(archive), the name of the folder with the archive
         of WAL beside the artifact; C(replication), a C(user) with REPLICATION and its C(sslcert) and C(sslkey); C(standby),
         the name of a standby to copy from; C(max_rate), in KiB a second; and C(kept_from), the LSNs from which other backups
-        need WAL. With these, be the list empty, WAL from before the oldest backup is removed from the archive.
+        need WAL. With these, be the list empty, WAL from before the oldest backup is removed from the archive. The result's
+        C(archive) has the gaps between the end of the oldest backup of the archive, C(oldest_end), and its newest segment.
       - V(recover) recovers the server of C(point_in_time), C(restore_point), C(lsn) or C(xid), with C(latest) of the end of
         the archive, else of the end of the backup, into C(folder). It takes the store and the artifact as
         M(postgres.operator.artifact_restore) does, and the connection to the live primary if there is one.

@@ -70,6 +70,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.kube.client impo
     connect,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.agent import agent_image
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.archive_window import (
+    Archives,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.destination import (
     find_secret_block,
     is_claim_gone,
@@ -243,14 +246,16 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
     namespace, spec = resource["metadata"]["namespace"], resource["spec"]
     database_name, backup_name = spec["databaseRef"]["name"], spec["backupRef"]["name"]
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
-    backup, newer, refused = _find_backup(cluster, resource, backup_name)
+    archives = _read_archives(cluster, resource)
+    backup, newer, refused = _find_backup(cluster, resource, backup_name, database, archives)
     blocked = find_database_block(database_name, database, is_first_restore(resource))
     if refused and not blocked:
         return _Found(database, backup, refused=refused)
     blocked = blocked or find_backup_block(backup_name, backup)
     if blocked or database is None or backup is None:
         return _Found(database, backup, blocked=blocked)
-    refused = find_refusal(resource, backup, database, _missing_claim(cluster, backup))
+    claim = _missing_claim(cluster, backup)
+    refused = find_refusal(resource, backup, database, claim, archives)
     if refused:
         return _Found(database, backup, refused=refused)
     identity = restoring_secret(resource, backup)
@@ -282,13 +287,20 @@ def _look_after_timeout(cluster: Cluster, resource: Object) -> _Found:
     return _Found(database, blocked=blocked, start=blocked is None)
 
 
+def _read_archives(cluster: Cluster, restore: Object) -> Archives:
+    """Return what is known of the archives that a target may need."""
+    if find_target(restore["spec"]) is None:
+        return Archives()
+    return Archives(cluster.list(GROUP_VERSION, "Backup", restore["metadata"]["namespace"]))
+
+
 def _find_backup(
-    cluster: Cluster, restore: Object, name: str
+    cluster: Cluster, restore: Object, name: str, database: Object | None, archives: Archives
 ) -> tuple[Object | None, str, tuple[str, str] | None]:
     """Return the Backup, of a schedule the run to restore, or the schedule if there is none.
 
     And the name of a newer run, where a verified one is preferred to it; and reason and message
-    where all that there is is newer than the Restore.
+    where all that there is is newer than the Restore, or no run leads to its target.
     """
     namespace = restore["metadata"]["namespace"]
     backup = cluster.get(GROUP_VERSION, "Backup", namespace, name)
@@ -303,9 +315,9 @@ def _find_backup(
     if not scheduled:
         return backup, "", refused
     target = find_target(restore["spec"])
-    run = choose_run(runs, target)
+    run = choose_run(runs, target, archives)
     newer = None if target else find_newer(runs, run)
-    refused = refused or find_run_refusal(name, restore["spec"])
+    refused = refused or find_run_refusal(restore, backup, runs, database or {}, archives)
     return (dict(run) if run else backup), newer["metadata"]["name"] if newer else "", refused
 
 

@@ -21,6 +21,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import zstandard
@@ -329,6 +330,15 @@ class WalArchive:
             )
         # The same content in clear and encrypted: the key decides.
         return max(there, key=lambda file: file.encrypted == bool(self.key), default=None)
+
+    def stored_time(self, name: str) -> datetime | None:
+        """Return when a file was archived, by the store's clock; None where it is not there.
+
+        Nothing that is in it was written later, as far as that clock is right.
+        """
+        there = self._stored(name)
+        times = [self.store.stored_time(self.location, file.path) for file in there]
+        return min(times, default=None)
 
     def segments(self, timeline: int, first: str = "") -> Iterator[str]:
         """Yield the names of the whole segments of a timeline, in their order, each once.

@@ -134,6 +134,7 @@ PHYSICAL_OPTIONS: Options = {
     "standby": {"type": "str"},
     "max_rate": {"type": "int"},
     "kept_from": {"type": "list", "elements": "str"},
+    "oldest_end": {"type": "str"},
     "recipients": {"type": "list", "elements": "str", "default": []},
     "unfinished": {"type": "list", "elements": "str", "default": []},
     "unfinished_listed": {"type": "str"},

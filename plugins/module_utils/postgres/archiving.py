@@ -17,6 +17,9 @@ _FAILING_BYTES = 4096
 _ARCHIVING = """
 SELECT current_setting('archive_mode') AS mode,
        coalesce(s.last_archived_wal, '') AS last_wal, s.last_archived_time AS last_time,
+       CASE WHEN s.last_archived_wal ~ '^[0-9A-F]{24}$'
+            THEN (pg_stat_file('pg_wal/' || s.last_archived_wal, true)).modification
+        END AS last_written,
        coalesce(ready.count, 0)::int AS pending, ready.oldest,
        coalesce(pg_read_file(%(failing)s, 0, %(limit)s, true), '') AS failing,
        now() AS now
@@ -35,6 +38,8 @@ class Archiving:
         mode: archive_mode.
         last_wal: the file that was archived last since the statistics were reset; empty if none.
         last_time: when that was.
+        last_written: when something was written to it last, if it is a segment and still there:
+            later transactions are in later segments.
         pending: the files that wait to be archived.
         oldest: since when the oldest of them waits.
         failing: what the archiver has written of why it can store nothing; empty where it can.
@@ -44,6 +49,7 @@ class Archiving:
     mode: str
     last_wal: str
     last_time: datetime | None
+    last_written: datetime | None
     pending: int
     oldest: datetime | None
     failing: str

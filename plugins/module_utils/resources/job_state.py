@@ -33,6 +33,7 @@ _RESULT_KEYS = (
     "endLSN",
     "consistentTime",
     "fromStandby",
+    "archive",
     "recoveredTime",
     "recoveredLSN",
 )

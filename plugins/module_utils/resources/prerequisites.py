@@ -8,8 +8,11 @@ from typing import Any
 from ..errors import DatabaseGone
 from ..units import parse_time
 from .backup.adoption import adopts
+from .backup.archive_window import Archives
 from .backup.missing import is_missing
-from .recovery_target import find_target_refusal, may_reach
+from .recovery_target import completed_runs, find_target_refusal, reaches
+
+_UNKNOWN = Archives()
 
 RESTORING = "RestoringBackup"
 """The reason of a Database's condition Ready while its first contents are restored."""
@@ -93,15 +96,18 @@ def _without_certificates(name: str) -> tuple[str, str]:
 
 
 def choose_run(
-    runs: Sequence[Mapping[str, Any]], target: tuple[str, Any] | None = None
+    runs: Sequence[Mapping[str, Any]],
+    target: tuple[str, Any] | None = None,
+    archives: Archives = _UNKNOWN,
 ) -> Mapping[str, Any] | None:
     """Return the run of a schedule to restore: the newest Verified, else the newest Completed one.
 
     Args:
         runs: oldest first.
-        target: see `find_target`; the run must have ended before it.
+        target: see `find_target`; the run must lead to it.
+        archives: what is known of the archives beside the runs.
     """
-    completed = [run for run in _completed(runs) if may_reach(run, target)]
+    completed = [run for run in completed_runs(runs) if reaches(run, target, archives)]
     verified = [run for run in completed if run["status"].get("verified")]
     chosen = verified or completed
     return chosen[-1] if chosen else None
@@ -115,16 +121,8 @@ def find_newer(
     Args:
         runs: oldest first.
     """
-    completed = _completed(runs)
+    completed = completed_runs(runs)
     return completed[-1] if completed and completed[-1] is not chosen else None
-
-
-def _completed(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [
-        run
-        for run in runs
-        if run.get("status", {}).get("phase") == "Completed" and not is_missing(run)
-    ]
 
 
 def is_newer(backup: Mapping[str, Any], restore: Mapping[str, Any]) -> bool:
@@ -199,12 +197,14 @@ def find_refusal(
     backup: Mapping[str, Any],
     database: Mapping[str, Any],
     claim_missing: str,
+    archives: Archives = _UNKNOWN,
 ) -> tuple[str, str] | None:
     """Return reason and message where the Restore can never be done.
 
     Args:
         backup: one that has ended.
         claim_missing: the PersistentVolumeClaim that it was written to, where that is gone.
+        archives: what is known of the archives beside Backups.
     """
     name, status = backup["metadata"]["name"], backup["status"]
     if status["phase"] == "Failed":
@@ -230,7 +230,7 @@ def find_refusal(
             f"PersistentVolumeClaim {claim_missing}, which Backup {name} was written to, was"
             " deleted; bring it back and make another Restore, or use another Backup",
         )
-    problem = find_target_refusal(restore, backup)
+    problem = find_target_refusal(restore, backup, database, archives)
     if problem:
         return problem
     if restores_part(restore, backup) and restores_in_place(restore, database):

@@ -8,7 +8,7 @@ from typing import Any
 
 from .backup.missing import MISSING
 from .backup.status import VERIFIED
-from .database.archive_status import ARCHIVING
+from .database.archive_status import ARCHIVE_GAP, ARCHIVING
 from .database.planned_switchover import COMPLETED, FAILED, REFUSED
 from .database.status import (
     CONFIGURATION_REFUSED,
@@ -84,6 +84,7 @@ def find_transitions(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) 
         *_appeared(PENDING_RESTART, f"{kind} needs a restart", old, new),
         *_appeared(MAINTENANCE_PENDING, f"{kind} has a change that waits", old, new, warning=False),
         *_archiving(old, new),
+        *_appeared(ARCHIVE_GAP, f"{kind} lacks WAL in its archive", old, new),
         *_switchover(old, new),
         *_appeared(CONFIGURATION_REFUSED, f"{kind} has parameters that are refused", old, new),
     ]

@@ -19,6 +19,7 @@ from io import FileIO
 from pathlib import Path
 
 from ..errors import (
+    BackupLocationMissing,
     ChecksumMismatch,
     NoSpace,
     OperatorError,
@@ -223,6 +224,15 @@ class FilesystemStore:
                 plain = entry.is_file(follow_symlinks=False) and not entry.name.startswith(".")
                 if plain and name.startswith(beginning):
                     yield name, entry.stat(follow_symlinks=False).st_size
+
+    def stored_time(self, location: Location, name: str) -> datetime:
+        """See ``Store``."""
+        path = self.folder(location) / name
+        with store_errors(f"reading {path}"):
+            try:
+                return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+            except FileNotFoundError:
+                raise BackupLocationMissing(f"{path} is not there any more") from None
 
     def folders(self, location: Location, *parents: str) -> list[str]:
         """See ``Store``."""

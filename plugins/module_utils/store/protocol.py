@@ -203,6 +203,13 @@ class Store(Protocol):
             StoreUnreachable, BackupLocationMissing: what has the locations is not there.
         """
 
+    def stored_time(self, location: Location, name: str) -> datetime:
+        """When a file was stored last, by the store's clock.
+
+        Raises:
+            BackupLocationMissing: there is no such file.
+        """
+
     def folders(self, location: Location, *parents: str) -> list[str]:
         """The names of the folders below a folder of a location, sorted.
 

@@ -222,6 +222,13 @@ class S3Store:
             for entry in self._list("list_objects_v2", "Contents", prefix):
                 yield entry["Key"][start:], int(entry["Size"])
 
+    def stored_time(self, location: Location, name: str) -> datetime:
+        """See ``Store``."""
+        with self._errors(location):
+            found = self._client.head_object(Bucket=self.bucket, Key=self._key(location, name))
+            moment: datetime = found["LastModified"]
+            return moment
+
     def folders(self, location: Location, *parents: str) -> list[str]:
         """See ``Store``."""
         with self._errors(location):

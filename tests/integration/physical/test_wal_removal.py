@@ -51,6 +51,7 @@ def back_up(archived, *others: PhysicalArtifact, **changes: Any) -> tuple[Physic
             "unfinished_listed": None,
             "completed": [],
             "kept_from": [other.manifest.start_lsn for other in others],
+            "oldest_end": None,
             **changes,
         },
         False,

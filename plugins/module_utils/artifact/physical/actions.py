@@ -17,6 +17,7 @@ from ..read_back import keep_if_readable
 from .artifact import PhysicalArtifact, read_back
 from .create import PhysicalRequest, create_physical
 from .extract import ExtractRequest, extract
+from .gaps import describe_gaps
 from .recover import RecoverRequest, recover
 
 
@@ -34,7 +35,7 @@ def create(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         if params["kept_from"] is not None:
             before = summary.get("warning", "")
             summary |= _remove_wal(artifact, params["kept_from"], before, progress)
-        return summary
+        return summary | _find_gaps(request, artifact, params["oldest_end"], summary, progress)
 
     return keep_if_readable(
         params,
@@ -64,6 +65,31 @@ def _remove_wal(
     if removed:
         progress.say(f"Removed {plural(removed, 'WAL file')} from before the oldest backup")
     return {}
+
+
+def _find_gaps(
+    request: PhysicalRequest,
+    artifact: PhysicalArtifact,
+    oldest_end: str | None,
+    summary: dict[str, Any],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Say which WAL is missing in the archive; the backup is as good if that cannot be found out.
+
+    Args:
+        oldest_end: where the oldest other backup of the archive ends.
+        summary: so far.
+    """
+    try:
+        with progress.step("Listing the archive"):
+            found = describe_gaps(artifact, oldest_end, request.primary, request.replication)
+    except OperatorError as error:
+        failed = f"the archive could not be searched for missing WAL: {error.message}"
+        return {"warning": join_warnings(summary.get("warning"), failed)}
+    for gap in found["gaps"]:
+        lacks = plural(gap["segments"], "segment")
+        progress.say(f"The archive lacks {lacks} of WAL from {gap['segment']} on")
+    return {"archive": summary["archive"] | found}
 
 
 def physical_request(params: dict[str, Any]) -> PhysicalRequest:

@@ -60,6 +60,7 @@ class PhysicalArtifact:
             "endLSN": manifest.end_lsn,
             "consistentTime": manifest.consistent_time,
             "fromStandby": manifest.server.standby,
+            "archive": {"name": manifest.archive},
             "startTime": manifest.start_time,
             "completionTime": manifest.completion_time,
         }

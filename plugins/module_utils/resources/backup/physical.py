@@ -33,7 +33,7 @@ def find_archive_block(
             f"Database {name} has no archive, without which a physical backup cannot be restored to"
             " any moment after it; add spec.archive to the Database",
         )
-    if _place_of(backup["spec"]) != _place_of(archive):
+    if store_of(backup["spec"]) != store_of(archive):
         return (
             "ArchiveMissing",
             f"a physical backup is stored beside the archive of Database {name}, and this Backup"
@@ -50,7 +50,7 @@ def find_archive_block(
     return None
 
 
-def _place_of(owner: Mapping[str, Any]) -> Mapping[str, Any]:
+def store_of(owner: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return which store it is; empty for the Database's own claim."""
     s3 = (owner.get("destination") or {}).get("s3") or {}
     return {key: s3[key] for key in _PLACE if s3.get(key)}

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...units import plural
+from ..backup.archive_window import Window
 from ..conditions import Condition
 
 ARCHIVING = "Archiving"
+ARCHIVE_GAP = "ArchiveGap"
 _LATE_SECONDS = 300
 _HICCUP_SECONDS = 10
 
@@ -24,6 +27,7 @@ class Archive:
     Attributes:
         mode: archive_mode.
         last_wal, last_time: the file that was archived last, and when; empty if none was.
+        written: when something was written to it last; empty where that is not known.
         pending: the files that wait.
         oldest: since when the oldest of them waits; empty where none does.
         waiting_seconds: for how long it does.
@@ -34,6 +38,7 @@ class Archive:
     mode: str
     last_wal: str = ""
     last_time: str = ""
+    written: str = ""
     pending: int = 0
     oldest: str = ""
     waiting_seconds: int = 0
@@ -82,8 +87,52 @@ def blocked(block: tuple[str, str]) -> Condition:
     return Condition(ARCHIVING, "False", *block)
 
 
+def gap_condition(window: Window | None) -> Condition | None:
+    """Return the condition of a Database whose archive lacks WAL; None where none is known."""
+    if window is None or not window.gaps:
+        return None
+    newest = window.gaps[-1]
+    others = len(window.gaps) - 1 + window.more_gaps
+    older = f", beside {plural(others, 'older gap')}" if others else ""
+    hidden = f"after {newest.since}" + (f" and before {newest.until}" if newest.until else "")
+    advice = (
+        "later moments can be restored"
+        if newest.until
+        else "make a physical Backup now: moments after its end can be restored"
+    )
+    message = (
+        f"the archive lacks {plural(newest.segments, 'segment')} of WAL from {newest.segment} on"
+        f"{older}; no moment {hidden} can be restored; {advice}; what is missing was removed from"
+        " the store, or was not archived: if there is a copy, bring it back"
+    )
+    return Condition(ARCHIVE_GAP, "True", "WalMissing", message)
+
+
+def window_field(window: Window, *latest: str) -> Mapping[str, Any]:
+    """Return `status.archive.window`.
+
+    Args:
+        latest: moments that are, or were, known to be in the archive; empty ones are none.
+    """
+    gaps = [
+        {
+            "segment": gap.segment,
+            "segments": gap.segments,
+            "from": gap.since,
+            **({"until": gap.until} if gap.until else {}),
+        }
+        for gap in window.gaps
+    ]
+    return {
+        "earliest": window.earliest,
+        "latest": max(window.latest, *latest),
+        "gaps": gaps,
+        **({"moreGaps": window.more_gaps} if window.more_gaps else {}),
+    }
+
+
 def archive_field(archive: Archive) -> Mapping[str, Any]:
-    """Return `status.archive`."""
+    """Return `status.archive` but for the window."""
     fields = {
         "lastArchivedWAL": archive.last_wal,
         "lastArchivedTime": archive.last_time,

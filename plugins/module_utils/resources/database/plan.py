@@ -83,6 +83,7 @@ class State:
             is not known.
         stateful_set: the StatefulSet; None where there is none yet.
         archive_block: reason and message where a Secret is missing that the archiver needs.
+        archive_window: which moments can be restored, as far as Backups say; None where none can.
         maintenance: whether a maintenance window is open.
         held: whether the pods' template waits for one.
         dynamic_hba: whether Patroni's dynamic configuration has the lines of pg_hba.conf, and not
@@ -108,6 +109,7 @@ class State:
     made_with: str = ""
     stateful_set: dict[str, Any] | None = None
     archive_block: tuple[str, str] | None = None
+    archive_window: Mapping[str, Any] | None = None
     maintenance: Maintenance = field(default_factory=Maintenance)
     held: bool = False
     dynamic_hba: bool = False
@@ -290,6 +292,7 @@ def _is_status_due(state: State, now: datetime) -> bool:
         "held": state.held_until,
         "window": state.maintenance.until,
         "archive_block": state.archive_block,
+        "archive_window": state.archive_window,
         "server": state.server,
     }
     decision = decide(state.resource, observation)
@@ -313,5 +316,10 @@ def _rounded(status: Mapping[str, Any]) -> dict[str, Any]:
     rounded = {**status, "instances": instances}
     if "archive" in status:
         archive = status["archive"]
-        rounded["archive"] = [archive.get("lastArchivedTime", "")[:15], archive.get("failedSince")]
+        window = {key: value for key, value in archive.get("window", {}).items() if key != "latest"}
+        rounded["archive"] = [
+            archive.get("lastArchivedTime", "")[:15],
+            archive.get("failedSince"),
+            window,
+        ]
     return rounded

@@ -221,6 +221,7 @@ def _describe_archiving(found: Archiving) -> dict[str, Any]:
         "mode": found.mode,
         "last_wal": found.last_wal,
         "last_time": format_time(found.last_time) if found.last_time else "",
+        "written": format_time(found.last_written) if found.last_written else "",
         "pending": found.pending,
         "oldest": format_time(found.oldest) if found.oldest else "",
         "waiting_seconds": waiting,

@@ -9,13 +9,14 @@ a function here or beside it; they read anew, since each changes what the next o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ...errors import OperatorError
-from ...kube.client import Cluster, Object
+from ...kube.client import GROUP_VERSION, Cluster, Object
 from ...kube.events import find_refusal
+from ..backup.archive_window import Archives, archive_of_database
 from ..pod_fields import RESTARTED
 from ..prerequisites import is_hibernating, is_paused
 from . import rollout
@@ -97,11 +98,22 @@ def observe(
         made_with=made_with,
         stateful_set=cluster.get("apps/v1", "StatefulSet", namespace, name),
         archive_block=find_archive_block(cluster, database),
+        archive_window=_read_window(cluster, database),
         dynamic_hba=_has_dynamic_hba(cluster, database, bool(claims)),
         agent_image=agent_image,
         maintenance=find_maintenance(database, now),
     )
     return replace(state, held=_is_held(state))
+
+
+def _read_window(cluster: Cluster, database: Object) -> dict[str, Any] | None:
+    """Return which moments can be restored, as far as Backups say, as plain values."""
+    place = archive_of_database(database)
+    if place is None:
+        return None
+    backups = cluster.list(GROUP_VERSION, "Backup", database["metadata"]["namespace"])
+    window = Archives(backups).window(place)
+    return asdict(window) if window else None
 
 
 def _is_held(state: State) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import DatabaseGone
 from ...postgres.releases import missing_fixes
 from ...units import first_of, parse_quantity, plural
+from ..backup.archive_window import Window
 from ..cluster_domain import cluster_domain
 from ..conditions import (
     ARCHIVE_CHECKED,
@@ -24,7 +25,15 @@ from ..conditions import (
     Decision,
 )
 from ..prerequisites import is_paused, is_to_be_restored
-from .archive_status import ARCHIVING, Archive, archive_field, archiving_condition, blocked
+from .archive_status import (
+    ARCHIVING,
+    Archive,
+    archive_field,
+    archiving_condition,
+    blocked,
+    gap_condition,
+    window_field,
+)
 from .planned_switchover import IN_PROGRESS, WAITING_FOR_INSTANCE, known_switchover
 from .storage import CLAIMS_KEPT
 
@@ -132,6 +141,8 @@ class Observation:
         switchover: what came of `switchoverTo`; None where the status has it already.
         configuration: the parameters; None where they were not read.
         archive_block: (reason, message) where a Secret is missing that the archiver needs.
+        archive_window: the moments that can be restored, as far as Backups say; None where none
+            can.
         server: what the primary said; None where it was not asked, because it does not run yet.
         restoring: (reason, message) while the contents of the Backup that it is made from are not
             there.
@@ -157,6 +168,7 @@ class Observation:
     switchover: Mapping[str, str] | None = None
     configuration: Configuration | None = None
     archive_block: tuple[str, str] | None = None
+    archive_window: Window | None = None
     server: Server | None = None
     restoring: tuple[str, str] | None = None
     unrestorable: tuple[str, str] | None = None
@@ -188,6 +200,7 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
         *differing,
         *_refused_configuration(resource, observation),
         *_archiving(resource, observation),
+        *_gaps(resource, observation),
     )
     decision = replace(decision, conditions=(*decision.conditions, *further))
     if differing and decision.requeue_after is None:
@@ -375,15 +388,28 @@ def _archiving(resource: Mapping[str, Any], observation: Observation) -> tuple[C
     return _known(resource, ARCHIVING)
 
 
+def _gaps(resource: Mapping[str, Any], observation: Observation) -> tuple[Condition, ...]:
+    """Return a condition where the archive lacks WAL; it stops nothing."""
+    if not resource["spec"].get("archive"):
+        return ()
+    found = gap_condition(observation.archive_window)
+    return (found,) if found else ()
+
+
 def _archive_field(
     resource: Mapping[str, Any], observation: Observation
 ) -> Mapping[str, Any] | None:
     if not resource["spec"].get("archive"):
         return None
-    if observation.server and observation.server.archive:
-        return archive_field(observation.server.archive)
-    known: Mapping[str, Any] | None = resource.get("status", {}).get("archive")
-    return known
+    known: Mapping[str, Any] = resource.get("status", {}).get("archive", {})
+    archive = observation.server.archive if observation.server else None
+    fields = dict(archive_field(archive) if archive else known)
+    fields.pop("window", None)
+    window = observation.archive_window
+    if window:
+        latest = (known.get("window", {}).get("latest", ""), archive.written if archive else "")
+        fields["window"] = window_field(window, *latest)
+    return fields or None
 
 
 def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
