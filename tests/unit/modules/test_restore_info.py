@@ -381,6 +381,7 @@ def test_a_target_is_given_to_what_recovers(cluster: FakeCluster, spec, variable
 
 @pytest.mark.parametrize("spec", [{"restorePoint": "before"}, {"xid": "741"}])
 def test_what_says_no_time_needs_the_run_of_a_schedule(cluster: FakeCluster, spec) -> None:
+    cluster.objects["Backup", "nightly"]["spec"]["method"] = "physical"
     found = look(cluster, **spec)
     assert found["observation"]["refused"][0] == "BackupRunNeeded"
     assert "let backupRef name the run" in found["observation"]["refused"][1]
@@ -392,3 +393,143 @@ def test_a_safety_backup_of_a_physical_one_is_logical(cluster: FakeCluster) -> N
     backup["status"] |= {"method": "physical", "consistentTime": "2025-12-31T00:00:00Z"}
     safety = look(cluster)["safety_backup"]
     assert not {"method", "maxRate"} & safety["spec"].keys()
+
+
+def refused(found: dict[str, Any]) -> tuple[str, str]:
+    """Nothing was begun, no safety Backup either."""
+    assert found["definitions"] == []
+    assert found["safety_backup"] == {}
+    reason, message = found["observation"]["refused"]
+    return reason, message
+
+
+def physical_runs(cluster: FakeCluster, *days: int, **last: Any) -> None:
+    """The schedule has runs of several days, each of which ended at 03:01 in its own segment.
+
+    Args:
+        last: what the status of the last one has besides.
+    """
+    first = cluster.objects.pop(("Backup", "nightly-20260101030000"))
+    cluster.objects["Backup", "nightly"]["spec"]["method"] = "physical"
+    for day in days:
+        run = copy.deepcopy(first)
+        status = completed(
+            method="physical",
+            consistentTime=f"2025-12-{day:02}T03:01:00Z",
+            startTime=f"2025-12-{day:02}T03:00:00Z",
+            endLSN=f"0/{day:X}001000",
+            archive={"name": "wal-app-0000-uid", "gaps": []},
+        )
+        name = f"nightly-202512{day:02}030000"
+        made = {"name": name, "uid": name, "creationTimestamp": f"2025-12-{day:02}T03:00:00Z"}
+        run |= {"metadata": first["metadata"] | made, "status": status}
+        cluster.objects["Backup", name] = run
+    run["status"] |= last
+    database = cluster.objects["Database", "app"]
+    database["spec"]["archive"] = {"destination": run["spec"]["destination"]}
+    database["status"]["archive"] = {"window": {"latest": "2025-12-31T23:00:00Z"}}
+
+
+ONE_GAP = {
+    "segment": "00000001000000000000000B",
+    "segments": 1,
+    "startLSN": "0/B000000",
+    "endLSN": "0/C000000",
+    "from": "2025-12-11T12:00:00Z",
+}
+
+
+def test_a_moment_before_all_runs_is_refused_with_the_window(cluster: FakeCluster) -> None:
+    physical_runs(cluster, 10, 12)
+    assert refused(look(cluster, pointInTime="2025-12-10T03:00:59Z")) == (
+        "PointInTimeOutOfRange",
+        "pointInTime 2025-12-10T03:00:59Z is before the end of the first run of Backup nightly,"
+        " nightly-20251210030000; moments from 2025-12-10T03:01:00Z to 2025-12-31T23:00:00Z can be"
+        " restored",
+    )
+    found = look(cluster, pointInTime="2025-12-10T03:01:00Z")
+    assert found["safety_backup"], "the end of the first run is one that can be restored"
+
+
+def test_a_moment_before_the_named_run_is_refused_with_one_that_leads_there(
+    cluster: FakeCluster,
+) -> None:
+    physical_runs(cluster, 10, 12)
+    run = {"name": "nightly-20251212030000"}
+    reason, message = refused(look(cluster, backupRef=run, pointInTime="2025-12-11T00:00:00Z"))
+    assert reason == "PointInTimeOutOfRange"
+    assert message.endswith("; name Backup nightly-20251210030000, which leads there")
+
+
+def test_the_archive_of_another_database_ends_with_its_newest_backup(cluster: FakeCluster) -> None:
+    physical_runs(cluster, 10, 12)
+    cluster.add(
+        "Database",
+        "staging",
+        spec={"databaseName": "app", "image": "postgres:17", "storage": {"size": "1Gi"}},
+        status={"phase": "Ready", "writable": True, "encrypted": True},
+    )
+    staging = {"databaseRef": {"name": "staging"}, "pointInTime": "2025-12-01T00:00:00Z"}
+    _, message = refused(look(cluster, **staging))
+    assert message.endswith("from 2025-12-10T03:01:00Z to 2025-12-12T03:01:00Z can be restored")
+
+
+def test_a_moment_in_a_gap_is_refused(cluster: FakeCluster) -> None:
+    physical_runs(cluster, 10, 12, archive={"name": "wal-app-0000-uid", "gaps": [ONE_GAP]})
+    reason, message = refused(look(cluster, pointInTime="2025-12-11T12:00:01Z"))
+    assert reason == "WalMissing"
+    assert message == (
+        "the archive lacks WAL segment 00000001000000000000000B, without which nothing after"
+        " 2025-12-11T12:00:00Z can be restored from Backup nightly-20251210030000, and pointInTime"
+        " 2025-12-11T12:00:01Z was asked for; moments from 2025-12-10T03:01:00Z to"
+        " 2025-12-31T23:00:00Z, but for those from 2025-12-11T12:00:00Z to 2025-12-12T03:01:00Z,"
+        " can be restored"
+    )
+    assert look(cluster, pointInTime="2025-12-11T12:00:00Z")["safety_backup"]
+
+
+def test_of_a_schedule_the_run_after_a_gap_is_taken(cluster: FakeCluster) -> None:
+    """Though that before it was verified."""
+    physical_runs(cluster, 10, 12, archive={"name": "wal-app-0000-uid", "gaps": [ONE_GAP]})
+    cluster.objects["Backup", "nightly-20251210030000"]["status"]["verified"] = True
+    for target in ({"pointInTime": "2025-12-13T00:00:00Z"}, {"latest": True}):
+        found = look(cluster, **target, safetyBackup=False)
+        assert found["job_made"]["annotations"][restore.BACKUP_ANNOTATION].endswith("12030000")
+    run = {"name": "nightly-20251210030000"}
+    for target in ({"pointInTime": "2025-12-13T00:00:00Z"}, {"latest": True}):
+        reason, message = refused(look(cluster, backupRef=run, **target))
+        assert reason == "WalMissing"
+        assert message.endswith("name Backup nightly-20251212030000, which leads there")
+
+
+def test_a_moment_after_the_newest_that_is_known_is_tried(cluster: FakeCluster) -> None:
+    """The archive may have it by then."""
+    physical_runs(cluster, 10)
+    assert look(cluster, pointInTime="2025-12-31T23:30:00Z")["safety_backup"]
+
+
+def test_a_moment_in_the_future_is_refused(cluster: FakeCluster) -> None:
+    physical_runs(cluster, 10)
+    for name in ("nightly", "nightly-20251210030000"):
+        found = look(cluster, backupRef={"name": name}, pointInTime="2026-01-01T00:00:01Z")
+        reason, message = refused(found)
+        assert reason == "PointInTimeOutOfRange"
+        assert "is after this Restore was created (2026-01-01T00:00:00Z)" in message
+
+
+def test_a_run_that_may_end_before_the_moment_is_waited_for(cluster: FakeCluster) -> None:
+    physical_runs(cluster, 10)
+    run = cluster.objects["Backup", "nightly-20251210030000"]
+    run["status"] = {"phase": "InProgress"}
+    found = look(cluster, pointInTime="2025-12-10T03:00:01Z")
+    assert found["observation"]["blocked"][0] == "BackupNotCompleted"
+    reason, message = refused(look(cluster, pointInTime="2025-12-10T02:59:59Z"))
+    assert reason == "PointInTimeOutOfRange"
+    assert "before the end of the first run of Backup nightly, which is not Completed" in message
+
+
+def test_a_schedule_of_logical_backups_has_no_moments(cluster: FakeCluster) -> None:
+    """None of its runs ever will: without this it would wait."""
+    reason, message = refused(look(cluster, pointInTime="2025-12-10T02:59:59Z"))
+    assert reason == "PointInTimeOutOfRange"
+    assert message.startswith("Backup nightly is a logical backup of one point in time; leave")

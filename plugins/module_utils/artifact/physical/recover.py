@@ -12,6 +12,7 @@ from ...archive.history import parse_history, switch_of
 from ...archive.names import history_name, is_segment, parse_lsn, segment_name, segment_number
 from ...archive.wal_archive import Identity, WalArchive
 from ...errors import (
+    ArchiveConflict,
     ArchiveMissing,
     ChecksumMismatch,
     IncompatibleVersion,
@@ -104,7 +105,7 @@ def recover(request: RecoverRequest, progress: Progress | None = None) -> Recove
         BackupLocationMissing, ChecksumMismatch, EncryptionKeyWrong, InvalidInput: see
             ``load_physical``.
         IncompatibleVersion: PostgreSQL on PATH is of another major version.
-        ArchiveMissing, NoSpace, RestoreFailed, StoreDenied, StoreUnreachable
+        ArchiveConflict, ArchiveMissing, NoSpace, RestoreFailed, StoreDenied, StoreUnreachable
     """
     progress = progress or Progress()
     started = now_text()
@@ -114,7 +115,7 @@ def recover(request: RecoverRequest, progress: Progress | None = None) -> Recove
     request.target.check(artifact.manifest)
     archive = artifact.archive if request.target.needs_archive else None
     if archive:
-        identity = _require_archive(archive)
+        identity = _require_archive(archive, artifact.manifest)
         if request.live:
             _archive_until_now(request.live, archive, identity, artifact.manifest, progress)
     server = request.folder / "server"
@@ -146,8 +147,22 @@ def _require_version(manifest: PhysicalManifest) -> None:
         )
 
 
-def _require_archive(archive: WalArchive) -> Identity:
+def _require_archive(archive: WalArchive, manifest: PhysicalManifest) -> Identity:
+    """Return whose the archive is, which has the WAL after a backup.
+
+    Raises:
+        ArchiveMissing: there is none.
+        ArchiveConflict: it is of another server than the backup.
+    """
     identity = archive.read_identity()
+    source = manifest.server.system_identifier
+    if identity is not None and identity.system_identifier != source:
+        raise ArchiveConflict(
+            f"the archive at {archive.store.describe(archive.location)} is of the server with"
+            f" system identifier {identity.system_identifier}, and backup {manifest.uid} of that"
+            f" with {source}: bring back the archive of the backup, or restore its end, without"
+            " pointInTime and the like"
+        )
     if identity is None:
         raise ArchiveMissing(
             f"there is no archive of WAL at {archive.store.describe(archive.location)}, which this"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.archive_window import (
+    Gap,
+    Window,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.conditions import (
     Condition,
     Decision,
@@ -32,6 +36,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
     Server,
     decide,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.decide import from_plain
 from ansible_collections.postgres.operator.plugins.module_utils.resources.transitions import (
     find_transitions,
 )
@@ -217,3 +222,75 @@ def test_another_segment_is_no_news() -> None:
 
     assert rounded() == rounded(last_wal="x", last_time="2026-11-30T12:09:59Z", pending=1)
     assert rounded() != rounded(last_time="2026-11-30T12:10:00Z")
+
+
+GAP = Gap(WAL, 2, 0, 0, "2026-11-30T10:00:00Z", "2026-11-30T11:00:00Z")
+WINDOW = Window("2026-11-30T09:00:00Z", "2026-11-30T11:00:00Z")
+
+
+def with_window(window: Window | None, archive: Archive | None = WELL, old: Any = None) -> Any:
+    resource = {**database(), "status": old or {}}
+    server = Server(writable=True, database_exists=True, role_exists=True, archive=archive)
+    # As a role hands it over.
+    plain = {
+        "replicas": 0,
+        "server": asdict(server),
+        "archive_window": asdict(window) if window else {},
+    }
+    return build_status(resource, decide(resource, from_plain(Observation, plain)), NOON)
+
+
+def test_the_window_is_in_the_status() -> None:
+    assert "window" not in with_window(None)["archive"]
+    found = with_window(replace(WINDOW, gaps=(GAP, replace(GAP, until="")), more_gaps=3))
+    gap = {"segment": WAL, "segments": 2, "from": "2026-11-30T10:00:00Z"}
+    assert found["archive"]["window"] == {
+        "earliest": "2026-11-30T09:00:00Z",
+        "latest": "2026-11-30T11:00:00Z",
+        "gaps": [gap | {"until": "2026-11-30T11:00:00Z"}, gap],
+        "moreGaps": 3,
+    }
+    assert found["archive"]["pending"] == 0
+
+
+def test_the_newest_moment_that_is_known_stays() -> None:
+    """After a failover the new primary has archived nothing yet, or its statistics are reset."""
+    noon = "2026-11-30T12:00:00Z"
+    found = with_window(WINDOW, replace(WELL, written=noon))
+    assert found["archive"]["window"]["latest"] == noon
+    for archive in (replace(WELL, written=""), replace(WELL, written="2026-11-30T11:30:00Z"), None):
+        found = with_window(WINDOW, archive, found)
+        assert found["archive"]["window"]["latest"] == noon
+    assert with_window(None, WELL, found)["archive"].keys().isdisjoint({"window"})
+
+
+def test_a_gap_is_a_condition_and_a_warning() -> None:
+    well = with_window(WINDOW)
+    assert "ArchiveGap" not in conditions(well)
+    lost = with_window(replace(WINDOW, gaps=(GAP,)))
+    found = conditions(lost)["ArchiveGap"]
+    assert (found["status"], found["reason"]) == ("True", "WalMissing")
+    assert (
+        f"lacks 2 segments of WAL from {WAL} on; no moment after 2026-11-30T10:00:00Z and before"
+        " 2026-11-30T11:00:00Z can be restored; later moments can be restored"
+    ) in found["message"]
+    assert conditions(lost)["Ready"]["status"] == "True", "it stops nothing"
+    (event,) = [one for one in find_transitions("Database", well, lost) if one.reason != "Ready"]
+    assert (event.warning, event.reason) == (True, "WalMissing")
+    assert find_transitions("Database", lost, lost) == []
+
+
+def test_without_a_backup_after_a_gap_one_is_to_be_made() -> None:
+    many = replace(WINDOW, gaps=(GAP, GAP, replace(GAP, until="")), more_gaps=1)
+    message = conditions(with_window(many))["ArchiveGap"]["message"]
+    assert "beside 3 older gaps; no moment after 2026-11-30T10:00:00Z can be restored" in message
+    assert "make a physical Backup now: moments after its end can be restored" in message
+
+
+def test_a_new_gap_is_news_and_a_later_moment_is_none() -> None:
+    def rounded(window: Window) -> Any:
+        return _rounded(with_window(window))["archive"]
+
+    assert rounded(WINDOW) == rounded(replace(WINDOW, latest="2026-11-30T11:59:00Z"))
+    assert rounded(WINDOW) != rounded(replace(WINDOW, earliest="2026-11-30T09:30:00Z"))
+    assert rounded(WINDOW) != rounded(replace(WINDOW, gaps=(GAP,)))
