@@ -108,3 +108,26 @@ def test_a_phase_that_the_api_does_not_know_is_refused(backup: Resource) -> None
     with pytest.raises(ApiException) as caught:
         patch(backup, {"phase": "Done"}, status=True)
     assert caught.value.status == 422
+
+
+def test_the_window_of_an_archive_is_kept_whole(
+    create: Create, name: str, backup: Resource
+) -> None:
+    """A field that the CRD does not know would be left out by the API server without a word."""
+    gap = {"segment": "00000001000000000000000B", "segments": 2, "from": "2026-01-01T12:00:00Z"}
+    lsns = {"startLSN": "0/B000000", "endLSN": "0/D000000"}
+    archive = {"name": "wal-0f8fad5b", "gaps": [gap | lsns], "moreGaps": 1}
+    patch(backup, {"phase": "Completed", "archive": archive}, status=True)
+    assert read_again(backup)["status"]["archive"] == archive
+
+    spec = {"databaseName": "app", "username": "app", "storage": {"size": "1Gi"}}
+    database = create("Database", f"{name}-db", spec)
+    window = {
+        "earliest": "2026-01-01T11:00:00Z",
+        "latest": "2026-01-01T13:00:00Z",
+        "gaps": [gap | {"until": "2026-01-01T12:30:00Z"}, gap],
+        "moreGaps": 1,
+    }
+    patch(database, {"archive": {"window": window}}, status=True)
+    assert read_again(database)["status"]["archive"]["window"] == window
+    delete(database)
