@@ -46,12 +46,12 @@ def parse_time(text: str) -> datetime:
 
 
 def parse_duration(text: str) -> int:
-    """Return the seconds of a whole number with h, m or s (the CRDs allow nothing else).
+    """Return the seconds of a whole number with d, h, m or s (the CRDs allow nothing else).
 
     >>> parse_duration("24h")
     86400
     """
-    return int(text[:-1]) * {"h": 3600, "m": 60, "s": 1}[text[-1]]
+    return int(text[:-1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[text[-1]]
 
 
 def plural(count: int, noun: str) -> str:

@@ -99,7 +99,11 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.schedu
 from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.status import (
     Observation,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.units import format_time, parse_time
+from ansible_collections.postgres.operator.plugins.module_utils.units import (
+    format_time,
+    parse_duration,
+    parse_time,
+)
 
 ARGUMENT_SPEC = {"resource": {"type": "dict", "required": True}}
 # A step that the API server refused is tried again after so many seconds.
@@ -273,6 +277,7 @@ def _as_run(run: Object) -> Run:
         status.get("phase", "Pending"),
         status.get("verified"),
         _lacked_room(status),
+        parse_time(status["consistentTime"]) if "consistentTime" in status else None,
     )
 
 
@@ -291,6 +296,7 @@ def _retention(spec: Object) -> Retention:
         tiers.get("keepDaily", 0),
         tiers.get("keepWeekly", 0),
         tiers.get("keepMonthly", 0),
+        timedelta(seconds=parse_duration(tiers.get("keepWindow", "0s"))),
     )
 
 

@@ -381,6 +381,19 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
             )
             for keep in ("keepDaily", "keepWeekly", "keepMonthly")
         ),
+        *(
+            (
+                "Backup",
+                PLAN | {"method": "physical", "retentionPolicy": {"keepWindow": text}},
+                "write it as 14d or 36h",
+            )
+            for text in ("", "14", "0d", "1w", "1.5d", "14 d")
+        ),
+        (
+            "Backup",
+            PLAN | {"retentionPolicy": {"keepWindow": "14d"}},
+            "leave retentionPolicy.keepWindow out, or write method: physical",
+        ),
         ("Backup", PLAN | {"concurrencyPolicy": "Replace"}, 'supported values: "Forbid", "Allow"'),
         ("Backup", PLAN | {"startingDeadlineSeconds": 59}, "should be greater than or equal to 60"),
         *(
@@ -649,6 +662,10 @@ def test_a_spec_is_refused(create: Create, name: str, kind: str, spec: Any, mess
                 "retention": 1,
                 "retentionPolicy": {"keepDaily": 7, "keepWeekly": 4, "keepMonthly": 12},
             },
+        ),
+        *(
+            ("Backup", PLAN | {"method": "physical", "retentionPolicy": {"keepWindow": text}})
+            for text in ("14d", "36h")
         ),
     ],
 )

@@ -218,6 +218,16 @@ def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> Non
     assert [run["metadata"]["name"] for run in result["observation"]["runs"]] == names[1:]
 
 
+def test_runs_that_a_window_needs_stay(cluster: FakeCluster) -> None:
+    """Those of the hour before the newest one, and the one before them."""
+    resource = schedule(retention=1, suspend=True, retentionPolicy={"keepWindow": "1h"})
+    names = [cluster.add(resource, minutes, "Completed") for minutes in (190, 130, 80, 40, 10)]
+    for name, minutes in zip(names, (189, 129, 79, 39, 9), strict=True):
+        end = format_time(THIS_MINUTE - timedelta(minutes=minutes))
+        cluster.backups[name]["status"]["consistentTime"] = end
+    assert look(resource)["removed"] == names[:2]
+
+
 @pytest.mark.parametrize(("reason", "gone"), [("NoSpace", 1), ("StoreUnreachable", 0)])
 def test_after_a_failure_they_go_if_it_lacked_room(
     cluster: FakeCluster, reason: str, gone: int

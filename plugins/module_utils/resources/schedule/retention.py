@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 DEFAULT_COUNT = 5
 FAILED_KEPT = 3
@@ -23,6 +23,8 @@ class Run:
         verified: whether it was restored and equal to what was backed up; None with verify:
             checksum.
         lacked_room: whether it failed because there was no room for it.
+        end: of a physical backup, the first moment that can be restored from it, by the server's
+            clock.
     """
 
     name: str
@@ -30,16 +32,22 @@ class Run:
     phase: str
     verified: bool | None = None
     lacked_room: bool = False
+    end: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Retention:
-    """How many are kept: the best ones, and the best of each day, ISO week and month."""
+    """How many are kept: the best ones, and the best of each day, ISO week and month.
+
+    Attributes:
+        window: the time before the newest run of which every moment is to be restored.
+    """
 
     count: int = DEFAULT_COUNT
     daily: int = 0
     weekly: int = 0
     monthly: int = 0
+    window: timedelta = timedelta()
 
 
 def choose_prunable(runs: Sequence[Run], retention: Retention, zone: tzinfo) -> list[str]:
@@ -81,7 +89,24 @@ def find_kept(good: Sequence[Run], retention: Retention, zone: tzinfo) -> set[st
         for run in best_first:
             best.setdefault(period(run.slot.astimezone(zone)), run.name)
         kept |= {best[key] for key in sorted(best, reverse=True)[:count]}
-    return kept
+    return kept | _find_needed(newest_first, retention.window)
+
+
+def _find_needed(newest_first: Sequence[Run], window: timedelta) -> set[str]:
+    """Return the names of the physical backups that lead to every moment of a window.
+
+    These are those that ended in it, and the newest one before it. The window ends with the newest
+    run, and not now: neither the operator's clock nor the server's, if it is ahead, moves it alone.
+    """
+    ends = {run.name: run.end for run in newest_first if run.end}
+    if not window or not ends:
+        return set()
+    begin = min(max(ends.values()), newest_first[0].slot) - window
+    before = [run for run in newest_first if run.name in ends and ends[run.name] <= begin]
+    before.sort(key=lambda run: ends[run.name], reverse=True)
+    good = [run for run in before if run.verified is not False]
+    needed = {run.name for run in (*before[:1], *good[:1])}
+    return needed | {name for name, end in ends.items() if end > begin}
 
 
 def _day(local: datetime) -> Period:

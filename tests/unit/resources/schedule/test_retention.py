@@ -47,6 +47,19 @@ retentions = st.builds(
 )
 
 
+def physical(*ends: int, verified: bool | None = None) -> list[Run]:
+    """Runs that ended so many hours after the start, half an hour after their slots."""
+    return [
+        Run(f"h{hours}", moment - timedelta(minutes=30), "Completed", verified, end=moment)
+        for hours in ends
+        for moment in [START + timedelta(hours=hours)]
+    ]
+
+
+def kept(runs: list[Run], **window: int) -> set[str]:
+    return find_kept(runs, Retention(1, window=timedelta(**window)), BERLIN)
+
+
 def left(runs: list[Run], retention: Retention) -> list[Run]:
     gone = set(choose_prunable(runs, retention, BERLIN))
     return [run for run in runs if run.name not in gone]
@@ -155,3 +168,52 @@ def test_over_time_a_success_leaves_the_count_and_no_more_than_the_tiers(
         if outcome == "Completed":
             tiers = retention.daily + retention.weekly + retention.monthly
             assert len(good) <= retention.count + tiers
+
+
+def test_what_leads_to_every_moment_of_a_window_is_kept() -> None:
+    runs = physical(0, 10, 20, 30, 40)
+    # It begins at 40 - 0.5 - 15: the run of 20 hours leads to that.
+    assert kept(runs, hours=15) == {"h20", "h30", "h40"}
+    assert kept(runs, hours=19) == {"h20", "h30", "h40"}
+    assert kept(runs, hours=20) == {"h10", "h20", "h30", "h40"}
+    assert kept(runs, days=30) == {run.name for run in runs}
+    assert kept(runs) == {"h40"}
+
+
+def test_a_window_that_is_shorter_than_the_distance_of_runs_needs_the_run_before() -> None:
+    assert kept(physical(0, 10, 20), hours=1) == {"h10", "h20"}
+
+
+def test_a_run_that_could_not_be_verified_is_not_all_that_leads_to_a_window() -> None:
+    runs = [*physical(0, 5), *physical(10, verified=False), *physical(40)]
+    assert kept(runs, hours=10) == {"h5", "h10", "h40"}
+
+
+def test_logical_runs_have_no_window() -> None:
+    assert kept(nightly(5), days=30) == {"0105"}
+
+
+def test_a_clock_that_is_ahead_removes_nothing_more() -> None:
+    """The operator's gives the slot, the server's the end."""
+    runs = physical(0, 10, 20, 30)
+    (newest,) = physical(40)
+    years = timedelta(days=800)
+    for ahead in (replace(newest, slot=START + years), replace(newest, end=START + years)):
+        assert kept([*runs, ahead], hours=15) >= {"h20", "h30", "h40"}
+
+
+@given(
+    st.lists(st.integers(0, 24 * 60), min_size=1, max_size=30, unique=True),
+    st.integers(1, 24 * 40),
+)
+def test_no_moment_of_a_window_is_lost(hours: list[int], window: int) -> None:
+    """Pruned after every run: what led to a moment of the window still does."""
+    runs: list[Run] = []
+    for hour in sorted(hours):
+        before = [*runs, *physical(hour)]
+        runs = left(before, Retention(1, window=timedelta(hours=window)))
+        for age in range(window + 1):
+            moment = START + timedelta(hours=hour - age)
+            could = max((run.end for run in before if run.end and run.end <= moment), default=None)
+            can = max((run.end for run in runs if run.end and run.end <= moment), default=None)
+            assert could == can
