@@ -199,7 +199,7 @@ def find_run_refusal(
     advice = _advise(completed[0], target, database, archives)
     return (
         "PointInTimeOutOfRange",
-        f"{field} {value} is before the end of the first run of Backup {name},"
+        f"{field} {value} is before the end of the oldest run of Backup {name},"
         f" {completed[0]['metadata']['name']}; {advice}",
     )
 

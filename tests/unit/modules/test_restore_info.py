@@ -443,7 +443,7 @@ def test_a_moment_before_all_runs_is_refused_with_the_window(cluster: FakeCluste
     physical_runs(cluster, 10, 12)
     assert refused(look(cluster, pointInTime="2025-12-10T03:00:59Z")) == (
         "PointInTimeOutOfRange",
-        "pointInTime 2025-12-10T03:00:59Z is before the end of the first run of Backup nightly,"
+        "pointInTime 2025-12-10T03:00:59Z is before the end of the oldest run of Backup nightly,"
         " nightly-20251210030000; moments from 2025-12-10T03:01:00Z to 2025-12-31T23:00:00Z can be"
         " restored",
     )
