@@ -35,6 +35,7 @@ BIN := $(VENV)/bin
 # What the image has, and no more: a warm parent with more loaded is a slower one.
 OPERATOR_VENV := $(call venv_folder,operator-venv,operator)
 OPERATOR_BIN := $(OPERATOR_VENV)/bin
+PROMTOOL ?= promtool
 COLLECTIONS := $(shell $(PYTHON) hack/collection_root.py)
 COLLECTION := $(COLLECTIONS)/ansible_collections/postgres/operator
 KUBECTL := $(or $(wildcard .cluster/bin/kubectl),kubectl)
@@ -106,6 +107,13 @@ test-faults: venv ## Kill operator, Jobs and PostgreSQL during Backups and Resto
 .PHONY: test-guards
 test-guards: venv ## Take out each guard of docs/explanation/security.md, and see its tests fail (ARGS="--cluster", ARGS="--only TLS")
 	$(BIN)/python hack/guards.py $(ARGS)
+
+.PHONY: test-alerts
+test-alerts: venv ## Have promtool (on PATH, or PROMTOOL) test the alerts of config/monitoring, not in CI
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp tests/monitoring/alerts_test.yaml "$$folder" \
+		&& $(BIN)/python -c 'import sys, yaml; yaml.safe_dump(yaml.safe_load(sys.stdin)["spec"], sys.stdout)' \
+			<config/monitoring/alerts.yaml >"$$folder/rules.yaml" \
+		&& $(PROMTOOL) check rules "$$folder/rules.yaml" && $(PROMTOOL) test rules "$$folder/alerts_test.yaml"
 
 .PHONY: checks
 checks: venv ## Every linter
