@@ -52,6 +52,8 @@ STEERING |= {("spec", name) for name in ("lsn", "pointInTime", "restorePoint", "
 STEERING |= {("spec", "sourceDatabase")}
 STEERING |= {("spec", "maintenanceWindows", 0, n) for n in ("schedule", "timeZone", "duration")}
 STEERING |= {("spec", "tls", "secretRef", "name"), ("spec", "retry", "delay")}
+# Of a schedule's retention, which makes nothing.
+STEERING |= {("spec", "retentionPolicy", "keepWindow")}
 # Quantities, from which parameters of the servers follow.
 STEERING |= {("spec", "storage", "size"), ("spec", "resources", "requests", "any")}
 STEERING |= {("spec", "resources", "limits", "any")}
