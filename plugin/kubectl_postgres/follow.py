@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import click
 from rich.console import Console
 
 from .access import Cluster, Failure, Object
-from .overview import condition, main_condition
+from .overview import condition, in_words, main_condition
 
 _SECONDS = 1.0
 # Reasons whose message says no more than the phase does.
@@ -55,12 +54,11 @@ def _wait(cluster: Cluster, kind: str, name: str, say: Callable[[str], None]) ->
         if condition(found, "Finished"):
             break
         time.sleep(_SECONDS)
-    result = main_condition(found)
     if found["status"]["phase"] != "Completed":
-        raise Failure(f"{kind} {name} is Failed: {result['reason']}: {result['message']}")
+        raise Failure(f"{kind} {name} is Failed: {in_words(main_condition(found))}")
     verified = condition(found, "Verified")
     if verified and verified["status"] == "False":
-        raise Failure(f"Backup {name} is not verified: {verified['reason']}: {verified['message']}")
+        raise Failure(f"Backup {name} is not verified: {in_words(verified)}")
     return found
 
 
@@ -72,13 +70,3 @@ def _describe(resource: Object) -> str:
     waiting = "" if said.get("reason") in _PLAIN else said.get("message", "")
     step = status.get("progress") or waiting
     return f"{name} is {phase}{f': {step}' if step else ''}"
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Ask before something changes.
-
-    Raises:
-        Abort: the answer is no.
-    """
-    if not yes:
-        click.confirm(question, abort=True)

@@ -103,10 +103,9 @@ def overview_of(
         backups, restores: all of its namespace; those of other Databases are left out.
     """
     name, status = database["metadata"]["name"], database.get("status", {})
-    own = [one for one in backups if one["spec"]["databaseRef"]["name"] == name]
-    lines = [_backup_line(one) for one in _newest_first(own) if "schedule" not in one["spec"]]
-    schedules = [_schedule_line(one) for one in own if "schedule" in one["spec"]]
-    own_restores = [one for one in restores if one["spec"]["databaseRef"]["name"] == name]
+    own, own_restores = of_database(backups, name), of_database(restores, name)
+    lines = [_backup_line(one) for one in _newest_first(own) if not is_schedule(one)]
+    schedules = [_schedule_line(one) for one in own if is_schedule(one)]
     completed = [one for one in lines if one.phase == "Completed"]
     verified = [one for one in completed if one.proof == "verified"]
     return Overview(
@@ -134,6 +133,16 @@ def overview_of(
     )
 
 
+def of_database(resources: Iterable[Object], name: str) -> list[Object]:
+    """Return the Backups or Restores of a Database, among those of its namespace."""
+    return [one for one in resources if one["spec"]["databaseRef"]["name"] == name]
+
+
+def is_schedule(backup: Object) -> bool:
+    """Return whether a Backup makes others, and none itself."""
+    return "schedule" in backup["spec"]
+
+
 def condition(resource: Object, kind: str) -> Object:
     """Return a condition of a resource; empty where it has none of that type."""
     conditions: list[Object] = resource.get("status", {}).get("conditions", [])
@@ -143,6 +152,11 @@ def condition(resource: Object, kind: str) -> Object:
 def main_condition(resource: Object) -> Object:
     """Return the condition that says how a Backup or a Restore is; empty where it is new."""
     return condition(resource, f"{resource['kind']}Ready")
+
+
+def in_words(said: Object) -> str:
+    """Return reason and message of a condition."""
+    return f"{said.get('reason')}: {said.get('message')}"
 
 
 def since(moment: str, now: datetime) -> str:
@@ -220,9 +234,7 @@ def _restore_line(restore: Object) -> RestoreLine:
 def _said(resource: Object) -> str:
     """Return reason and message of a resource that is neither done nor just running."""
     said = main_condition(resource)
-    if not said or said["status"] == "True":
-        return ""
-    return f"{said['reason']}: {said['message']}"
+    return "" if not said or said["status"] == "True" else in_words(said)
 
 
 def _of_operator(database: Object, now: datetime) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from .access import Object
-from .overview import camel, main_condition, span
+from .overview import camel, in_words, is_schedule, main_condition, of_database, span
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,12 @@ def report_of(
         backups, restores: all of its namespace; those of other Databases are left out.
     """
     name, begin = database["metadata"]["name"], now - period
-    all_backups = _runs(map(_backup_run, _ended(backups, name)))
+    own = of_database(backups, name)
+    all_backups = _runs(map(_backup_run, _ended(own)))
     of_period = [one for one in all_backups if _moment(one.ended) >= begin]
     of_restores = [
         one
-        for one in _runs(map(_restore_run, _ended(restores, name)))
+        for one in _runs(map(_restore_run, _ended(of_database(restores, name))))
         if _moment(one.ended) >= begin
     ]
     durations = [one.duration for one in of_restores if one.completed and one.duration is not None]
@@ -128,17 +129,15 @@ def report_of(
         worst_loss=_worst_loss(all_backups, begin, now),
         archive=database.get("status", {}).get("archive", {}),
         longest_restore=max(durations, default=None),
-        findings=_findings(database, of_period, of_restores, backups),
+        findings=_findings(database, of_period, of_restores, list(filter(is_schedule, own))),
     )
 
 
-def _ended(resources: Iterable[Object], database: str) -> list[Object]:
+def _ended(resources: Iterable[Object]) -> list[Object]:
     return [
         one
         for one in resources
-        if one["spec"]["databaseRef"]["name"] == database
-        and "schedule" not in one["spec"]
-        and one.get("status", {}).get("phase") in {"Completed", "Failed"}
+        if not is_schedule(one) and one.get("status", {}).get("phase") in {"Completed", "Failed"}
     ]
 
 
@@ -182,7 +181,7 @@ def _common(what: str, resource: Object) -> Object:
         "began": began,
         "ended": ended,
         "duration": (_moment(ended) - _moment(began)).total_seconds() if known else None,
-        "problem": "" if completed else f"{said.get('reason')}: {said.get('message')}",
+        "problem": "" if completed else in_words(said),
     }
 
 
@@ -213,15 +212,9 @@ def _findings(
     database: Object,
     backups: Sequence[Run],
     restores: Sequence[Run],
-    resources: Iterable[Object],
+    schedules: Sequence[Object],
 ) -> list[str]:
     found = []
-    schedules = [
-        one
-        for one in resources
-        if one["spec"]["databaseRef"]["name"] == database["metadata"]["name"]
-        and "schedule" in one["spec"]
-    ]
     if not any(one.completed for one in backups):
         found.append("No Backup was Completed in this period.")
     elif not any(one.verified for one in backups):

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.text import Text
 
 from ..access import GROUP_VERSION, Cluster, Connect, Failure, Object
-from ..follow import confirm, follow
+from ..follow import follow
 from ..options import placed
 from ..overview import main_condition, now
 from ..screen import console
@@ -19,13 +20,9 @@ def _new_name(database: str, what: str) -> str:
     return f"{database}-{what}-{now():%Y%m%d-%H%M%S}"
 
 
-def _manifest(kind: str, name: str, spec: Object) -> Object:
-    return {
-        "apiVersion": GROUP_VERSION,
-        "kind": kind,
-        "metadata": {"name": name},
-        "spec": spec,
-    }
+def _make(cluster: Cluster, kind: str, name: str, spec: Object) -> None:
+    metadata = {"name": name}
+    cluster.create({"apiVersion": GROUP_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
 
 
 @click.command()
@@ -60,15 +57,14 @@ def backup(
         spec["method"] = "physical"
     if verify:
         spec["verify"] = "restore"
-    made = cluster.create(_manifest("Backup", backup_name or _new_name(name, "by-hand"), spec))
-    made_name, screen = made["metadata"]["name"], console()
+    backup_name, screen = backup_name or _new_name(name, "by-hand"), console()
+    _make(cluster, "Backup", backup_name, spec)
     if no_wait:
-        screen.print(f"Backup {made_name} is made")
+        screen.print(f"Backup {backup_name} is made")
         return
-    found = follow(cluster, "Backup", made_name, screen)
-    status = found["status"]
+    status = follow(cluster, "Backup", backup_name, screen)["status"]
     proof = ", verified" if status.get("verified") else ""
-    screen.print(f"Backup {made_name} is Completed: {status['size']}{proof}")
+    screen.print(f"Backup {backup_name} is Completed: {status['size']}{proof}")
 
 
 def _destination_of(backup: Object) -> Object:
@@ -126,16 +122,16 @@ def restore(
     screen = console()
     if not yes:
         if target is None:
-            _show_difference(cluster, name, spec)
+            _show_difference(cluster, name, spec, screen)
         place = f"into {target}" if target else "in the place of the live database"
-        confirm(f"Restore {backup_name} {place} of Database {name}?", yes)
-    made = cluster.create(_manifest("Restore", restore_name or _new_name(name, "restore"), spec))
-    made_name = made["metadata"]["name"]
+        click.confirm(f"Restore {backup_name} {place} of Database {name}?", abort=True)
+    restore_name = restore_name or _new_name(name, "restore")
+    _make(cluster, "Restore", restore_name, spec)
     if no_wait:
-        screen.print(f"Restore {made_name} is made")
+        screen.print(f"Restore {restore_name} is made")
         return
-    found = follow(cluster, "Restore", made_name, screen)
-    screen.print(Text(f"Restore {made_name} is Completed: {main_condition(found)['message']}"))
+    found = follow(cluster, "Restore", restore_name, screen)
+    screen.print(Text(f"Restore {restore_name} is Completed: {main_condition(found)['message']}"))
     previous = found["status"].get("previousDatabase")
     if previous:
         screen.print(f"The replaced database is kept as {previous}")
@@ -169,12 +165,11 @@ def _checked(moment: str) -> str:
     return moment.replace(" ", "T")
 
 
-def _show_difference(cluster: Cluster, name: str, spec: Object) -> None:
+def _show_difference(cluster: Cluster, name: str, spec: Object, screen: Console) -> None:
     """Make a dry run and print what a Restore would change."""
-    screen = console()
-    manifest = _manifest("Restore", _new_name(name, "dry-run"), {**spec, "dryRun": True})
-    made = cluster.create(manifest)
-    found = follow(cluster, "Restore", made["metadata"]["name"], screen)
+    dry_run = _new_name(name, "dry-run")
+    _make(cluster, "Restore", dry_run, {**spec, "dryRun": True})
+    found = follow(cluster, "Restore", dry_run, screen)
     screen.print(Text(main_condition(found)["message"]))
     for example in found["status"].get("difference", {}).get("examples", []):
         screen.print(Text(f"  {example}"))

@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable
 
 import click
-from rich.console import Console
 
 from ..access import Cluster, Connect, Failure, Object
-from ..follow import confirm
 from ..options import placed
-from ..overview import condition, now
+from ..overview import condition, in_words, now
 from ..screen import console
 
 _SECONDS = 1.0
@@ -57,9 +55,9 @@ _SWITCHING = frozenset({"Waiting", "WaitingForInstance", "InProgress"})
 @placed
 def restart(connect: Connect, name: str, yes: bool) -> None:
     """Replace all instances, replicas first, with one switchover."""
-    cluster = connect()
-    cluster.get("Database", name)
-    confirm(f"Replace all instances of Database {name}, one at a time?", yes)
+    cluster = _agreed(
+        connect, name, f"Replace all instances of Database {name}, one at a time?", yes
+    )
     _set(cluster, name, {"restartedAt": f"{now():%Y-%m-%dT%H:%M:%SZ}"}, "is restarted")
 
 
@@ -69,9 +67,8 @@ def restart(connect: Connect, name: str, yes: bool) -> None:
 @placed
 def hibernate(connect: Connect, name: str, yes: bool) -> None:
     """Stop all instances; volumes, Secrets and Backups stay."""
-    cluster = connect()
-    cluster.get("Database", name)
-    confirm(f"Stop Database {name}? No client can connect until it is started by wake.", yes)
+    question = f"Stop Database {name}? No client can connect until it is started by wake."
+    cluster = _agreed(connect, name, question, yes)
     _set(cluster, name, {"hibernate": True}, "is hibernated", "Hibernated")
 
 
@@ -92,6 +89,19 @@ def grow(connect: Connect, name: str, size: str) -> None:
     _set(connect(), name, {"storage": {"size": size}}, f"has volumes of {size}")
 
 
+def _agreed(connect: Connect, name: str, question: str, yes: bool) -> Cluster:
+    """Return the cluster, once the Database is known to be there, and the answer is yes.
+
+    Raises:
+        NotFound; Abort: the answer is no.
+    """
+    cluster = connect()
+    cluster.get("Database", name)
+    if not yes:
+        click.confirm(question, abort=True)
+    return cluster
+
+
 def _set(cluster: Cluster, name: str, fields: Object, done: str, phase: str = "Ready") -> None:
     """Change fields and wait until the Database has a phase with them."""
     changed = cluster.patch_spec("Database", name, fields)
@@ -103,10 +113,9 @@ def _set(cluster: Cluster, name: str, fields: Object, done: str, phase: str = "R
             return False
         refused = condition(database, "StorageDiffers")
         if "storage" in fields and refused.get("status") == "True":
-            raise Failure(f"{refused['reason']}: {refused['message']}")
+            raise Failure(in_words(refused))
         if status.get("phase") == "Failed":
-            ready = condition(database, "Ready")
-            raise Failure(f"Database {name}: {ready['reason']}: {ready['message']}")
+            raise Failure(f"Database {name}: {in_words(condition(database, 'Ready'))}")
         return bool(status.get("phase") == phase)
 
     _wait(cluster, name, ended, f"Database {name} {done}")
@@ -127,8 +136,4 @@ def _wait(cluster: Cluster, name: str, ended: Done, done: str) -> None:
             if time.monotonic() > deadline:
                 raise Failure(f"not done after 15 minutes, it goes on: {said}")
             time.sleep(_SECONDS)
-    _print(screen, done)
-
-
-def _print(screen: Console, text: str) -> None:
-    screen.print(text)
+    screen.print(done)
