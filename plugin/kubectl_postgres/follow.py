@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console
+from rich.text import Text
 
 from .access import Cluster, Failure, Object
 from .overview import condition, in_words, main_condition
@@ -33,8 +34,8 @@ def follow(cluster: Cluster, kind: str, name: str, console: Console) -> Object:
     """
     try:
         if console.is_terminal:
-            with console.status(f"{kind} {name}") as line:
-                return _wait(cluster, kind, name, line.update)
+            with console.status(Text(f"{kind} {name}")) as line:
+                return _wait(cluster, kind, name, lambda text: line.update(Text(text)))
         return _wait(cluster, kind, name, console.print)
     except KeyboardInterrupt:
         raise Interrupted(

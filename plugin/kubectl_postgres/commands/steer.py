@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import click
+from rich.text import Text
 
 from ..access import Cluster, Connect, Failure, Object
 from ..options import placed
@@ -128,11 +129,12 @@ def _wait(cluster: Cluster, name: str, ended: Done, done: str) -> None:
         Failure: it did not end in a quarter of an hour, which changes nothing of what was asked.
     """
     screen = console()
-    with screen.status(f"Database {name}") as line:
+    with screen.status(Text(f"Database {name}")) as line:
         deadline = time.monotonic() + _WAITED_SECONDS
         while not ended(found := cluster.get("Database", name)):
             said = condition(found, "Ready").get("message", "")
-            line.update(f"Database {name} {found.get('status', {}).get('phase', '')}: {said}")
+            phase = found.get("status", {}).get("phase", "")
+            line.update(Text(f"Database {name} {phase}: {said}"))
             if time.monotonic() > deadline:
                 raise Failure(f"not done after 15 minutes, it goes on: {said}")
             time.sleep(_SECONDS)

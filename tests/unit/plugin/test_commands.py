@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from conftest import backup, condition
+from kubectl_postgres.follow import follow
 from kubectl_postgres.program import program
+from kubectl_postgres.screen import console
 
 COMPLETED = {
     "Backup": backup("x", verified=True)["status"],
@@ -192,3 +195,11 @@ def test_volumes_that_cannot_grow_end_with_the_reason(cluster, database) -> None
     done = run("grow", "app", "2Gi")
     assert done.exit_code == 1
     assert "ExpansionRefused: its class does not let it" in done.output
+
+
+def test_on_a_terminal_a_step_is_text(completing) -> None:
+    """Square brackets are what rich would otherwise read, and refuse."""
+    screen = console(80)
+    screen.file, screen._force_terminal = io.StringIO(), True
+    completing.add(backup("odd", progress="Dumping [/] :fire:"))
+    assert follow(completing, "Backup", "odd", screen)["status"]["phase"] == "Completed"
