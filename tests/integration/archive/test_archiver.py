@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,21 +33,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
     FilesystemStore,
 )
 from collection_root import CHECKOUT, ensure_collection_root
+from instances import PROGRAM, wait_for
 from s3_faults import faulty
-
-PROGRAM = (
-    "import sys; from ansible_collections.postgres.operator.plugins.module_utils.archive import"
-    " archiver; archiver.main(sys.argv[1:])"
-)
-
-
-def wait_for(condition: Callable[[], object], what: str, seconds: float = 40) -> object:
-    deadline = time.monotonic() + seconds
-    while True:
-        if found := condition():
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 @dataclass
