@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.postgres.operator.plugins.module_utils import errors
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical import recover
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical.target import (
     EndOfArchive,
     Lsn,
@@ -45,6 +46,37 @@ def test_each_target_has_what_came_before_it(archived, work) -> None:
     assert count(archived, artifact, work / "xid", Transaction(xid)) == 2
     assert count(archived, artifact, work / "lsn", Lsn(lsn)) == 2
     assert count(archived, artifact, work / "latest", EndOfArchive()) == 3
+
+
+def test_what_begins_at_an_lsn_is_not_before_it(archived, work) -> None:
+    """The next record may be the commit of another transaction, as it is here."""
+    archived.execute("CREATE TABLE t (n int)")
+    artifact = archived.back_up()
+    with archived.connect() as connection:
+        connection.execute("BEGIN; INSERT INTO t VALUES (1)")
+        # Or else the records of a running server may come between.
+        lsn = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()[0]
+        connection.execute("COMMIT")
+    assert count(archived, artifact, work / "lsn", Lsn(lsn)) == 0
+
+
+@pytest.mark.parametrize("lives", [True, False])
+def test_an_archive_goes_on_while_its_end_is_recovered(archived, work, monkeypatch, lives) -> None:
+    archived.execute("CREATE TABLE t (n int)")
+    artifact = archived.back_up()
+    archived.execute("INSERT INTO t VALUES (1)")
+    archived.await_archived(archived.scalar("SELECT pg_walfile_name(pg_switch_wal())"))
+    require_no_gap = recover._require_no_gap
+
+    def after_more(*arguments: object) -> None:
+        for number in range(2, 4):
+            archived.execute(f"INSERT INTO t VALUES ({number})")
+            archived.await_archived(archived.scalar("SELECT pg_walfile_name(pg_switch_wal())"))
+        require_no_gap(*arguments)
+
+    monkeypatch.setattr(recover, "_require_no_gap", after_more)
+    changes = {} if lives else {"live": None}
+    assert count(archived, artifact, work / "latest", EndOfArchive(), **changes) == 1
 
 
 def test_a_target_that_is_not_in_the_archive_is_refused(archived, work) -> None:

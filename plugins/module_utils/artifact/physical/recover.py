@@ -114,10 +114,11 @@ def recover(request: RecoverRequest, progress: Progress | None = None) -> Recove
     _require_version(artifact.manifest)
     request.target.check(artifact.manifest)
     archive = artifact.archive if request.target.needs_archive else None
+    until = ""
     if archive:
         identity = _require_archive(archive, artifact.manifest)
         if request.live:
-            _archive_until_now(request.live, archive, identity, artifact.manifest, progress)
+            until = _archive_until_now(request.live, archive, identity, artifact.manifest, progress)
     server = request.folder / "server"
     with spool_errors(server):
         server.mkdir(mode=0o700)
@@ -127,7 +128,7 @@ def recover(request: RecoverRequest, progress: Progress | None = None) -> Recove
             Path(place), artifact.files, archive, artifact.manifest.server.wal_segment_bytes
         )
         Path(place).chmod(0o711)
-        summary = _replay(request, artifact, server, feed, progress)
+        summary = _replay(request, artifact, server, feed, until, progress)
     return Recovered(server, artifact, {"startTime": started, **summary})
 
 
@@ -178,11 +179,14 @@ def _archive_until_now(
     identity: Identity,
     manifest: PhysicalManifest,
     progress: Progress,
-) -> None:
+) -> str:
     """Have all that was committed until now archived, and a transaction after that.
 
     Without one that was committed after the moment, a recovery cannot know that it has reached it,
     and a server that nobody writes to may have none for days.
+
+    Returns:
+        The segment up to which all was archived; empty where the archive is not of that server.
 
     Raises:
         RestoreFailed: it was not archived in time.
@@ -195,7 +199,7 @@ def _archive_until_now(
             "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
         ).fetchone()
         if not row[0] == identity.system_identifier == manifest.server.system_identifier:
-            return
+            return ""
         # Its number alone makes a transaction one that is written at its commit.
         connection.execute("SELECT pg_catalog.pg_current_xact_id()")
         row = connection.execute(
@@ -208,6 +212,7 @@ def _archive_until_now(
     )
     with progress.step(f"Waiting for WAL segment {name} to be archived"):
         await_segment(archive, name, time.monotonic() + PATIENCE_SECONDS, late)
+    return name
 
 
 def _lay_out(artifact: PhysicalArtifact, server: Path, jobs: int, progress: Progress) -> None:
@@ -234,6 +239,7 @@ def _replay(
     artifact: PhysicalArtifact,
     server: Path,
     feed: WalFeed,
+    until: str,
     progress: Progress,
 ) -> dict[str, Any]:
     data = server / "data"
@@ -261,7 +267,7 @@ def _replay(
     if not request.target.needs_archive:
         _require_all_of_it(artifact, feed)
     elif not request.target.required:
-        _require_no_gap(request, artifact.manifest, feed, timeline)
+        _require_no_gap(request, artifact.manifest, feed, timeline, until)
     found: dict[str, Any] = {"recoveredLSN": lsn, "timeline": timeline}
     return found | ({"recoveredTime": format_time(last)} if last else {})
 
@@ -282,14 +288,27 @@ def _require_all_of_it(artifact: PhysicalArtifact, feed: WalFeed) -> None:
 
 
 def _require_no_gap(
-    request: RecoverRequest, manifest: PhysicalManifest, feed: WalFeed, timeline: int
+    request: RecoverRequest, manifest: PhysicalManifest, feed: WalFeed, timeline: int, until: str
 ) -> None:
     """Refuse a recovery that ended where a segment is missing, and not where the archive ends.
 
+    The archive goes on meanwhile: what was stored after it was asked for is not missing.
+
+    Args:
+        until: the segment up to which there was all when the recovery began; empty if not known.
+
     Raises:
         WalMissing
+        RestoreFailed: a segment that was to be there before came later.
     """
     missing = _first_missing(feed, manifest, timeline)
+    size = manifest.server.wal_segment_bytes
+    if until and segment_number(missing, size) > segment_number(until, size):
+        return
+    if _has_come(feed, missing):
+        if until:
+            raise _late(missing)
+        return
     later = _later_segment(feed, missing, manifest, timeline)
     if later:
         raise _wal_missing(request, missing, later)
@@ -334,6 +353,8 @@ def _explain(
     if not request.target.required or _BEFORE_TARGET not in error.message:
         return error
     missing = _first_missing(feed, manifest, timeline)
+    if _has_come(feed, missing):
+        return _late(missing)
     later = _later_segment(feed, missing, manifest, timeline)
     if later:
         return _wal_missing(request, missing, later)
@@ -345,6 +366,19 @@ def _wal_missing(request: RecoverRequest, missing: str, later: str) -> WalMissin
         f"WAL segment {missing} is missing in the archive, which has later ones ({later}): nothing"
         f" after it can be restored from backup {request.location.uid}; bring the segment back, or"
         f" name a backup that was begun after it; {request.target} was asked for"
+    )
+
+
+def _has_come(feed: WalFeed, missing: str) -> bool:
+    """Whether a segment was archived after the recovery had asked for it."""
+    assert feed.archive is not None
+    return any(map(feed.archive.find, feed.missing or [missing]))
+
+
+def _late(missing: str) -> RestoreFailed:
+    return RestoreFailed(
+        f"WAL segment {missing} was archived while the server was recovered, after it was asked"
+        " for: make another Restore"
     )
 
 

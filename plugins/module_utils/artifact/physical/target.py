@@ -122,7 +122,7 @@ class Moment(Target):
 
 @dataclass(frozen=True)
 class Lsn(Target):
-    """The record that ends at an LSN or contains it, and all before it."""
+    """All records that begin before an LSN: up to the one that ends there or contains it."""
 
     lsn: str
 
@@ -138,8 +138,11 @@ class Lsn(Target):
             raise self.too_early(manifest, manifest.end_lsn)
 
     def settings(self) -> Mapping[str, str]:
-        """Return the LSN."""
-        return {"recovery_target_lsn": self.lsn, "recovery_target_inclusive": "on"}
+        """Return the LSN; inclusive would be the record that begins there, too.
+
+        That one comes after what pg_current_wal_insert_lsn() has said, and may be a commit.
+        """
+        return {"recovery_target_lsn": self.lsn, "recovery_target_inclusive": "off"}
 
 
 @dataclass(frozen=True)
