@@ -230,6 +230,13 @@ def test_a_standby_is_copied_and_its_backup_recovers(archived, work, standby_of)
     assert archived.scalar("SELECT count(*) FROM t") == 101
 
 
+@pytest.fixture
+def without_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby's backup begins at its last restartpoint, however old that is."""
+    monkeypatch.setattr(create, "_checkpoint", lambda *_: "0/0")
+
+
+@pytest.mark.usefixtures("without_checkpoint")
 def test_a_standby_that_had_replayed_up_to_the_end_of_a_segment(archived, work, standby_of) -> None:
     """No record of the backup's WAL follows then after its end."""
     archived.execute("CREATE TABLE t AS SELECT generate_series(1, 100) n")
@@ -255,6 +262,7 @@ def wait_for_replay(connection, lsn: str) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("without_checkpoint")
 def test_a_backup_that_begins_in_the_page_of_a_new_timeline(archived, work, standby_of) -> None:
     """As a standby's may, after a failover: that page says that it is of the timeline before."""
     archived.execute("CREATE TABLE t AS SELECT generate_series(1, 100) n")
@@ -292,6 +300,33 @@ def test_a_backup_that_begins_in_the_page_of_a_new_timeline(archived, work, stan
     assert artifact.manifest.server.standby
     assert artifact.manifest.timeline == 2
     assert verify(archived, artifact, work)["rows"] >= 101
+
+
+def test_a_backup_of_a_standby_needs_no_wal_of_before_it(archived, work, standby_of) -> None:
+    """The standby's last restartpoint is older than a segment that the archive has lost."""
+    archived.execute("CREATE TABLE t AS SELECT generate_series(1, 100) n")
+    with standby_of(archived) as standby:
+        archived.execute("CHECKPOINT")
+        lost = archived.scalar("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+        archived.hidden.add(lost)
+        archived.execute("INSERT INTO t VALUES (101); SELECT pg_switch_wal()")
+        archived.execute("INSERT INTO t VALUES (102)")
+        written = archived.scalar("SELECT pg_current_wal_lsn()::text")
+        with connect(standby) as connection:
+            wait_for_replay(connection, written)
+        artifact = archived.back_up(standby=standby)
+    assert artifact.manifest.server.standby
+    assert artifact.why_primary == ""
+    assert verify(archived, artifact, work)["rows"] >= 102
+
+
+def test_a_standby_that_lags_is_not_copied(archived, standby_of) -> None:
+    with standby_of(archived) as standby:
+        with connect(standby) as connection:
+            connection.execute("SELECT pg_wal_replay_pause()")
+        artifact = archived.back_up(standby=standby, standby_patience_seconds=0.5)
+    assert not artifact.manifest.server.standby
+    assert "before the primary's checkpoint at" in artifact.why_primary
 
 
 def test_without_the_standby_it_is_the_primary(archived) -> None:

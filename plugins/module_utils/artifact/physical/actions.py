@@ -30,8 +30,8 @@ def create(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
     def summarize() -> dict[str, Any]:
         from_primary = request.standby and not artifact.manifest.server.standby
-        warning = "it was taken from the primary: no standby could be reached"
-        summary = artifact.summary(warning if from_primary else "")
+        why = f": {artifact.why_primary}" if artifact.why_primary else ""
+        summary = artifact.summary(f"it was taken from the primary{why}" if from_primary else "")
         if params["kept_from"] is not None:
             before = summary.get("warning", "")
             summary |= _remove_wal(artifact, params["kept_from"], before, progress)

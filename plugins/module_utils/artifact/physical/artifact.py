@@ -34,12 +34,14 @@ class PhysicalArtifact:
 
     Attributes:
         sha256: of the manifest's stored bytes, in hex; the manifest has those of all other files.
+        why_primary: why no standby was copied, where one was to be; known where it was made.
     """
 
     store: ArtifactStore = field(repr=False, compare=False)
     location: Location
     manifest: PhysicalManifest
     sha256: str
+    why_primary: str = field(default="", compare=False)
 
     def summary(self, warning: str = "") -> dict[str, Any]:
         """What a status shows of it, keys in camelCase; restoreSizeBytes is that of the server.

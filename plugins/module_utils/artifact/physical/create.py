@@ -56,6 +56,12 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
 """
 
 
+STANDBY_PATIENCE_SECONDS = 120.0
+"""How long a standby may take to replay a checkpoint of the primary, and to make it its own."""
+
+_STANDBY_POLL_SECONDS = 1.0
+
+
 @dataclass(frozen=True)
 class PhysicalRequest:
     """What to back up and where to.
@@ -63,13 +69,14 @@ class PhysicalRequest:
     Attributes:
         primary: the primary, and a superuser.
         replication: the primary, and a role with REPLICATION.
-        standby: a standby that the files come from if it can be reached, and the same role; None
-            takes them from the primary.
+        standby: a standby that the files come from if it can be reached and does not lag, and the
+            same role; None takes them from the primary. Each connection may reach another one.
         archive: the name of the folder with the archive, beside that of the artifact.
         jobs: bundles that are sent at the same time, and threads that compress.
         max_rate_kilobytes: what the server sends at most in a second; None for all it can.
         others: what is known of other backups of the Database; None removes no leftovers of theirs.
         wal_patience_seconds: how long the WAL of the backup may take to be archived.
+        standby_patience_seconds: how long a standby may lag.
     """
 
     primary: ConnectionParameters
@@ -82,6 +89,7 @@ class PhysicalRequest:
     max_rate_kilobytes: int | None = None
     others: OtherBackups | None = None
     wal_patience_seconds: float = PATIENCE_SECONDS
+    standby_patience_seconds: float = STANDBY_PATIENCE_SECONDS
 
     @property
     def wal(self) -> WalArchive:
@@ -118,7 +126,8 @@ def create_physical(
         if request.others:
             remove_leftovers(request.store.files, request.location, request.others, progress)
         with new_files(request.store, request.location, BASE_FOLDER) as new:
-            received = _receive(request, new, server.size_bytes, progress)
+            oldest = _checkpoint(connection, progress) if request.standby else ""
+            received = _receive(request, new, server.size_bytes, oldest, progress)
             consistent = _end(connection)
             wal = _copy_wal(request, new, received, server, progress)
             with progress.step("Writing the manifest"):
@@ -140,7 +149,10 @@ def create_physical(
                     files=tuple(sorted(received.files + wal, key=lambda file: file.name)),
                 )
                 digest = new.write_manifest(to_json(manifest))
-    return PhysicalArtifact(request.store, request.location, manifest, digest), False
+    made = PhysicalArtifact(
+        request.store, request.location, manifest, digest, why_primary=received.why_primary
+    )
+    return made, False
 
 
 def _read_server(connection: Connection) -> Server:
@@ -179,20 +191,44 @@ def _require_archive(request: PhysicalRequest, server: Server) -> None:
 
 @dataclass(frozen=True)
 class _Received:
-    """The files of the server, as they were sent to the store."""
+    """The files of the server, as they were sent to the store.
+
+    Attributes:
+        standby: whether they are a standby's.
+        why_primary: why they are not, where they should be.
+    """
 
     start: Position
     end: Position
     tablespaces: list[str]
     files: list[FileEntry]
     standby: bool
+    why_primary: str
 
 
-def _receive(request: PhysicalRequest, new: NewFiles, size: int, progress: Progress) -> _Received:
+def _checkpoint(connection: Connection, progress: Progress) -> str:
+    """Make a checkpoint on the primary, and return from where on a recovery from it needs WAL.
+
+    A standby begins a backup at its last restartpoint, for which it needs a checkpoint of the
+    primary: without a new one the backup may need WAL that is hours old, and that the archive may
+    lack.
+    """
+    with progress.step("Making a checkpoint on the primary, for the standby to begin with"):
+        connection.execute("CHECKPOINT")
+        row: Any = connection.execute(
+            "SELECT redo_lsn::text FROM pg_catalog.pg_control_checkpoint()"
+        ).fetchone()
+    return str(row[0])
+
+
+def _receive(
+    request: PhysicalRequest, new: NewFiles, size: int, oldest: str, progress: Progress
+) -> _Received:
     """Have the server send its files, and send them on in bundles.
 
     Args:
         size: about how many bytes come.
+        oldest: the LSN at which a backup of a standby begins at the earliest.
     """
     new.folder.mkdir(exist_ok=True)
     tablespaces: list[str] = []
@@ -206,7 +242,7 @@ def _receive(request: PhysicalRequest, new: NewFiles, size: int, progress: Progr
         label = f"postgres-operator {request.location.uid}"
         with (
             progress.step("Copying the server's files", figures),
-            _begin(request, label, progress) as (stream, standby),
+            _begin(request, label, oldest, progress) as (stream, why_primary),
         ):
             bundles = Bundles(new.folder, request.jobs, sender.send)
             for archive in stream.archives():
@@ -227,7 +263,8 @@ def _receive(request: PhysicalRequest, new: NewFiles, size: int, progress: Progr
             f"the server went from timeline {stream.start.timeline} to {stream.end.timeline} while"
             " it was backed up: make another Backup"
         )
-    return _Received(stream.start, stream.end, tablespaces, files, standby)
+    from_standby = request.standby is not None and not why_primary
+    return _Received(stream.start, stream.end, tablespaces, files, from_standby, why_primary)
 
 
 def _store_history(request: PhysicalRequest, new: NewFiles, timeline: int) -> Path:
@@ -240,24 +277,61 @@ def _store_history(request: PhysicalRequest, new: NewFiles, timeline: int) -> Pa
 
 @contextmanager
 def _begin(
-    request: PhysicalRequest, label: str, progress: Progress
-) -> Iterator[tuple[BaseBackup, bool]]:
-    """Begin with the standby, or with the primary where that cannot be; and which one it is."""
+    request: PhysicalRequest, label: str, oldest: str, progress: Progress
+) -> Iterator[tuple[BaseBackup, str]]:
+    """Begin with the standby, or with the primary where that cannot be; and why it is that."""
     with ExitStack() as stack:
-        begun = None
+        why_primary = ""
         if request.standby:
             try:
-                begun = stack.enter_context(
-                    base_backup(request.standby, label, request.max_rate_kilobytes)
-                )
+                begun = _begin_with_standby(request, label, oldest, stack, progress)
             except OperatorError as error:
-                progress.say(f"No standby to copy from, so it is the primary: {error.message}")
-        from_standby = begun is not None
-        if begun is None:
-            begun = stack.enter_context(
+                why_primary = error.message
+                progress.say(f"No standby is copied, so it is the primary: {why_primary}")
+            else:
+                yield begun, ""
+                return
+        yield (
+            stack.enter_context(
                 base_backup(request.replication, label, request.max_rate_kilobytes)
+            ),
+            why_primary,
+        )
+
+
+def _begin_with_standby(
+    request: PhysicalRequest, label: str, oldest: str, stack: ExitStack, progress: Progress
+) -> BaseBackup:
+    """Begin with a standby that has replayed a checkpoint of the primary.
+
+    BASE_BACKUP itself makes a restartpoint of it, and says where the backup begins before it sends
+    a file. So that is asked for again until it is late enough.
+
+    Raises:
+        BackupFailed: it lags for too long. Others: as ``base_backup``.
+    """
+    assert request.standby is not None
+    deadline = time.monotonic() + request.standby_patience_seconds
+    said = False
+    while True:
+        with ExitStack() as attempt:
+            begun = attempt.enter_context(
+                base_backup(request.standby, label, request.max_rate_kilobytes)
             )
-        yield begun, from_standby
+            if parse_lsn(begun.start.lsn) >= parse_lsn(oldest):
+                stack.push(attempt.pop_all())
+                return begun
+        lag = (
+            f"the standby would begin at {begun.start.lsn}, before the primary's checkpoint at"
+            f" {oldest}"
+        )
+        if time.monotonic() > deadline:
+            waited = format_duration(request.standby_patience_seconds)
+            raise BackupFailed(f"{lag}, which it has not replayed within {waited}")
+        if not said:
+            progress.say(f"Waiting for a standby: {lag}")
+            said = True
+        time.sleep(_STANDBY_POLL_SECONDS)
 
 
 @dataclass
