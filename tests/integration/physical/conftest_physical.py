@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,8 +25,10 @@ from ansible_collections.postgres.operator.plugins.module_utils.archive.wal_arch
     Identity,
     WalArchive,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical import actions
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical.artifact import (
     PhysicalArtifact,
+    load_physical,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical.create import (
     PhysicalRequest,
@@ -182,6 +185,42 @@ class Archived:
                 jobs=2,
             )
             return restore_artifact(replace(request, **changes))
+
+
+def back_up(archived, *others: PhysicalArtifact, **changes: Any) -> tuple[PhysicalArtifact, Any]:
+    """As a Job does, which is given from where on the other Backups need WAL."""
+    location = archived.location()
+    parameters = archived.parameters
+    done = actions.create(
+        {
+            "host": parameters.host,
+            "port": parameters.port,
+            "user": parameters.user,
+            "password_file": str(parameters.password_file),
+            "sslmode": "prefer",
+            "sslrootcert": None,
+            "sslcert": None,
+            "sslkey": None,
+            "root": str(archived.root),
+            "namespace": location.namespace,
+            "resource": location.database,
+            "uid": location.uid,
+            "archive": archived.wal.location.uid,
+            "replication": None,
+            "standby": None,
+            "max_rate": None,
+            "jobs": 2,
+            "progress_file": None,
+            "unfinished": [],
+            "unfinished_listed": None,
+            "completed": [],
+            "kept_from": [other.manifest.start_lsn for other in others],
+            "oldest_end": None,
+            **changes,
+        },
+        False,
+    )
+    return load_physical(archived.store, location), done["artifact"]
 
 
 @contextmanager

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ansible_collections.postgres.operator.plugins.module_utils import errors
 from ansible_collections.postgres.operator.plugins.module_utils.archive.names import segment_number
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical import actions
-from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical.artifact import (
-    PhysicalArtifact,
-    load_physical,
-)
+from conftest_physical import back_up
 
 
 def numbers(archived) -> list[int]:
@@ -21,42 +15,6 @@ def segments(archived, count: int) -> None:
     for _ in range(count):
         archived.execute("CREATE TABLE t (); DROP TABLE t")
         archived.await_archived(archived.scalar("SELECT pg_walfile_name(pg_switch_wal())"))
-
-
-def back_up(archived, *others: PhysicalArtifact, **changes: Any) -> tuple[PhysicalArtifact, Any]:
-    """As a Job does, which is given from where on the other Backups need WAL."""
-    location = archived.location()
-    parameters = archived.parameters
-    done = actions.create(
-        {
-            "host": parameters.host,
-            "port": parameters.port,
-            "user": parameters.user,
-            "password_file": str(parameters.password_file),
-            "sslmode": "prefer",
-            "sslrootcert": None,
-            "sslcert": None,
-            "sslkey": None,
-            "root": str(archived.root),
-            "namespace": location.namespace,
-            "resource": location.database,
-            "uid": location.uid,
-            "archive": archived.wal.location.uid,
-            "replication": None,
-            "standby": None,
-            "max_rate": None,
-            "jobs": 2,
-            "progress_file": None,
-            "unfinished": [],
-            "unfinished_listed": None,
-            "completed": [],
-            "kept_from": [other.manifest.start_lsn for other in others],
-            "oldest_end": None,
-            **changes,
-        },
-        False,
-    )
-    return load_physical(archived.store, location), done["artifact"]
 
 
 def test_what_no_backup_needs_goes(archived) -> None:

@@ -2,71 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.postgres.operator.plugins.module_utils.kube.client import ApiError
 from ansible_collections.postgres.operator.plugins.module_utils.resources.backup.finalizer import (
     FINALIZER,
 )
-from ansible_collections.postgres.operator.plugins.module_utils.resources.schedule.scheduled_backups import (
-    run_manifest,
-)
 from ansible_collections.postgres.operator.plugins.module_utils.units import format_time
 from ansible_collections.postgres.operator.plugins.modules import backup_schedule
-
-THIS_MINUTE = datetime.now(UTC).replace(second=0, microsecond=0)
-
-
-class FakeCluster:
-    """Backups by name, and a Database or none.
-
-    `refuse` is the message with which the API server refuses new Backups.
-    """
-
-    def __init__(self) -> None:
-        self.backups: dict[str, Any] = {}
-        self.deleted: list[str] = []
-        self.restores: list[dict[str, Any]] = []
-        self.refuse = ""
-        self.database: dict[str, Any] | None = {"kind": "Database"}
-
-    def get(self, _version: str, kind: str, namespace: str, name: str) -> Any:
-        assert (kind, namespace, name) == ("Database", "shop", "app")
-        return self.database
-
-    def list(self, _version: str, kind: str, *_: Any) -> list[Any]:
-        if kind == "Restore":
-            return self.restores
-        return copy.deepcopy(list(self.backups.values()))
-
-    def create(self, manifest: dict[str, Any]) -> None:
-        name = manifest["metadata"]["name"]
-        if self.refuse or name in self.backups:
-            raise ApiError(self.refuse or "exists", 403 if self.refuse else 409)
-        manifest = copy.deepcopy(manifest)
-        manifest["metadata"].update(uid=f"uid-{name}", resourceVersion="1")
-        self.backups[name] = manifest
-
-    def merge(self, _version: str, _kind: str, _namespace: str, name: str, patch: Any) -> None:
-        self.backups[name]["spec"].update(patch.get("spec", {}))
-        self.backups[name]["metadata"].update(patch["metadata"])
-
-    def delete(self, _version: str, _kind: str, _namespace: str, name: str, uid: str) -> None:
-        assert self.backups[name]["metadata"]["uid"] == uid
-        assert FINALIZER in self.backups[name]["metadata"]["finalizers"]
-        self.deleted.append(name)
-        del self.backups[name]
-
-    def add(self, schedule: Any, minutes_ago: int, phase: str) -> str:
-        run = run_manifest(schedule, THIS_MINUTE - timedelta(minutes=minutes_ago))
-        self.create(run)
-        name: str = run["metadata"]["name"]
-        ended = {"completionTime": format_time(THIS_MINUTE)} if phase == "Completed" else {}
-        self.backups[name]["status"] = {"phase": phase, **ended}
-        return name
+from fake_backups import THIS_MINUTE, FakeBackups
 
 
 class StoppedClock(datetime):
@@ -84,8 +29,8 @@ class StoppedClock(datetime):
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    fake = FakeCluster()
+def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeBackups:
+    fake = FakeBackups()
     monkeypatch.setattr(backup_schedule, "connect", lambda: fake)
     return fake
 
@@ -119,7 +64,7 @@ def look(resource: dict[str, Any], check_mode: bool = False) -> dict[str, Any]:
 
 
 def test_a_database_that_does_not_exist_is_told_before_the_first_slot(
-    cluster: FakeCluster,
+    cluster: FakeBackups,
 ) -> None:
     cluster.database = None
     found = look(schedule(missed_minutes=-30, schedule="0 3 1 1 *"))["observation"]
@@ -130,13 +75,13 @@ def test_a_database_that_does_not_exist_is_told_before_the_first_slot(
     assert look(schedule(missed_minutes=-30))["observation"]["problem"] is None
 
 
-def test_a_suspended_one_too(cluster: FakeCluster) -> None:
+def test_a_suspended_one_too(cluster: FakeBackups) -> None:
     cluster.database = None
     found = look(schedule(suspend=True))["observation"]
     assert (found["problem"][0], found["wake_seconds"]) == ("DatabaseNotFound", 10)
 
 
-def test_a_downtime_of_many_slots_ends_with_one_run(cluster: FakeCluster) -> None:
+def test_a_downtime_of_many_slots_ends_with_one_run(cluster: FakeBackups) -> None:
     result = look(schedule(missed_minutes=90))
     assert list(cluster.backups) == [result["started"]]
     assert result["observation"]["started"] >= format_time(THIS_MINUTE)
@@ -144,14 +89,14 @@ def test_a_downtime_of_many_slots_ends_with_one_run(cluster: FakeCluster) -> Non
     assert not again["changed"] or again["started"] != result["started"]
 
 
-def test_a_run_is_waited_for_or_not_as_the_schedule_says(cluster: FakeCluster) -> None:
+def test_a_run_is_waited_for_or_not_as_the_schedule_says(cluster: FakeBackups) -> None:
     cluster.add(schedule(), 1, "InProgress")
     assert look(schedule())["started"] == ""
     assert look(schedule(concurrencyPolicy="Allow"))["started"] != ""
 
 
 def test_a_run_that_has_not_ended_by_the_next_slot_is_reported_in_the_same_words(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeBackups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = cluster.add(schedule(), 1, "InProgress")
     reason, message = look(schedule())["observation"]["overrun"]
@@ -169,7 +114,7 @@ def test_a_run_that_has_not_ended_by_the_next_slot_is_reported_in_the_same_words
 
 
 def test_a_schedule_polls_an_unfinished_run(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeBackups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup_schedule, "datetime", StoppedClock.at(THIS_MINUTE))
     yearly = schedule(schedule=f"0 0 1 {(THIS_MINUTE.month + 1) % 12 + 1} *")
@@ -180,7 +125,7 @@ def test_a_schedule_polls_an_unfinished_run(
 
 
 def test_a_clock_that_jumps_starts_no_slot_twice_and_stops_no_plan(
-    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    cluster: FakeBackups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ahead by three days and back again, back by three hours and on again; a run for each look."""
     resource = schedule(concurrencyPolicy="Allow", retention=100)
@@ -198,19 +143,19 @@ def test_a_clock_that_jumps_starts_no_slot_twice_and_stops_no_plan(
     assert len(slots) == len(cluster.backups)
 
 
-def test_a_suspended_plan_starts_nothing(cluster: FakeCluster) -> None:
+def test_a_suspended_plan_starts_nothing(cluster: FakeBackups) -> None:
     result = look(schedule(suspend=True))
     assert (result["started"], cluster.backups) == ("", {})
     assert result["observation"]["awaited"] is None
 
 
-def test_what_passed_while_it_was_suspended_is_not_made_up_for(cluster: FakeCluster) -> None:
+def test_what_passed_while_it_was_suspended_is_not_made_up_for(cluster: FakeBackups) -> None:
     resumed = schedule()
     del resumed["status"]["nextScheduleTime"]
     assert look(resumed)["started"] == ""
 
 
-def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> None:
+def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeBackups) -> None:
     resource = schedule(retention=2, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8, 7)]
     result = look(resource)
@@ -218,7 +163,7 @@ def test_runs_that_are_not_kept_go_with_their_files(cluster: FakeCluster) -> Non
     assert [run["metadata"]["name"] for run in result["observation"]["runs"]] == names[1:]
 
 
-def test_runs_that_a_window_needs_stay(cluster: FakeCluster) -> None:
+def test_runs_that_a_window_needs_stay(cluster: FakeBackups) -> None:
     """Those of the hour before the newest one, and the one before them."""
     resource = schedule(retention=1, suspend=True, retentionPolicy={"keepWindow": "1h"})
     names = [cluster.add(resource, minutes, "Completed") for minutes in (190, 130, 80, 40, 10)]
@@ -230,7 +175,7 @@ def test_runs_that_a_window_needs_stay(cluster: FakeCluster) -> None:
 
 @pytest.mark.parametrize(("reason", "gone"), [("NoSpace", 1), ("StoreUnreachable", 0)])
 def test_after_a_failure_they_go_if_it_lacked_room(
-    cluster: FakeCluster, reason: str, gone: int
+    cluster: FakeBackups, reason: str, gone: int
 ) -> None:
     resource = schedule(retention=2, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8, 7)]
@@ -240,7 +185,7 @@ def test_after_a_failure_they_go_if_it_lacked_room(
     assert look(resource)["removed"] == names[:gone]
 
 
-def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCluster) -> None:
+def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeBackups) -> None:
     resource = schedule(retention=1, suspend=True)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (3, 2, 1)]
     status = {"phase": "InProgress", "backup": names[0]}
@@ -251,14 +196,14 @@ def test_a_run_that_is_being_restored_stays_until_that_has_ended(cluster: FakeCl
     assert look(resource)["removed"] == [names[0]]
 
 
-def test_the_runs_follow_the_schedules_deletion_policy(cluster: FakeCluster) -> None:
+def test_the_runs_follow_the_schedules_deletion_policy(cluster: FakeBackups) -> None:
     name = cluster.add(schedule(), 9, "Completed")
     look(schedule(suspend=True, deletionPolicy="Delete"))
     assert cluster.backups[name]["spec"]["deletionPolicy"] == "Delete"
     assert cluster.backups[name]["metadata"]["finalizers"] == [FINALIZER]
 
 
-def test_check_mode_writes_nothing(cluster: FakeCluster) -> None:
+def test_check_mode_writes_nothing(cluster: FakeBackups) -> None:
     resource = schedule(retention=1)
     names = [cluster.add(resource, minutes, "Completed") for minutes in (9, 8)]
     result = look(resource, check_mode=True)
@@ -267,7 +212,7 @@ def test_check_mode_writes_nothing(cluster: FakeCluster) -> None:
     assert list(cluster.backups) == names
 
 
-def test_a_refused_run_is_reported_and_tried_again_but_not_hot(cluster: FakeCluster) -> None:
+def test_a_refused_run_is_reported_and_tried_again_but_not_hot(cluster: FakeBackups) -> None:
     cluster.refuse = "exceeded quota"
     observation = look(schedule())["observation"]
     assert observation["problem"] == ("ScheduleStepFailed", "exceeded quota")
@@ -284,7 +229,7 @@ def test_a_refused_run_is_reported_and_tried_again_but_not_hot(cluster: FakeClus
     ],
 )
 def test_a_bad_schedule_is_reported_and_removes_nothing(
-    cluster: FakeCluster, spec: dict[str, Any], reason: str
+    cluster: FakeBackups, spec: dict[str, Any], reason: str
 ) -> None:
     resource = schedule(retention=1, **spec)
     for minutes in (9, 8):
@@ -295,7 +240,7 @@ def test_a_bad_schedule_is_reported_and_removes_nothing(
     assert cluster.deleted == []
 
 
-def test_a_run_whose_files_are_gone_does_not_count_and_stays(cluster: FakeCluster) -> None:
+def test_a_run_whose_files_are_gone_does_not_count_and_stays(cluster: FakeBackups) -> None:
     plan = schedule(retention=1)
     names = [cluster.add(plan, minutes, "Completed") for minutes in (30, 20, 10)]
     gone = {"type": "ArtifactMissing", "status": "True"}
