@@ -88,6 +88,10 @@ test-corpus: venv ## The corpus of awkward databases on each major version of Po
 			|| failed+=" $$major"; \
 	done; [ -z "$$failed" ] || { echo "not all of the corpus came back on:$$failed"; exit 1; }
 
+.PHONY: test-moments
+test-moments: venv ## Restore random moments under a workload, not in CI (ARGS="--rounds 200 --promotions 5 --seed 1 --minutes 30")
+	$(BIN)/pytest -q tests/integration/moments $(or $(ARGS),--rounds 200 --promotions 5)
+
 .PHONY: test-kubernetes
 test-kubernetes: venv ## Tests against the API server of KUBECONFIG, with the CRDs installed
 	$(BIN)/pytest -q tests/integration/kubernetes $(PYTEST_ARGS)

@@ -33,7 +33,13 @@ SUPERUSER_PASSWORD = f"s3cret:\\'\" ünïcode {uuid.uuid4()}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--moments", type=int, default=3, help="how many random moments to restore")
+    for name, default, what in (
+        ("rounds", 3, "how many random moments to restore"),
+        ("promotions", 0, "how often the primary is lost and the standby promoted meanwhile"),
+        ("seed", 0, "of what is chosen at random; 0 for another one each time"),
+        ("minutes", 600, "no further moment is restored after so many"),
+    ):
+        parser.addoption(f"--{name}", type=int, default=default, help=what)
     parser.addoption(
         "--any-release",
         action="store_true",
