@@ -9,7 +9,7 @@ from typing import Any
 
 from .access import Object
 
-NORMAL = frozenset({"Archiving", "Progressing", "Ready"})
+NORMAL = frozenset({"Archiving", "Progressing", "Ready", "SynchronousReplication"})
 """The conditions of a Database that are True where all is well, or while it changes; any other
 speaks of something to do while it is True (docs/reference/conditions.md)."""
 

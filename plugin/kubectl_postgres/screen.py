@@ -94,7 +94,7 @@ def _instances(instances: Sequence[Object], archive: Object) -> RenderableType:
         used = one.get("storageUsedPercent")
         table.add_row(
             one["name"],
-            one.get("role", ""),
+            one.get("role", "") + (" (sync)" if one.get("synchronous") else ""),
             one.get("state", ""),
             "yes" if one.get("ready") else Text("no", "yellow"),
             format_bytes(one.get("lagBytes")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ SELECT in_recovery,
             -- The control file lags behind a promotion, the name of the current segment does not.
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
             END AS timeline,
+       current_setting('synchronous_standby_names') AS synchronous_standby_names,
        EXISTS (SELECT FROM pg_roles WHERE rolname = %(username)s) AS role_exists,
        (SELECT pg_database_size(oid) FROM pg_database WHERE datname = %(database)s)
             AS database_size_bytes
@@ -42,6 +44,7 @@ SELECT application_name, coalesce(state, '') AS state, coalesce(sync_state, '') 
  ORDER BY application_name
 """
 
+_NUMBER = re.compile(r"\s*(?:(?:FIRST|ANY)\s+)?(\d+)\s*\(", re.IGNORECASE)
 
 _WRITTEN = "SELECT max(modification) > now() - interval '9 minutes' FROM pg_ls_waldir()"
 
@@ -57,6 +60,11 @@ class Standby:
     flush_lag_bytes: int | None
     replay_lag_bytes: int | None
 
+    @property
+    def synchronous(self) -> bool:
+        """Whether commits wait for it, or for others in its place."""
+        return self.sync_state in {"sync", "quorum"}
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -66,6 +74,7 @@ class Observation:
         writable: a transaction was committed and its WAL flushed just now.
         lsn: current position of WAL (of replay on a standby), such as '0/16B3748'.
         database_size_bytes: None if the database does not exist.
+        awaited_standbys: how many synchronous standbys a commit waits for.
     """
 
     in_recovery: bool
@@ -78,6 +87,7 @@ class Observation:
     database_exists: bool
     role_exists: bool
     database_size_bytes: int | None
+    awaited_standbys: int = 0
 
 
 def inspect(
@@ -121,7 +131,23 @@ def _observation(
         database_exists=server["database_size_bytes"] is not None,
         role_exists=server["role_exists"],
         database_size_bytes=server["database_size_bytes"],
+        awaited_standbys=count_awaited(server["synchronous_standby_names"]),
     )
+
+
+def count_awaited(names: str) -> int:
+    """Return how many standbys a commit waits for.
+
+    Args:
+        names: the parameter `synchronous_standby_names`, as PostgreSQL's documentation has it.
+
+    >>> [count_awaited(text) for text in ("", "*", "a, b", "FIRST 2 (a, b)", "ANY 1 (*)")]
+    [0, 1, 1, 2, 1]
+    """
+    if not names.strip():
+        return 0
+    number = _NUMBER.match(names)
+    return int(number[1]) if number else 1
 
 
 def _has_written(connection: Connection) -> bool:

@@ -232,6 +232,20 @@ def refusal(error: ApiException) -> str:
             )
         ),
         ({"maintenanceWindows": []}, "should have at least 1 items"),
+        *(
+            ({"replicas": replicas, "replication": replication}, message)
+            for replicas, replication, message in (
+                (1, {"synchronous": "required"}, "commits would wait for ever; raise replicas"),
+                (1, {"synchronous": "quorum"}, "commits would wait for ever; raise replicas"),
+                (3, {"synchronous": "required", "synchronousCount": 3}, "would wait for ever"),
+                (3, {"synchronous": "quorum", "synchronousCount": 4}, "would wait for ever"),
+                (3, {"synchronous": "preferred", "synchronousCount": 3}, "is none of them"),
+                (3, {"synchronous": "on"}, "supported values"),
+                (3, {"synchronous": False}, "must be of type string"),
+                (3, {"synchronous": "quorum", "synchronousCount": 0}, "write one from 1 to 9"),
+                (3, {"synchronousCount": 10}, "write one from 1 to 9"),
+            )
+        ),
         ({"agentUpdate": "Window"}, "agentUpdate: Window waits for a maintenance window; add"),
         ({"switchoverTo": ""}, "should be at least 1 chars long"),
         ({"archive": {}}, "spec.archive.destination: Required value"),
@@ -287,6 +301,9 @@ def test_a_database_is_refused(
         jobs({}, {}),
         jobs({"memory": 134217728, "ephemeral-storage": "1Gi"}, {"memory": 134217728}),
         {"jobs": {}},
+        {"replicas": 1, "replication": {"synchronous": "preferred", "synchronousCount": 1}},
+        {"replicas": 2, "replication": {"synchronous": "required", "synchronousCount": 1}},
+        {"replicas": 3, "replication": {"synchronous": "quorum", "synchronousCount": 2}},
         {"postgresql": {}},
         {"postgresql": {"preload": ["pg_stat_statements", "auto_explain"]}},
         {"postgresql": {"hba": ['hostssl app "my user" 10.0.0.0/8 scram-sha-256'] * 64}},

@@ -131,3 +131,16 @@ def test_ages() -> None:
     assert since("2025-12-30T11:30:00Z", NOW) == "2d"
     assert since("2026-01-01T10:30:00+00:00", NOW) == "1h30m"
     assert since("2026-01-01T12:00:05Z", NOW) == "0s", "a clock may be ahead"
+
+
+def test_synchronous_replicas_are_marked_and_commits_that_wait_are_to_do(database) -> None:
+    status = database["status"]
+    status["instances"][1]["synchronous"] = True
+    good = {"type": "SynchronousReplication", "status": "True", "reason": "R", "message": "1 of 1"}
+    status["conditions"] = [good]
+    lines = text(render(overview(database), NOW))
+    assert "app-1     replica (sync)  streaming  no" in "\n".join(lines)
+    assert not any("SynchronousReplication" in line for line in lines)
+    status["conditions"] = [{**good, "status": "False", "reason": "CommitsWait"}]
+    lines = text(render(overview(database), NOW))
+    assert "- SynchronousReplication False, CommitsWait: 1 of 1" in lines

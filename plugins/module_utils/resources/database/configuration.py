@@ -47,6 +47,7 @@ from .parameters import (
     JUDGED_WITH,
     LIBRARIES,
     MOST_RESTARTS,
+    NO_PARAMETERS,
     NOT_STARTED,
     Change,
     Instance,
@@ -69,6 +70,8 @@ from .parameters import (
 from .patroni_rest import ServerNotStarted
 from .secrets import read_rest_api_login
 from .superuser import read_secret, superuser, write_private
+from .synchronous import SYNCHRONOUS, read_mode, with_mode
+from .synchronous_state import is_in_effect
 
 ANNOTATION = "database.example.com/parameters"
 _CONFIG = "config"
@@ -103,10 +106,17 @@ class Stored:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of the dynamic configuration, and the spec's lines of pg_hba.conf."""
+        """The parameters of the dynamic configuration, and what is written as they are.
+
+        That is the spec's lines of pg_hba.conf, and the mode of synchronous replication.
+        """
         found: dict[str, Any] = (self.config.get("postgresql") or {}).get("parameters") or {}
-        lines = further_lines(self.hba)
-        return {**found, HBA: "\n".join(lines)} if lines else found
+        lines, mode = further_lines(self.hba), read_mode(self.config)
+        return {
+            **found,
+            **({HBA: "\n".join(lines)} if lines else {}),
+            **({SYNCHRONOUS: mode} if mode else {}),
+        }
 
     @property
     def hba(self) -> Any:
@@ -294,7 +304,7 @@ def _need_restart(
     cluster: Cluster, database: Object, primary: Member, names: set[str], stored: Stored
 ) -> list[str]:
     """Return which of these parameters, and of those that are written, only a restart brings."""
-    names = {*names, *stored.record.given, *stored.record.defaults} - {HBA}
+    names = {*names, *stored.record.given, *stored.record.defaults} - NO_PARAMETERS
     with _session(cluster, database, primary) as connection:
         known = read_settings(connection, names)
     return [name for name, setting in known.items() if setting.needs_restart]
@@ -310,7 +320,7 @@ def _check(
     """
     known = read_settings(connection, {*asked, *JUDGED_WITH})
     for name, value in asked.items():
-        if name == HBA:
+        if name in NO_PARAMETERS:
             continue
         setting = known.get(name)
         if setting is None:
@@ -385,8 +395,20 @@ def _bring(
     complete = len(lacking) == len(members) == database["spec"]["replicas"]
     if message or not complete:
         return {"changed": False, **describe(stored, message)}
+    if not _has_mode(cluster, database, stored, primary):
+        return {
+            "changed": False,
+            **describe(stored, f"{primary.name} has yet to follow spec.replication.synchronous"),
+        }
     record = replace(stored.record, settled=True, previous={}, left=(), restarts={})
     return _write(cluster, database, stored, Change(stored.parameters, record), "")
+
+
+def _has_mode(cluster: Cluster, database: Object, stored: Stored, primary: Member) -> bool:
+    """Return whether the primary's Patroni acts by the mode of synchronous replication."""
+    if SYNCHRONOUS not in {*stored.record.given, *stored.record.left}:
+        return True
+    return is_in_effect(cluster, database, stored.config, primary.name)
 
 
 def _find_lacking(
@@ -455,7 +477,7 @@ def _compare_hba(name: str, found: HbaFile | None, stored: Stored, lacks: Instan
 def _compare(connection: Connection, stored: Stored, overridden: dict[str, str]) -> Instance:
     """Return what a server lacks; parameters that ALTER SYSTEM keeps are added to `overridden`."""
     record = stored.record
-    names = {*record.given, *record.defaults, *record.left} - {HBA}
+    names = {*record.given, *record.defaults, *record.left} - NO_PARAMETERS
     settings, files = read_settings(connection, names), read_files(connection, names)
     reload, restart, less = [], [], []
     for name in sorted(names):
@@ -603,24 +625,26 @@ def _write(
 ) -> dict[str, Any]:
     """Write configuration and record, if the Endpoints are still those that were read."""
     now = datetime.now(UTC)
-    parameters = {name: value for name, value in change.parameters.items() if name != HBA}
+    parameters = {
+        name: value for name, value in change.parameters.items() if name not in NO_PARAMETERS
+    }
     postgresql = {**(stored.config.get("postgresql") or {}), "parameters": parameters}
     if stored.hba is not None or HBA in change.parameters:
         postgresql["pg_hba"] = _wanted_hba(database, change.parameters)
+    config = with_mode(stored.config, change.parameters.get(SYNCHRONOUS))
+    config["postgresql"] = postgresql
     kept = {**change.record.to_plain(), "since": format_time(now)}
     metadata = database["metadata"]
     patch = {
         "metadata": {
             "resourceVersion": stored.version,
             "annotations": {
-                _CONFIG: json.dumps(
-                    {**stored.config, "postgresql": postgresql}, separators=(",", ":")
-                ),
+                _CONFIG: json.dumps(config, separators=(",", ":")),
                 ANNOTATION: json.dumps(kept, separators=(",", ":")),
             },
         }
     }
     name = f"{metadata['name']}-config"
     cluster.merge("v1", "Endpoints", metadata["namespace"], name, patch)
-    written = Stored({**stored.config, "postgresql": postgresql}, change.record, now, "")
+    written = Stored(config, change.record, now, "")
     return {"changed": True, **describe(written, message)}

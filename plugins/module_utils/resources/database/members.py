@@ -34,6 +34,8 @@ class Member:
         problem: (reason, message) of what keeps the pod, or its server, from running.
         needs_user: whether nothing but a change by a person can end the problem.
         pending_restart: the parameters for which Patroni reports that the server has to restart.
+        promotable: whether Patroni lets it take over in a switchover; with synchronous replication
+            only what is synchronous can.
         volume_used: how full the file system of its volume is, in percent; None where its agent
             does not report that.
         encrypted: whether the pod has certificates; those that an operator without TLS has made
@@ -55,6 +57,7 @@ class Member:
     encrypted: bool = True
     pending_restart: tuple[str, ...] = ()
     volume_used: int | None = None
+    promotable: bool = True
 
     @property
     def leading(self) -> bool:

@@ -18,6 +18,10 @@ from ...units import parse_quantity
 from .hba import HBA, asked_lines
 from .members import Member
 from .storage import smallest_volume
+from .synchronous import SYNCHRONOUS, asked_mode
+
+NO_PARAMETERS = frozenset({HBA, SYNCHRONOUS})
+"""What is written and put back as parameters are, and is none of PostgreSQL's."""
 
 PRELOAD = "shared_preload_libraries"
 LIBRARIES = {
@@ -146,13 +150,19 @@ class Record:
 
 
 def asked_parameters(database: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters of the spec, each as text, with those for `preload` and `hba`."""
+    """Return the parameters of the spec, each as text.
+
+    With those for `preload`, `hba` and `replication`.
+    """
     wanted = database["spec"].get("postgresql", {})
     parameters = dict(wanted.get("parameters", {}))
     if wanted.get("preload"):
         parameters[PRELOAD] = ",".join(wanted["preload"])
     if wanted.get("hba"):
         parameters[HBA] = "\n".join(asked_lines(database))
+    mode = asked_mode(database)
+    if mode is not None:
+        parameters[SYNCHRONOUS] = mode
     return {name: _text(value) for name, value in sorted(parameters.items())}
 
 
@@ -184,7 +194,9 @@ def is_known_good(asked: Mapping[str, str], record: Record) -> bool:
     heals when that goes.
     """
     before = record.previous.get("record", {}).get("given", {})
-    return any(asked.items() <= known.items() for known in (record.given, before))
+    # No mode of replication keeps a server from taking a session.
+    named = {name: value for name, value in asked.items() if name != SYNCHRONOUS}
+    return any(named.items() <= known.items() for known in (record.given, before))
 
 
 def memory_of(database: Mapping[str, Any]) -> int:
@@ -485,7 +497,11 @@ def next_restart(
 def describe_parameters(record: Record) -> list[dict[str, str]]:
     """Return the parameters that the operator has set, as the status has them."""
     found = [
-        *((name, value, "spec") for name, value in record.given.items() if name != HBA),
+        *(
+            (name, value, "spec")
+            for name, value in record.given.items()
+            if name not in NO_PARAMETERS
+        ),
         *((name, value, _SOURCES.get(name, "storage")) for name, value in record.defaults.items()),
     ]
     return [{"name": n, "value": v, "source": source} for n, v, source in sorted(found)]

@@ -177,6 +177,8 @@ def _find_problem(candidate: Member, leader: Member) -> str:
         return "it is not ready" if not candidate.ready else "it does not stream from the primary"
     if candidate.timeline != leader.timeline:
         return f"it is on timeline {candidate.timeline}, the primary on {leader.timeline}"
+    if not candidate.promotable:
+        return "it is not synchronous now, so Patroni does not let it take over"
     behind = leader.lsn - candidate.lsn
     if behind > MAX_SWITCHOVER_LAG_BYTES:
         return (

@@ -106,7 +106,9 @@ def _work(
             if not check_mode:
                 password = read_key(read_secret(cluster, resource, "credentials"), "password")
                 with _in_time(connection, "preparing the role and the database"):
-                    connection.execute("SET lock_timeout = '5s'")
+                    # Where no replica is synchronous, a commit would wait like all others. What a
+                    # failover loses of this is made again by the reconcile that follows it.
+                    connection.execute("SET lock_timeout = '5s'; SET synchronous_commit = local")
                     provided = ensure_role_and_database(
                         connection, spec["username"], password, spec["databaseName"]
                     )
@@ -243,7 +245,9 @@ def _describe(seen: Observation) -> dict[str, Any]:
                 "name": standby.application_name,
                 "state": standby.state,
                 "lag_bytes": standby.replay_lag_bytes or 0,
+                "synchronous": standby.synchronous,
             }
             for standby in seen.standbys
         ],
+        "awaited": seen.awaited_standbys,
     }

@@ -34,6 +34,8 @@ from .primary import provision_and_observe
 from .secrets import ensure_credentials, ensure_internal, read_last_primary, remember_primary
 from .storage import next_growth
 from .switchover import asked_candidate, request_switchover
+from .synchronous import OFF, mode_of
+from .synchronous_state import last_synchronous_leader, mark_candidates
 from .template import is_held, is_kept
 from .watches import is_watched
 
@@ -91,7 +93,7 @@ def observe(
         growth=next_growth(database, claims, instances, leader, now),
         members=tuple(members),
         leader=leader,
-        last_primary=read_last_primary(cluster, database),
+        last_primary=_find_last_primary(cluster, database, leader),
         # Also while there is still something to do: after that, the next reconcile may be minutes
         # away.
         watched=is_watched(cluster, connect_to_proxy, database),
@@ -104,6 +106,18 @@ def observe(
         maintenance=find_maintenance(database, now),
     )
     return replace(state, held=_is_held(state))
+
+
+def _find_last_primary(cluster: Cluster, database: Object, leader: str) -> str:
+    """Return the instance whose volume is to start first.
+
+    One that led for a moment only, as while instances are stopped, is known to Patroni alone. With
+    synchronous replication it does not promote the one before that.
+    """
+    known = read_last_primary(cluster, database)
+    if leader or mode_of(database) == OFF:
+        return known
+    return last_synchronous_leader(cluster, database) or known
 
 
 def _read_window(cluster: Cluster, database: Object) -> dict[str, Any] | None:
@@ -324,6 +338,8 @@ def update_instances(
     rolls = allowed and not is_hibernating(database)
     switches = not is_paused(database) and is_switchover_due(database)
     asked = asked_candidate(cluster, database, leader) if rolls or switches else ""
+    if rolls or switches:
+        members = mark_candidates(cluster, database, members, leader)
     if rolls:
         revision = newest_revision(cluster.get("apps/v1", "StatefulSet", namespace, name))
         step = rollout.next_step(members, leader, revision, database["spec"]["replicas"], asked)

@@ -108,6 +108,7 @@ def _replace_leader(members: Sequence[Member], leader: str, replicas: int, asked
         for member in members
         if member.name != leader
         and member.serving
+        and member.promotable
         and member.ordinal < replicas
         and member.timeline == primary.timeline
         and primary.lsn - member.lsn <= MAX_SWITCHOVER_LAG_BYTES

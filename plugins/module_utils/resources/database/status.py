@@ -36,6 +36,8 @@ from .archive_status import (
 )
 from .planned_switchover import IN_PROGRESS, WAITING_FOR_INSTANCE, known_switchover
 from .storage import CLAIMS_KEPT
+from .synchronous import CONDITION as SYNCHRONOUS_REPLICATION
+from .synchronous import OFF, describe_condition, mode_of, wanted_count
 
 DATABASE_GONE = DatabaseGone.__name__
 SERVER_OUTDATED = "ServerOutdated"
@@ -78,6 +80,7 @@ class Standby:
     name: str
     state: str
     lag_bytes: int
+    synchronous: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ class Server:
     """What the primary said over SQL, or `problem`: the (reason, message) why it said nothing.
 
     `differences`: what of the spec's users and databases could not be made, one for each entry;
-    `compared`: whether they were compared with the spec, as they are not while that is paused.
+    `compared`: whether they were compared with the spec, as they are not while that is paused;
+    `awaited`: how many synchronous standbys a commit waits for.
     """
 
     problem: tuple[str, str] | None = None
@@ -96,9 +100,20 @@ class Server:
     version: str = ""
     timeline: int = 0
     standbys: tuple[Standby, ...] = ()
+    awaited: int = 0
     compared: bool = True
     differences: tuple[str, ...] = ()
     archive: Archive | None = None
+
+    @property
+    def synchronous(self) -> int:
+        """How many standbys are synchronous."""
+        return sum(standby.synchronous for standby in self.standbys)
+
+    @property
+    def commits_wait(self) -> bool:
+        """Whether a commit waits for standbys that are not there."""
+        return self.awaited > self.synchronous
 
 
 @dataclass(frozen=True)
@@ -187,7 +202,7 @@ class Observation:
 def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
     """Decide phase, conditions and the other fields of the status."""
     serving = _serves(observation.server) and not _is_awaited(resource, observation)
-    decision = _decide(observation, _fields(resource, observation, serving), serving)
+    decision = _decide(resource, observation, _fields(resource, observation, serving), serving)
     differing = _differing(resource, observation)
     further = (
         *_outdated(decision),
@@ -201,6 +216,7 @@ def decide(resource: Mapping[str, Any], observation: Observation) -> Decision:
         *_refused_configuration(resource, observation),
         *_archiving(resource, observation),
         *_gaps(resource, observation),
+        *_synchronous(resource, observation),
     )
     decision = replace(decision, conditions=(*decision.conditions, *further))
     if differing and decision.requeue_after is None:
@@ -396,6 +412,17 @@ def _gaps(resource: Mapping[str, Any], observation: Observation) -> tuple[Condit
     return (found,) if found else ()
 
 
+def _synchronous(resource: Mapping[str, Any], observation: Observation) -> tuple[Condition, ...]:
+    """Return the condition of a Database with synchronous replication; it stops nothing."""
+    if mode_of(resource) == OFF or observation.hibernating:
+        return ()
+    server = observation.server
+    if server is None or server.problem:
+        return _known(resource, SYNCHRONOUS_REPLICATION)
+    found = describe_condition(resource, server.synchronous, server.awaited)
+    return (found,) if found else ()
+
+
 def _archive_field(
     resource: Mapping[str, Any], observation: Observation
 ) -> Mapping[str, Any] | None:
@@ -421,10 +448,12 @@ def _is_awaited(resource: Mapping[str, Any], observation: Observation) -> bool:
 
 
 def _serves(server: Server | None) -> bool:
-    return bool(server and server.writable and server.database_exists)
+    return bool(server and server.writable and server.database_exists and not server.commits_wait)
 
 
-def _decide(observation: Observation, fields: dict[str, Any], serving: bool) -> Decision:
+def _decide(
+    resource: Mapping[str, Any], observation: Observation, fields: dict[str, Any], serving: bool
+) -> Decision:
     if observation.refused:
         return _refused(observation.refused, fields, serving)
     if observation.hibernating:
@@ -454,7 +483,7 @@ def _decide(observation: Observation, fields: dict[str, Any], serving: bool) -> 
         )
     if observation.change:
         return _changing(*observation.change, fields, serving)
-    return _verify(observation, fields)
+    return _verify(observation, fields, wanted_count(resource))
 
 
 def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool) -> dict[str, Any]:
@@ -463,6 +492,7 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
     server = observation.server or Server()
     ready_count = sum(instance.ready for instance in observation.instances)
     lag = {standby.name: standby.lag_bytes for standby in server.standbys}
+    synchronous = {standby.name for standby in server.standbys if standby.synchronous}
     old = resource.get("status", {})
     sizes = observation.capacities
     return {
@@ -493,6 +523,7 @@ def _fields(resource: Mapping[str, Any], observation: Observation, serving: bool
                 "ready": instance.ready,
                 **({"timeline": instance.timeline} if instance.timeline else {}),
                 **({"lagBytes": lag[instance.name]} if instance.name in lag else {}),
+                **({"synchronous": True} if instance.name in synchronous else {}),
                 **({"storage": sizes[instance.name]} if instance.name in sizes else {}),
                 **(
                     {"storageUsedPercent": instance.volume_used}
@@ -666,11 +697,15 @@ def _changing(reason: str, message: str, fields: dict[str, Any], serving: bool) 
     )
 
 
-def _verify(observation: Observation, fields: dict[str, Any]) -> Decision:
-    """Compare what the primary says with what was asked for."""
+def _verify(observation: Observation, fields: dict[str, Any], synchronous: int) -> Decision:
+    """Compare what the primary says with what was asked for.
+
+    Args:
+        synchronous: how many replicas are to be synchronous.
+    """
     assert observation.server is not None
     log = [f"All replicas ready, checking consistency: {observation.replicas}"]
-    failures = find_inconsistencies(observation)
+    failures = find_inconsistencies(observation, synchronous)
     if failures:
         message = "; ".join(failures)
         log.append(f"Consistency check failed, retrying: {message}")
@@ -698,8 +733,12 @@ def _verify(observation: Observation, fields: dict[str, Any]) -> Decision:
     )
 
 
-def find_inconsistencies(observation: Observation) -> list[str]:
-    """Return what keeps a complete cluster from being Ready, in words; empty where all is well."""
+def find_inconsistencies(observation: Observation, synchronous: int = 0) -> list[str]:
+    """Return what keeps a complete cluster from being Ready, in words; empty where all is well.
+
+    Args:
+        synchronous: how many replicas are to be synchronous.
+    """
     server = observation.server
     assert server is not None
     failures = []
@@ -709,6 +748,7 @@ def find_inconsistencies(observation: Observation) -> list[str]:
         failures.append("the user does not exist")
     if not server.database_exists:
         failures.append("the database does not exist")
+    failures += _find_unsafe_commits(observation.primary, server, synchronous)
     standbys = {standby.name: standby for standby in server.standbys}
     for instance in observation.instances:
         if instance.name == observation.primary:
@@ -728,3 +768,10 @@ def find_inconsistencies(observation: Observation) -> list[str]:
                 f" the primary on {server.timeline}"
             )
     return failures
+
+
+def _find_unsafe_commits(primary: str, server: Server, synchronous: int) -> list[str]:
+    if server.synchronous < synchronous:
+        return [f"{server.synchronous} of {plural(synchronous, 'replica')} synchronous"]
+    waits = f"commits on {primary} wait for a synchronous standby"
+    return [waits] if server.commits_wait else []

@@ -53,6 +53,8 @@ class World:
         self.files: dict[str, HbaFile] = {}
         self.groups: list[str] = []
         self.version = ""
+        # Who leads, as Patroni's state of synchronous replication has it.
+        self.sync_leader = "app-0"
         self.endpoints = {
             "metadata": {
                 "resourceVersion": "1",
@@ -125,6 +127,8 @@ class World:
     def get(self, _version: str, _kind: str, _namespace: str, name: str) -> Any:
         if name == "app-config":
             return copy.deepcopy(self.endpoints)
+        if name == "app-sync":
+            return {"metadata": {"annotations": {"leader": self.sync_leader}}}
         return {"metadata": {"annotations": {"leader": "app-0"}}}
 
     def list(self, *_: str) -> Any:
@@ -603,3 +607,60 @@ def test_lines_of_a_former_database_over_the_same_volumes_go(world: World) -> No
     world.ask()
     world.until_settled()
     assert world.hba == all_lines(world.database)
+
+
+REQUIRED = {
+    "synchronous_mode": True,
+    "synchronous_mode_strict": True,
+    "synchronous_node_count": 1,
+}
+
+
+def test_synchronous_replication_is_written_waited_for_and_mended(world: World) -> None:
+    world.until_settled()
+    before = world.stored().config
+    world.spec["replication"] = {"synchronous": "required", "synchronousCount": 1}
+    assert not is_settled(world.stored(), world.database)
+    world.step()
+    assert world.stored().config == {**before, **REQUIRED}
+    assert "parameters" not in str(world.step()["parameters"])
+    world.until_settled()
+    # Another hand.
+    annotations: Any = world.endpoints["metadata"]["annotations"]
+    annotations["config"] = json.dumps({**before, "synchronous_mode": False})
+    assert not is_settled(world.stored(), world.database)
+    world.step()
+    assert world.stored().config == {**before, **REQUIRED}
+    # Patroni's own state says that another one leads, as before it has followed.
+    world.sync_leader = "app-1"
+    assert "app-0 has yet to follow" in world.step()["message"]
+    assert not is_settled(world.stored(), world.database)
+    world.sync_leader = "app-0"
+    world.until_settled()
+    del world.spec["replication"]
+    world.step()
+    assert world.stored().config == before
+    assert "app-0 has yet to follow" in world.step()["message"]
+    world.sync_leader = ""
+    world.until_settled()
+
+
+def test_commits_that_wait_for_ever_go_on_without_a_primary_to_ask(world: World) -> None:
+    world.spec["replication"] = {"synchronous": "required", "synchronousCount": 1}
+    world.until_settled()
+    for number in range(3):
+        world.break_(number, "starting")
+    world.spec["replication"] = {"synchronous": "off", "synchronousCount": 1}
+    world.step()
+    config = world.stored().config
+    assert (config["synchronous_mode"], "synchronous_node_count" in config) == (False, False)
+
+
+def test_what_another_hand_has_set_stays_where_the_spec_says_nothing(world: World) -> None:
+    annotations: Any = world.endpoints["metadata"]["annotations"]
+    config = json.loads(annotations["config"])
+    annotations["config"] = json.dumps({**config, "synchronous_mode": True})
+    world.until_settled()
+    world.ask(work_mem="8MB")
+    world.until_settled()
+    assert world.stored().config["synchronous_mode"] is True
