@@ -108,6 +108,10 @@ test-alone: venv ## The same for what takes the operator away: other runners, th
 test-faults: venv ## Kill operator, Jobs and PostgreSQL during Backups and Restores, on the cluster of KUBECONFIG (PYTEST_ARGS="--backups 300")
 	$(BIN)/pytest -q tests/faults $(PYTEST_ARGS)
 
+.PHONY: test-failovers
+test-failovers: venv ## Faults while clients write, and a check of all they saw, on the cluster of KUBECONFIG (ARGS="--mode quorum --failovers 20 --seed 1")
+	$(BIN)/python tests/failovers $(ARGS)
+
 .PHONY: test-guards
 test-guards: venv ## Take out each guard of docs/explanation/security.md, and see its tests fail (ARGS="--cluster", ARGS="--only TLS")
 	$(BIN)/python hack/guards.py $(ARGS)
