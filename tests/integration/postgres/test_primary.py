@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -102,3 +103,74 @@ def test_users_and_databases_are_made_and_what_differs_is_returned(
             own.execute("DROP DATABASE IF EXISTS stats")
             own.execute("DROP ROLE owner, seen")
             own.execute("DROP SCHEMA postgres_operator CASCADE")
+
+
+def test_a_primary_without_a_synchronous_standby_is_prepared_and_said_to_wait(
+    postgres_server, monkeypatch
+) -> None:
+    server = postgres_server
+    parameters = ConnectionParameters(
+        server.host, server.port, server.user, password_file=server.password_file
+    )
+
+    @contextmanager
+    def reach(*_: object) -> Iterator[Address]:
+        yield Address(server.host, server.port)
+
+    cluster = SecretsApi()
+    cluster.add("app-credentials", password="secret")
+    cluster.add("app-internal", password="secret")
+    spec = {
+        "users": [{"name": "seen"}],
+        "databases": [
+            {
+                "name": "stats",
+                "owner": "seen",
+                "schemas": [{"name": "reports"}],
+                "extensions": [{"name": "hstore"}],
+            }
+        ],
+    }
+    monkeypatch.setattr(primary, "reach", reach)
+    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
+    try:
+        with server.connect() as own:
+            own.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 2 (a, b)'")
+            own.execute("SELECT pg_reload_conf()")
+            while own.execute("SHOW synchronous_standby_names").fetchone() == ("",):
+                pass
+            # None of its commits waits, or a row of this view would say so.
+            waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            waited: list[object] = []
+            ended = threading.Event()
+
+            def watch() -> None:
+                with server.connect() as other:
+                    while not ended.wait(0.02):
+                        waited.append(other.execute(waits).fetchone())
+
+            watcher = threading.Thread(target=watch)
+            watcher.start()
+            found = primary.provision_and_observe(
+                cluster,  # type: ignore[arg-type]
+                database(**spec),
+                "app-0",
+                "10.0.0.1",
+                True,
+                False,
+            )
+            ended.set()
+            watcher.join()
+        assert found["server"]["differences"] == []
+        assert found["server"]["awaited"] == 2
+        assert found["server"]["writable"]
+        assert set(waited) == {(0,)}
+    finally:
+        with server.connect() as own:
+            own.execute("SET synchronous_commit = local")
+            own.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            own.execute("SELECT pg_reload_conf()")
+            own.execute("DROP DATABASE IF EXISTS stats")
+            own.execute("DROP DATABASE IF EXISTS appdb")
+            own.execute("DROP ROLE IF EXISTS owner, seen")
+            own.execute("DROP SCHEMA IF EXISTS postgres_operator CASCADE")

@@ -91,7 +91,8 @@ def _ensure_inside(
     """
     try:
         with connect(parameters, wanted.database) as connection:
-            connection.execute("SET lock_timeout = '5s'")
+            # Not for a synchronous replica, as in `primary`.
+            connection.execute("SET lock_timeout = '5s'; SET synchronous_commit = local")
             _Work(parameters, wanted, owner, connection, differences).do()
     except (psycopg.OperationalError, DatabaseNotFound):
         return
@@ -188,7 +189,7 @@ class _Work:
         self, scripts: Connection, wanted: NamedExtension, found: ExtensionState | None
     ) -> None:
         """Create or update an extension, in a transaction."""
-        scripts.execute("SET LOCAL lock_timeout = '5s'")
+        scripts.execute("SET LOCAL lock_timeout = '5s'; SET LOCAL synchronous_commit = local")
         chosen = choose_version(wanted, *inside_sql.read_versions(scripts, wanted.name))
         schema = choose_schema(wanted, found, chosen)
         if wanted.schema and not inside_sql.read_schemas(scripts, [schema]):
