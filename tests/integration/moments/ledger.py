@@ -58,11 +58,14 @@ class Ledger:
                 "SELECT pg_current_wal_flush_lsn()::text,"
                 " ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int"
             ).fetchone()
-        if parse_lsn(flushed) <= self._position:
+        self._read(primary, timeline, parse_lsn(flushed))
+
+    def _read(self, instance: Instance, timeline: int, end: int) -> None:
+        if end <= self._position:
             return
-        position = format_lsn(self._position)
-        command = ["pg_waldump", "--path", primary.data / "pg_wal", "--timeline", str(timeline)]
-        command += ["--start", position, "--end", flushed, "--rmgr", "Transaction"]
+        command = ["pg_waldump", "--path", instance.data / "pg_wal", "--timeline", str(timeline)]
+        command += ["--start", format_lsn(self._position), "--end", format_lsn(end)]
+        command += ["--rmgr", "Transaction"]
         done = subprocess.run(
             command, env=os.environ | {"TZ": "UTC"}, capture_output=True, text=True, check=False
         )
@@ -76,8 +79,12 @@ class Ledger:
         """Begin to read at the start of a record."""
         self._position = lsn
 
-    def fork(self, lsn: int) -> None:
-        """Forget what came after a timeline was left, and read on in the next one."""
+    def fork(self, lost: Instance, timeline: int, lsn: int) -> None:
+        """Read a lost server's WAL up to where its timeline was left, and forget what comes then.
+
+        What is read next is of the next timeline.
+        """
+        self._read(lost, timeline, lsn)
         del self.entries[self.before(lsn) :]
         self._position = lsn
 

@@ -72,6 +72,11 @@ class Workload:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def complete(self) -> bool:
+        """Whether no client has ended early."""
+        return all(thread.is_alive() for thread in self._threads)
+
     def pause(self) -> None:
         """Have no client in a transaction until ``resume``."""
         self._open.clear()
