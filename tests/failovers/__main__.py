@@ -67,7 +67,7 @@ class Campaign:
     def run(self, failovers: int, minutes: float) -> None:
         """Do rounds until there were so many failovers, or the time is over."""
         end = time.monotonic() + minutes * 60
-        timeline = self.cluster.wait_until_whole(_WHOLE_SECONDS).timeline
+        timeline = self.cluster.wait_until_whole(_WHOLE_SECONDS, self.cluster.streaming).timeline
         while self.failovers < failovers and time.monotonic() < end and not self.wrong:
             timeline = self._round(timeline)
 
@@ -77,9 +77,10 @@ class Campaign:
         replicas = [f"{DATABASE}-{n}" for n in range(self.cluster.instances)]
         replicas.remove(leader)
         replica = replicas[int(fault.chance * len(replicas))]
+        if fault.kind == "switch over":
+            with suppress(KubectlError):
+                replica = self._candidate(leader) or replica
         target = leader if fault.on_primary else replica
-        if fault.kind == "switch over" and self.cluster.mode in {"preferred", "required"}:
-            replica = self._synchronous(leader) or replica
         begun = time.time()
         try:
             inflict(fault, self.cluster.namespace, DATABASE, target, replica)
@@ -95,7 +96,7 @@ class Campaign:
                 self._await_leader(replica)
             # So long until a fault has shown.
             time.sleep(3)
-            state = self.cluster.wait_until_whole(_WHOLE_SECONDS)
+            state = self.cluster.wait_until_whole(_WHOLE_SECONDS, self.cluster.streaming)
             until(self._writes, 60, "a write is acknowledged")
             now.ended, now.promotions = time.time(), state.timeline - timeline
             self._read()
@@ -115,8 +116,12 @@ class Campaign:
         with suppress(TimeoutError):
             until(lambda: self.cluster.leader() == instance or None, 40, "the switchover is over")
 
-    def _synchronous(self, leader: str) -> str:
-        names = "SELECT application_name FROM pg_stat_replication WHERE sync_state = 'sync' LIMIT 1"
+    def _candidate(self, leader: str) -> str:
+        """Return a replica that may take over: one that streams, a synchronous one where any is."""
+        names = (
+            "SELECT application_name FROM pg_stat_replication WHERE state = 'streaming'"
+            " ORDER BY sync_state IN ('sync', 'quorum') DESC, random() LIMIT 1"
+        )
         return self.cluster.sql(leader, names).strip()
 
     def _writes(self) -> bool | None:
@@ -177,6 +182,9 @@ def main() -> int:
     )
     parser.add_argument("--count", type=int, default=1, help="replication.synchronousCount")
     parser.add_argument("--instances", type=int, default=3)
+    parser.add_argument(
+        "--streaming", type=int, default=0, help="replicas that stream before the next fault; all"
+    )
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument(
         "--pause", type=float, default=0.1, help="seconds between a client's writes"
@@ -188,7 +196,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="failovers-"))
     namespace = Namespace(f"failovers-{uuid.uuid4().hex[:8]}")
     namespace.kubectl("create", "namespace", namespace.name)
-    cluster = Trial(namespace, given.mode, given.count, given.instances)
+    cluster = Trial(
+        namespace, given.mode, given.count, given.instances, given.streaming or given.instances - 1
+    )
     kinds = tuple(given.kind or KINDS)
     campaign = Campaign(cluster, random.Random(given.seed), kinds, folder)
     wrong = ["it was not brought to its end"]
@@ -197,7 +207,7 @@ def main() -> int:
         campaign.run(given.failovers, given.minutes)
         writes = cluster.stop_clients()
         if not campaign.wrong:
-            cluster.wait_until_whole(_WHOLE_SECONDS)
+            cluster.wait_until_whole(_WHOLE_SECONDS, given.instances - 1)
         cluster.read(folder, campaign.reads)
         report(campaign.rounds, writes)
         wrong = judge(campaign, writes)

@@ -44,12 +44,18 @@ class State:
 
 @dataclass(frozen=True)
 class Trial:
-    """A Database under test in a namespace of its own."""
+    """A Database under test in a namespace of its own.
+
+    Attributes:
+        mode, count: of `spec.replication`.
+        streaming: how many replicas stream before the next fault.
+    """
 
     namespace: Namespace
     mode: str
     count: int
     instances: int
+    streaming: int
 
     def make(self, threads: int, pause: float) -> None:
         """Make the Database, the table, and the clients that write into it."""
@@ -70,7 +76,7 @@ class Trial:
             "--timeout=300s",
             timeout=310,
         )
-        self.wait_until_whole(120)
+        self.wait_until_whole(120, self.instances - 1)
         self.sql(self.leader(), _TABLE)
         operator = Namespace("postgres-operator-system").kubectl(
             "get",
@@ -99,20 +105,20 @@ class Trial:
         """Return how the replicas are; it fails where there is no primary."""
         return State(*(int(word) for word in self.sql(self.leader(), _STATE, 8).split()))
 
-    def wait_until_whole(self, seconds: float) -> State:
-        """Wait until all replicas stream, and as many as asked are synchronous.
+    def wait_until_whole(self, seconds: float, streaming: int) -> State:
+        """Wait until so many replicas stream, and as many of them as asked are synchronous.
 
         Raises:
             TimeoutError: they do not.
         """
-        wanted = min(self.count, self.instances - 1) if self.mode != "off" else 0
+        wanted = min(self.count, streaming) if self.mode != "off" else 0
 
         def look() -> State | None:
             state = self.state()
-            whole = state.streaming == self.instances - 1 and state.synchronous >= wanted
+            whole = state.streaming >= streaming and state.synchronous >= wanted
             return state if whole else None
 
-        return until(look, seconds, f"{self.instances - 1} replicas stream")
+        return until(look, seconds, f"{streaming} replicas stream")
 
     def last_acknowledged(self) -> float:
         """Return when a client was last answered, in seconds since 1970; 0 where none was."""
