@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from kube import KubectlError, Namespace
 
 _POSTGRES = 'for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = postgres ] && echo ${p#/proc/}; done'
-# tini, whose arguments have Patroni's name too, is process 1.
+# By how its command line begins: those of tini and of the script that looks for it have its name too.
 _PATRONI = (
-    "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q /opt/agent/bin/patroni"
-    ' && [ "${p#/proc/}" != 1 ] && echo ${p#/proc/}; done'
+    "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null"
+    " | grep -q '^[^ ]*python[^ ]* /opt/agent/bin/patroni ' && echo ${p#/proc/}; done"
 )
 _SECONDS = {"stop PostgreSQL": (2, 30), "stop Patroni": (2, 45)}
 
