@@ -59,6 +59,10 @@ class DatabaseGone(OperatorError):
     """The server had the Database's own database, and has it no more."""
 
 
+class DatabaseNotEmpty(OperatorError):
+    """There is data where something new was to be made."""
+
+
 class DatabaseInUse(OperatorError):
     """A database has what keeps it from being replaced, or would stay in the replaced one."""
 

@@ -14,7 +14,7 @@ options:
     type: dict
     required: true
   contents:
-    description: What is in it, as M(postgres.operator.database_sql) has seen.
+    description: What is in it, as M(postgres.operator.database_sql) has seen; empty while there is no primary.
     type: str
     choices: ["", empty, restored, other]
     required: true
@@ -29,9 +29,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-restore:
-  description: The Restore that is to be made now; empty where none is.
-  type: dict
+definitions:
+  description:
+    - The Restore that is to be made now, if one is; or the claim of the first volume, which the Restore fills where the
+      Database is made from a whole server.
+  type: list
+  elements: dict
   returned: success
 restored_from:
   description: The Backup, once the contents are there.
@@ -54,7 +57,12 @@ from typing import Any
 from ansible_collections.postgres.operator.plugins.module_utils.ansible_module import execute
 from ansible_collections.postgres.operator.plugins.module_utils.kube.client import connect
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.bootstrap import (
+    Origin,
     find_origin,
+    find_whole_origin,
+)
+from ansible_collections.postgres.operator.plugins.module_utils.resources.first_volume import (
+    is_to_be_rebuilt,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.prerequisites import (
     is_to_be_restored,
@@ -69,18 +77,14 @@ ARGUMENT_SPEC = {
 def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Read; nothing is written, so check mode is no different."""
     resource, contents = params["resource"], params["contents"]
-    if not contents or not is_to_be_restored(resource):
-        return {
-            "changed": False,
-            "restore": {},
-            "restored_from": "",
-            "restoring": [],
-            "refused": [],
-        }
-    origin = find_origin(connect(), resource, contents)
+    origin = Origin()
+    if is_to_be_rebuilt(resource):
+        origin = find_whole_origin(connect(), resource)
+    elif contents and is_to_be_restored(resource):
+        origin = find_origin(connect(), resource, contents)
     return {
         "changed": False,
-        "restore": origin.restore or {},
+        "definitions": [one for one in (origin.restore, origin.claim) if one],
         "restored_from": origin.restored_from,
         "restoring": list(origin.restoring or ()),
         "refused": list(origin.refused or ()),

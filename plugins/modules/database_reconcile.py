@@ -77,6 +77,10 @@ paused:
   description: Whether nothing of the Database is to be changed; the steps that are left only read then.
   type: bool
   returned: with a plan
+rebuilding:
+  description: Whether a Restore is to make the files of its first instance, and there must be no instance yet.
+  type: bool
+  returned: with a plan
 services:
   description:
     - What the Database says of its Services C(primary) and C(replicas), C(metadata) and C(spec) of each as Kubernetes
@@ -198,6 +202,9 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.services import (
     service_fields,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.first_volume import (
+    is_to_be_rebuilt,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.pod_fields import (
     instance_fields,
 )
@@ -239,6 +246,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "pod": instance_fields(resource).render(),
         "services": service_fields(resource),
         "paused": state.paused,
+        "rebuilding": is_to_be_rebuilt(resource),
         **state.wanted(),
         "template_inputs": followed_inputs(state),
         "held": state.held_until,

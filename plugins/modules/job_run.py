@@ -31,6 +31,9 @@ options:
         the name of a standby to copy from; C(max_rate), in KiB a second; and C(kept_from), the LSNs from which other backups
         need WAL. With these, be the list empty, WAL from before the oldest backup is removed from the archive. The result's
         C(archive) has the gaps between the end of the oldest backup of the archive, C(oldest_end), and its newest segment.
+      - V(rebuild) makes the data directory C(data) of a new server, with all databases of the artifact at that target. It
+        takes what V(recover) does but the connection; C(folder) is the volume that C(data) is on, C(restore_uid) a UUID by
+        which a second attempt finds what the first has done, and C(max_prepared_transactions) what the new server allows.
       - V(recover) recovers the server of C(point_in_time), C(restore_point), C(lsn) or C(xid), with C(latest) of the end of
         the archive, else of the end of the backup, into C(folder). It takes the store and the artifact as
         M(postgres.operator.artifact_restore) does, and the connection to the live primary if there is one.
@@ -41,7 +44,7 @@ options:
         C(completed) of which the store has no artifact.
       - V(verify) is M(postgres.operator.artifact_verify).
     type: str
-    choices: [adopt, backup, copy, extract, outcome, physical, recover, remove, restore, search, verify]
+    choices: [adopt, backup, copy, extract, outcome, physical, rebuild, recover, remove, restore, search, verify]
     required: true
   variables_file:
     description: The file.

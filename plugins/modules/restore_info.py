@@ -87,6 +87,13 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.backup
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.bootstrap import (
     is_first_restore,
 )
+from ansible_collections.postgres.operator.plugins.module_utils.resources.first_volume import (
+    DATA_DIRECTORY,
+    DATA_MOUNT,
+    find_rebuild_block,
+    find_rebuild_refusal,
+    is_whole_server,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.resources.job import (
     read_latest_job,
     read_unfinished,
@@ -127,6 +134,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.schedu
     list_runs,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.work_job import (
+    REBUILD,
     Recovery,
     Work,
     work_definitions,
@@ -147,7 +155,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     # The Job was made with what was found then.
     if job:
         found = _Found()
-    elif timed_out:
+    elif timed_out and not _rebuilds(cluster, resource):
         found = _look_after_timeout(cluster, resource)
     else:
         found = _find(cluster, resource)
@@ -193,6 +201,15 @@ def _work(
     )
     if found.backup is None:
         return work
+    if is_first_restore(resource) and is_whole_server(found.database):
+        return replace(
+            work,
+            playbook=REBUILD,
+            backup=found.backup,
+            variables=_rebuild_variables(resource, found.backup, found.database),
+            timeout_seconds=parse_duration(resource["spec"]["timeout"]),
+            identity_secret=restoring_secret(resource, found.backup),
+        )
     return replace(
         work,
         playbook="restore",
@@ -215,6 +232,26 @@ def _recovery(resource: Object, backup: Object, database: Object) -> Recovery | 
         database=spec.get("sourceDatabase") or database["spec"]["databaseName"],
         selection={key: spec[key] for key in ("include", "exclude") if key in spec},
     )
+
+
+def _rebuild_variables(resource: Object, backup: Object, database: Object) -> dict[str, Any]:
+    """Return the variables of the playbook that makes the whole server."""
+    parameters = database["spec"].get("postgresql", {}).get("parameters", {})
+    return {
+        "sha256": backup["status"]["sha256"],
+        "folder": DATA_MOUNT,
+        "data": DATA_DIRECTORY,
+        "restore_uid": resource["metadata"]["uid"],
+        "max_prepared_transactions": int(parameters.get("max_prepared_transactions", 0)),
+        **target_variables(resource["spec"]),
+    }
+
+
+def _rebuilds(cluster: Cluster, resource: Object) -> bool:
+    """Return whether it makes the files of a server that has no instance yet."""
+    namespace, name = resource["metadata"]["namespace"], resource["spec"]["databaseRef"]["name"]
+    database = cluster.get(GROUP_VERSION, "Database", namespace, name)
+    return is_first_restore(resource) and is_whole_server(database)
 
 
 _OUTCOME_SECONDS = 1200
@@ -248,7 +285,10 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     archives = _read_archives(cluster, resource)
     backup, newer, refused = _find_backup(cluster, resource, backup_name, database, archives)
-    blocked = find_database_block(database_name, database, is_first_restore(resource))
+    first = is_first_restore(resource)
+    blocked = find_database_block(database_name, database, first)
+    if database is not None and first and is_whole_server(database):
+        blocked = find_rebuild_block(database)
     if refused and not blocked:
         return _Found(database, backup, refused=refused)
     blocked = blocked or find_backup_block(backup_name, backup)
@@ -256,6 +296,8 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
         return _Found(database, backup, blocked=blocked)
     claim = _missing_claim(cluster, backup)
     refused = find_refusal(resource, backup, database, claim, archives)
+    if first and is_whole_server(database) and not is_physical(backup):
+        refused = refused or find_rebuild_refusal(backup)
     if refused:
         return _Found(database, backup, refused=refused)
     identity = restoring_secret(resource, backup)

@@ -180,6 +180,9 @@ WORKS = {
         options.OUTCOME_OPTIONS, actions.find_outcome, _part("restore"), "RestoreFailed"
     ),
     "physical": Work(options.PHYSICAL_OPTIONS, physical.create, _part("artifact"), "BackupFailed"),
+    "rebuild": Work(
+        options.REBUILD_OPTIONS, physical.rebuild_server, _part("restore"), "RestoreFailed"
+    ),
     "recover": Work(
         options.RECOVER_OPTIONS, physical.recover_server, _part("recovered"), "RestoreFailed"
     ),

@@ -203,6 +203,13 @@ RECOVER_OPTIONS: Options = {
     "latest": {"type": "bool", "default": False},
 }
 
+REBUILD_OPTIONS: Options = {
+    **{name: option for name, option in RECOVER_OPTIONS.items() if name not in CONNECTION_OPTIONS},
+    "data": {"type": "path", "required": True},
+    "restore_uid": {"type": "str", "required": True},
+    "max_prepared_transactions": {"type": "int", "default": 0},
+}
+
 EXTRACT_OPTIONS: Options = {
     **SELECTION_OPTIONS,
     **RUN_OPTIONS,

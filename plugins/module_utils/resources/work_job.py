@@ -10,6 +10,7 @@ from ..kube.client import Object
 from ..kube.objects import MANAGED_BY, owner_reference
 from .backup.adoption import artifact_of
 from .backup.destination import claim_of, s3_of, s3_port_of
+from .first_volume import DATA_MOUNT, first_claim
 from .job import COPY_CONTAINER, EXTRACT_CONTAINER, RECOVER_CONTAINER, VERIFY_CONTAINER
 from .job_disk import disk_request
 from .job_pod import (
@@ -30,7 +31,10 @@ from .job_pod import (
     tmp_mount,
     variables_mount,
 )
-from .pod_fields import job_fields
+from .pod_fields import PodFields, instance_fields, job_fields
+
+REBUILD = "rebuild"
+"""The playbook that makes the data directory of a new server."""
 
 _REQUESTS = {"cpu": "100m", "memory": "128Mi"}
 # pg_dump holds a value four times in memory, as does the server that verifies. pg_restore passes
@@ -41,6 +45,7 @@ _MEMORY_LIMITS = {
     # Each runs a server.
     RECOVER_CONTAINER: "1Gi",
     EXTRACT_CONTAINER: "1Gi",
+    REBUILD: "1Gi",
 }
 _MEMORY_LIMIT = "512Mi"
 # Not more than the smallest limit that jobs.resources takes.
@@ -88,8 +93,9 @@ class Work:
         owner: the Backup or the Restore.
         database: the Database whose server it works with.
         playbook: `backup`, `physical`, which backs up the files of the server, `adopt`, which reads
-            back what a store has already, `restore`, or `outcome`, which finds out without an
-            artifact how a restore ended.
+            back what a store has already, `restore`, `rebuild`, which makes the data directory of a
+            Database that has no instance yet, or `outcome`, which finds out without an artifact how
+            a restore ended.
         backup: the Backup whose files are written or read.
         variables: the playbook's, beyond those of the server and the artifact.
         timeout_seconds: how long it may take.
@@ -126,7 +132,7 @@ class Work:
     @property
     def reaches_server(self) -> bool:
         """Whether it connects to the Database's server."""
-        return self.playbook != "adopt"
+        return self.playbook not in {"adopt", REBUILD}
 
     @property
     def has_artifact(self) -> bool:
@@ -173,13 +179,25 @@ def _job(work: Work) -> Object:
         service_account=f"{work.database['metadata']['name']}-job",
         containers=[_agent(work), _main(work)],
         variables={"variables": _main_variables(work)},
-        given=job_fields(work.database),
+        given=_given(work),
     )
     if work.verify:
         pod = _verified(work, pod)
     if work.recovery:
         pod = _recovered(work, work.recovery, pod)
     return job(metadata, pod, timeout_seconds=work.timeout_seconds, kept_seconds=_KEPT_SECONDS)
+
+
+def _given(work: Work) -> PodFields:
+    """Return what the Database says of the pod.
+
+    A volume may stay on the node where its first pod ran: so the one that fills it goes where an
+    instance may go.
+    """
+    if work.playbook != REBUILD:
+        return job_fields(work.database)
+    fields = instance_fields(work.database)
+    return PodFields(spec=fields.spec)
 
 
 def _verified(work: Work, pod: Pod) -> Pod:
@@ -254,6 +272,9 @@ def _main(work: Work) -> Container:
     mounts = [replace(_copied(work), read_only=True)] if work.recovery else _stored(work)
     if work.reaches_server:
         mounts.append(_superuser(work))
+    if work.playbook == REBUILD:
+        source = {"persistentVolumeClaim": {"claimName": first_claim(work.database)}}
+        mounts.append(Mount("data", source, DATA_MOUNT))
     return _container(work, _kind(work), work.playbook, mounts)
 
 

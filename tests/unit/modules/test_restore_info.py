@@ -103,14 +103,15 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     return fake
 
 
-def look(cluster: FakeCluster, **spec: Any) -> dict[str, Any]:
+def look(cluster: FakeCluster, first: bool = False, **spec: Any) -> dict[str, Any]:
     base = {
         "databaseRef": {"name": "app"},
         "backupRef": {"name": "nightly"},
         "keepPrevious": "24h",
         "timeout": "2h",
     }
-    cluster.add("Restore", "undo", spec={**base, **spec})
+    owners = [{"kind": "Database", "name": "app", "uid": "u"}] if first else []
+    cluster.add("Restore", "undo", metadata={"ownerReferences": owners}, spec={**base, **spec})
     return restore_info.run(NAMES, False)
 
 
@@ -533,3 +534,59 @@ def test_a_schedule_of_logical_backups_has_no_moments(cluster: FakeCluster) -> N
     reason, message = refused(look(cluster, pointInTime="2025-12-10T02:59:59Z"))
     assert reason == "PointInTimeOutOfRange"
     assert message.startswith("Backup nightly is a logical backup of one point in time; leave")
+
+
+def whole_server(cluster: FakeCluster, **database: Any) -> None:
+    """The Database is made from a physical Backup."""
+    backup = cluster.objects["Backup", "nightly-20260101030000"]
+    backup["spec"] |= {"method": "physical"}
+    backup["status"] |= {"method": "physical", "consistentTime": "2025-12-31T00:00:00Z"}
+    found = cluster.objects["Database", "app"]
+    found["spec"] |= {"backupRef": {"name": "nightly", "wholeServer": True}}
+    found["status"] = database
+
+
+def test_the_whole_server_is_made_on_the_first_volume(cluster: FakeCluster) -> None:
+    whole_server(cluster)
+    cluster.objects["Database", "app"]["spec"] |= {
+        "pod": {"nodeSelector": {"disk": "fast"}},
+        "jobs": {"nodeSelector": {"disk": "slow"}},
+        "postgresql": {"parameters": {"max_prepared_transactions": "5"}},
+    }
+    found = look(cluster, first=True, safetyBackup=False, latest=True)
+    assert found["observation"]["blocked"] is None
+    pod = found["definitions"][-1]["spec"]["template"]["spec"]
+    assert pod["nodeSelector"] == {"disk": "fast"}
+    assert pod["initContainers"] == []
+    _, container = pod["containers"]
+    assert container["command"][-1].endswith("/rebuild.yml")
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts["data"] == "/var/lib/postgresql/data"
+    assert "superuser" not in mounts
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["data"]["persistentVolumeClaim"] == {"claimName": "data-app-0"}
+    variables = own_variables(found)
+    assert variables == {
+        "sha256": "ab",
+        "folder": "/var/lib/postgresql/data",
+        "data": "/var/lib/postgresql/data/pgdata",
+        "restore_uid": "undo-0000-uid",
+        "max_prepared_transactions": 5,
+        "latest": True,
+    }
+
+
+def test_the_whole_server_is_not_made_under_instances(cluster: FakeCluster) -> None:
+    whole_server(cluster, restoredFrom="nightly", replicas=1)
+    blocked = look(cluster, first=True, safetyBackup=False)["observation"]["blocked"]
+    assert blocked[0] == "DatabaseNotReady"
+    assert "its files are not replaced" in blocked[1]
+
+
+def test_a_logical_backup_has_no_whole_server(cluster: FakeCluster) -> None:
+    whole_server(cluster)
+    backup = cluster.objects["Backup", "nightly-20260101030000"]
+    backup["spec"]["method"] = backup["status"]["method"] = "logical"
+    refused = look(cluster, first=True, safetyBackup=False)["observation"]["refused"]
+    assert refused[0] == "PhysicalBackupNeeded"
+    assert "leave backupRef.wholeServer out" in refused[1]

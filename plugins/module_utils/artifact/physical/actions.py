@@ -9,7 +9,6 @@ from typing import Any
 
 from ...archive.names import parse_lsn
 from ...errors import OperatorError
-from ...postgres.connection import ConnectionParameters
 from ...units import join_warnings, plural
 from .. import options
 from ..progress import Progress
@@ -18,6 +17,7 @@ from .artifact import PhysicalArtifact, read_back
 from .create import PhysicalRequest, create_physical
 from .extract import ExtractRequest, extract
 from .gaps import describe_gaps
+from .rebuild import RebuildRequest, rebuild
 from .recover import RecoverRequest, recover
 
 
@@ -119,20 +119,35 @@ def recover_server(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Recover the server of a moment into a folder."""
     if check_mode:
         return {"changed": True}
-    live: ConnectionParameters | None = None
+    request = _recover_request(params)
     if params["host"]:
-        live = options.connection_parameters(params, "postgres")
-    request = RecoverRequest(
+        request = replace(request, live=options.connection_parameters(params, "postgres"))
+    recovered = recover(request, options.progress(params))
+    return {"changed": True, "recovered": recovered.summary}
+
+
+def rebuild_server(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Make the data directory of a new server of a moment."""
+    if check_mode:
+        return {"changed": True}
+    request = RebuildRequest(
+        recovery=_recover_request(params),
+        data=Path(params["data"]),
+        restore_uid=params["restore_uid"],
+        max_prepared_transactions=params["max_prepared_transactions"],
+    )
+    return {"changed": True, "restore": rebuild(request, options.progress(params))}
+
+
+def _recover_request(params: dict[str, Any]) -> RecoverRequest:
+    return RecoverRequest(
         store=options.store(params),
         location=options.location(params),
         folder=Path(params["folder"]),
         target=options.recovery_target(params),
         jobs=params["jobs"],
         expected_sha256=params["sha256"] or None,
-        live=live,
     )
-    recovered = recover(request, options.progress(params))
-    return {"changed": True, "recovered": recovered.summary}
 
 
 def extract_database(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

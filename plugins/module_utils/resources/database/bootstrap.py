@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...kube.client import GROUP_VERSION, Cluster, Object
 from ...kube.objects import owner_reference
+from ...units import first_of
 from ..backup.adoption import adopts
+from ..first_volume import claim_manifest
 from ..job_state import has_ended
 from ..prerequisites import RESTORING, choose_run
 from ..recovery_target import FIELDS
 from ..restore.status import CONDITION
 from ..schedule.scheduled_backups import list_runs
+from .instances import selector
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class Origin:
         restoring: (reason, message) while they are not.
         refused: (reason, message) of what a user has to correct.
         restore: the Restore that is to be made now.
+        claim: the claim of the first volume, which the Restore fills.
     """
 
     restored_from: str = ""
     restoring: tuple[str, str] | None = None
     refused: tuple[str, str] | None = None
     restore: Object | None = None
+    claim: Object | None = None
 
 
 def is_first_restore(restore: Object) -> bool:
@@ -92,13 +97,45 @@ def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
             )
         )
     if _is_of_itself(cluster, database):
+        return _of_itself(backup_name)
+    return Origin(
+        restoring=(RESTORING, f"Backup {backup_name} is about to be restored"),
+        restore=_manifest(database, name),
+    )
+
+
+def find_whole_origin(cluster: Cluster, database: Object) -> Origin:
+    """Find out what comes next for a Database that `is_to_be_rebuilt`.
+
+    Raises:
+        ApiError: a resource could not be read.
+    """
+    metadata, backup_name = database["metadata"], database["spec"]["backupRef"]["name"]
+    name, namespace = _restore_name(database), metadata["namespace"]
+    restore = cluster.get(GROUP_VERSION, "Restore", namespace, name)
+    if restore is not None:
+        status = restore.get("status", {})
+        if status.get("phase") == "Completed":
+            return Origin(restored_from=status.get("backup") or backup_name)
+        # After the Restore, by which it is known that the volume is none that was kept.
+        return replace(_follow(restore), claim=claim_manifest(database))
+    kept = sorted(
+        claim["metadata"]["name"]
+        for claim in cluster.list(
+            "v1", "PersistentVolumeClaim", namespace, selector(metadata["name"])
+        )
+    )
+    if kept:
         return Origin(
             refused=(
-                "BackupOfItself",
-                f"Backup {backup_name} is one of this very Database and waits for it, as it waits"
-                " for the Backup: name one that is Completed",
+                "DatabaseNotEmpty",
+                f"volumes of a former Database {metadata['name']} were kept ({first_of(kept)}), and"
+                " are never overwritten: delete these claims if their data is not needed, or give"
+                " the new Database another name",
             )
         )
+    if _is_of_itself(cluster, database):
+        return _of_itself(backup_name)
     return Origin(
         restoring=(RESTORING, f"Backup {backup_name} is about to be restored"),
         restore=_manifest(database, name),
@@ -113,6 +150,16 @@ def _follow(restore: Object) -> Origin:
         again = f"correct the cause and delete Restore {name}; then it is tried again"
         return Origin(refused=("FirstRestoreFailed", f"{message}; {again}"))
     return Origin(restoring=(RESTORING, message))
+
+
+def _of_itself(backup_name: str) -> Origin:
+    return Origin(
+        refused=(
+            "BackupOfItself",
+            f"Backup {backup_name} is one of this very Database and waits for it, as it waits for"
+            " the Backup: name one that is Completed",
+        )
+    )
 
 
 def _is_of_itself(cluster: Cluster, database: Object) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..conditions import build_status, merge_patch
 from ..decide import decide
+from ..first_volume import first_instance, is_to_be_rebuilt, is_whole_server
 from ..prerequisites import is_hibernating, is_paused, is_to_be_restored
 from .hba import own_lines
 from .image import refuse_major_change
@@ -166,17 +167,20 @@ class State:
         }
 
     def _ordinals(self, replicas: int) -> Ordinals:
-        if is_hibernating(self.resource):
+        if is_hibernating(self.resource) or is_to_be_rebuilt(self.resource):
             return Ordinals(start=0, replicas=0)
+        served = bool(self.resource.get("status", {}).get("version"))
+        # Where the whole server was made from a backup, it is on the first volume alone.
+        is_rebuilt = is_whole_server(self.resource) and not served
+        last_primary = first_instance(self.resource) if is_rebuilt else self.last_primary
         # With no other instance there, the last primary starts alone again, as after hibernation.
-        others = any(member.name != self.last_primary for member in self.members)
+        others = any(member.name != last_primary for member in self.members)
         return choose_ordinals(
             wanted=replicas,
             leader=self.leader,
-            last_primary=self.last_primary,
+            last_primary=last_primary,
             claims=self.claims,
-            has_served=bool(self.resource.get("status", {}).get("version"))
-            and bool(self.leader or others),
+            has_served=served and bool(self.leader or others),
         )
 
     @property

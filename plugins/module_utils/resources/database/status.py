@@ -641,7 +641,14 @@ def _waiting(
 def _before_primary(
     observation: Observation, fields: dict[str, Any], problem: Instance | None
 ) -> Decision:
-    """No instance takes writes: the pods are being made, or the first one is being initialised."""
+    """No instance takes writes: the pods are being made, or the first one is being initialised.
+
+    While the whole server is made from a backup there is none.
+    """
+    if observation.unrestorable:
+        return _failed(fields, *observation.unrestorable)
+    if observation.restoring:
+        return _waiting("Provisioning", fields, *observation.restoring)
     if problem and problem.problem:
         reason, message = problem.problem
         return Decision(

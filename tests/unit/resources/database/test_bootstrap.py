@@ -11,6 +11,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.resources.databa
 )
 from ansible_collections.postgres.operator.plugins.module_utils.resources.database.bootstrap import (
     find_origin,
+    find_whole_origin,
     is_first_restore,
     list_origins,
 )
@@ -52,8 +53,8 @@ class FakeCluster:
     def get(self, _version: str, kind: str, _namespace: str, name: str) -> Any:
         return copy.deepcopy(self.objects.get((kind, name)))
 
-    def list(self, *_: Any, **__: Any) -> list[Any]:
-        return []
+    def list(self, _version: str, kind: str, *_: Any, **__: Any) -> list[Any]:
+        return [found for (each, _), found in self.objects.items() if each == kind != "Backup"]
 
 
 @pytest.fixture
@@ -166,3 +167,73 @@ def test_only_its_own_restore_can_begin_meanwhile() -> None:
     assert find_database_block("copy", waiting) is not None
     assert find_database_block("copy", waiting, first=True) is None
     assert find_database_block("copy", {"status": {"phase": "Deploying"}}, first=True) is not None
+
+
+def whole(**status: Any) -> dict[str, Any]:
+    """A Database that is made from all files of a server."""
+    found = copy.deepcopy(DATABASE)
+    found["spec"] |= {"storage": {"size": "2Gi"}}
+    found["spec"]["backupRef"] |= {"wholeServer": True, "latest": True}
+    return found | {"status": status}
+
+
+def test_a_whole_server_gets_its_restore_before_its_volume(cluster) -> None:
+    origin = find_whole_origin(cluster, whole())
+    assert origin.restore is not None
+    assert origin.claim is None
+    assert origin.restore["spec"] == {
+        "databaseRef": {"name": "copy"},
+        "backupRef": {"name": "nightly"},
+        "latest": True,
+        "safetyBackup": False,
+    }
+
+
+def test_the_volume_of_a_whole_server_is_made_once_its_restore_is_there(cluster) -> None:
+    cluster.restore("InProgress", "Fetching")
+    origin = find_whole_origin(cluster, whole())
+    assert origin.restore is None
+    assert origin.claim is not None
+    assert origin.claim["metadata"]["name"] == "data-copy-0"
+    assert origin.claim["spec"]["resources"] == {"requests": {"storage": "2Gi"}}
+    assert origin.restoring == ("RestoringBackup", f"Restore {NAME}: Fetching")
+
+
+def test_a_whole_server_is_there_when_its_restore_is_completed(cluster) -> None:
+    cluster.restore("Completed")
+    assert find_whole_origin(cluster, whole()).restored_from == "nightly-1"
+
+
+def test_a_whole_server_that_could_not_be_made_says_what_to_do(cluster) -> None:
+    cluster.restore("Failed", "no room")
+    origin = find_whole_origin(cluster, whole())
+    assert origin.refused is not None
+    assert origin.refused[0] == "FirstRestoreFailed"
+    assert "no room; correct the cause and delete Restore" in origin.refused[1]
+
+
+def test_volumes_that_were_kept_are_not_filled_with_a_whole_server(cluster) -> None:
+    claim = {"metadata": {"name": "data-copy-1"}}
+    cluster.objects["PersistentVolumeClaim", "data-copy-1"] = claim
+    origin = find_whole_origin(cluster, whole())
+    assert origin.restore is None
+    assert origin.refused is not None
+    assert origin.refused[0] == "DatabaseNotEmpty"
+    assert "(data-copy-1)" in origin.refused[1]
+
+
+def test_a_whole_server_of_its_own_backup_is_refused(cluster) -> None:
+    cluster.backup("copy", "Pending")
+    origin = find_whole_origin(cluster, whole())
+    assert origin.refused is not None
+    assert origin.refused[0] == "BackupOfItself"
+
+
+def test_the_status_follows_a_restore_of_the_whole_server() -> None:
+    restoring = ("RestoringBackup", "Restore copy-first: Replaying WAL")
+    observation = status.Observation(replicas=1, restoring=restoring)
+    decision = status.decide(whole(), observation)
+    assert decision.phase == "Provisioning"
+    assert decision.conditions[0].reason == "RestoringBackup"
+    refused = status.Observation(replicas=1, unrestorable=("DatabaseNotEmpty", "kept"))
+    assert status.decide(whole(), refused).phase == "Failed"

@@ -229,3 +229,32 @@ def test_the_plan_of_a_paused_database_that_says_so_is_empty() -> None:
     # And not paused any longer: all of it.
     del found["spec"]["paused"]
     assert due(replace(state, resource=found))[:2] == [Step.OBJECTS, Step.INSTANCES]
+
+
+def rebuilt(**status: str) -> State:
+    """A Database that is made from a whole server, with one volume and nothing that runs."""
+    state = changed(
+        replicas=3, storage={"size": "1Gi"}, backupRef={"name": "lost", "wholeServer": True}
+    )
+    return replace(
+        state,
+        resource=state.resource | {"status": dict(status)},
+        claims=("data-app-0",),
+        members=(),
+        leader="",
+        # Of a former Database of this name.
+        last_primary="app-2",
+    )
+
+
+def test_no_instance_starts_while_its_server_is_made() -> None:
+    assert rebuilt().wanted()["ordinals"] == {"start": 0, "replicas": 0}
+
+
+def test_the_instance_whose_server_was_made_starts_alone() -> None:
+    made = rebuilt(restoredFrom="lost")
+    assert made.wanted()["ordinals"] == {"start": 0, "replicas": 1}
+    serving = replace(
+        rebuilt(restoredFrom="lost", version="17.1"), members=(PRIMARY,), leader="app-0"
+    )
+    assert serving.wanted()["ordinals"] == {"start": 0, "replicas": 3}
