@@ -91,8 +91,8 @@ def test_all_databases_and_roles_are_there(archived, request_of) -> None:
             with connect(replace(found.parameters, dbname=dbname)) as connection:
                 return connection.execute(statement).fetchone()[0]
 
-        assert scalar("app", "SELECT count(*) FROM log") == 101
-        assert scalar("further", "SELECT count(*) FROM there") == 0
+        assert scalar("app", "SELECT count(*) FROM public.log") == 101
+        assert scalar("further", "SELECT count(*) FROM public.there") == 0
         verifier = "SELECT rolpassword FROM pg_authid WHERE rolname = 'reader'"
         assert scalar("app", verifier) == archived.scalar(verifier)
 
