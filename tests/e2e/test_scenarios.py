@@ -31,8 +31,6 @@ TIMEOUT_KIND_SECONDS = 2400
 KEPT = CHECKOUT / ".cache" / "scenarios"
 # They have a cluster of their own, or run the roles themselves while the operator is away.
 WITHOUT_OPERATOR = ("kind", "runner")
-# In `make test` the stock runner has this one alone; with RUNNER=stock or off each runs by it.
-STOCK_SCENARIO = "default"
 PARAMETERS = [
     pytest.param(name, marks=[pytest.mark.alone] if name in WITHOUT_OPERATOR else [])
     for name in SCENARIOS
@@ -90,20 +88,6 @@ def test_the_operator_uses_the_runner_that_was_asked_for(used_runner: str) -> No
 def test_scenario(scenario: str, environment: Environment, log: Path, used_runner: str) -> None:
     skip_what_cannot_run(scenario)
     play(scenario, environment, log, used_runner)
-
-
-@pytest.mark.alone
-@pytest.mark.e2e
-@pytest.mark.parametrize("scenario", [STOCK_SCENARIO])
-def test_the_stock_runner_leaves_the_same(
-    scenario: str, environment: Environment, log: Path
-) -> None:
-    runner.switch_to("stock")
-    try:
-        runner.await_use("stock")
-        play(scenario, environment, log, "stock")
-    finally:
-        runner.switch_to("warm")
 
 
 def play(scenario: str, environment: Environment, log: Path, name: str) -> None:
