@@ -14,6 +14,12 @@ SELECT subname FROM pg_catalog.pg_subscription s
  WHERE d.datname = %s ORDER BY 1
 """
 
+_ENABLED = """
+SELECT datname, subname FROM pg_catalog.pg_subscription s
+  JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+ WHERE subenabled AND datallowconn ORDER BY 1, 2
+"""
+
 
 def list_subscriptions(connection: Connection, database: str) -> list[str]:
     """The names of those in a database of the server."""
@@ -40,3 +46,22 @@ def drop_with_subscriptions(
                 inside.execute(sql.SQL("ALTER SUBSCRIPTION {} SET (slot_name = NONE)").format(name))
                 inside.execute(sql.SQL("DROP SUBSCRIPTION {}").format(name))
     drop_database(connection, database)
+
+
+def disable_subscriptions(connection: Connection, server: ConnectionParameters) -> list[str]:
+    """Disable those of all databases: a copy of a server must not take what the server waits for.
+
+    Args:
+        connection: a session of a superuser.
+        server: how to connect to the databases.
+
+    Returns:
+        Their names, as ``database.subscription``; those that were disabled before are not among
+        them.
+    """
+    disabled = []
+    for database, name in connection.execute(_ENABLED).fetchall():
+        with connect(server, database) as inside:
+            inside.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name)))
+        disabled.append(f"{database}.{name}")
+    return disabled

@@ -140,6 +140,32 @@ def test_the_control_file_asks_no_more_than_any_server_has(archived, request_of)
     assert int(found["max_locks_per_xact setting"]) == 64
 
 
+def test_subscriptions_are_disabled(archived, request_of) -> None:
+    archived.execute(
+        "CREATE SUBSCRIPTION taken CONNECTION 'host=192.0.2.1' PUBLICATION p"
+        " WITH (connect = false, slot_name = 'taken')"
+    )
+    try:
+        archived.execute("ALTER SUBSCRIPTION taken ENABLE")
+        artifact = archived.back_up()
+    finally:
+        archived.execute(
+            "ALTER SUBSCRIPTION taken DISABLE;"
+            "ALTER SUBSCRIPTION taken SET (slot_name = NONE); DROP SUBSCRIPTION taken"
+        )
+    request = request_of(artifact)
+    assert "its subscriptions were disabled (app.taken)" in rebuild(request)["warning"]
+    server = request.data.parent / "server"
+    server.mkdir()
+    request.data.rename(server / "data")
+    with (
+        existing_server(server, {}, RestoreFailed) as found,
+        connect(found.parameters) as connection,
+    ):
+        row = connection.execute("SELECT subname, subenabled FROM pg_subscription").fetchone()
+    assert row == ("taken", False)
+
+
 def test_what_the_former_patroni_had_cached_is_gone(archived, request_of) -> None:
     data = Path(str(archived.scalar("SHOW data_directory")))
     (data / "patroni.dynamic.json").write_text("{}")

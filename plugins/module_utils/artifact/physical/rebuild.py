@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import DatabaseNotEmpty, RestoreFailed
+from ...postgres.connection import connect
+from ...postgres.errors import database_errors
 from ...postgres.programs import run_program
 from ...postgres.scratch import existing_server
+from ...postgres.subscriptions import disable_subscriptions
+from ...units import first_of
 from ..progress import Progress, now_text
 from ..stored_files import spool_errors
 from .artifact import load_physical
@@ -33,6 +37,8 @@ _SMALL = {
     "max_wal_senders": "4",
     "max_locks_per_transaction": "64",
     "wal_log_hints": "on",
+    # No subscription connects to its publisher from here.
+    "max_logical_replication_workers": "0",
 }
 
 
@@ -134,10 +140,22 @@ def _refuse_tablespaces(recovery: RecoverRequest) -> None:
 
 
 def _prepare(server: Path, request: RebuildRequest, prepared: int, summary: dict[str, Any]) -> None:
-    """Start and stop the server once with small settings, and write the record."""
+    """Start and stop the server once with small settings, and write the record.
+
+    The summary gets a warning of subscriptions, which are disabled.
+    """
     settings = {**_SMALL, "max_prepared_transactions": str(prepared)}
-    with existing_server(server, settings, RestoreFailed):
-        pass
+    with (
+        database_errors("preparing the server", RestoreFailed),
+        existing_server(server, settings, RestoreFailed) as found,
+        connect(found.parameters) as connection,
+    ):
+        disabled = disable_subscriptions(connection, found.parameters)
+    if disabled:
+        summary["warning"] = (
+            f"its subscriptions were disabled ({first_of(disabled)}): enable them (ALTER"
+            " SUBSCRIPTION ... ENABLE) if no other server uses their replication slots"
+        )
     data = server / "data"
     (data / _DYNAMIC_CONFIGURATION).unlink(missing_ok=True)
     record = {"restoreUID": request.restore_uid, "summary": summary}
