@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from psycopg import sql
 
 from .connection import Connection, ConnectionParameters, connect
@@ -60,7 +62,8 @@ def disable_subscriptions(connection: Connection, server: ConnectionParameters) 
         them.
     """
     disabled = []
-    for database, name in connection.execute(_ENABLED).fetchall():
+    rows: list[Any] = connection.execute(_ENABLED).fetchall()
+    for database, name in rows:
         with connect(server, database) as inside:
             inside.execute(sql.SQL("ALTER SUBSCRIPTION {} DISABLE").format(sql.Identifier(name)))
         disabled.append(f"{database}.{name}")
