@@ -79,7 +79,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     resource, contents = params["resource"], params["contents"]
     origin = Origin()
     if is_to_be_rebuilt(resource):
-        origin = find_whole_origin(connect(), resource)
+        origin = find_whole_origin(connect(), resource, served=bool(contents))
     elif contents and is_to_be_restored(resource):
         origin = find_origin(connect(), resource, contents)
     return {

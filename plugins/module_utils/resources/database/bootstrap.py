@@ -104,14 +104,19 @@ def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
     )
 
 
-def find_whole_origin(cluster: Cluster, database: Object) -> Origin:
+def find_whole_origin(cluster: Cluster, database: Object, served: bool = False) -> Origin:
     """Find out what comes next for a Database that `is_to_be_rebuilt`.
+
+    Args:
+        served: whether its database is there, on a primary: the status has lost what it said.
 
     Raises:
         ApiError: a resource could not be read.
     """
     metadata, backup_name = database["metadata"], database["spec"]["backupRef"]["name"]
     name, namespace = _restore_name(database), metadata["namespace"]
+    if served:
+        return Origin(restored_from=backup_name)
     restore = cluster.get(GROUP_VERSION, "Restore", namespace, name)
     if restore is not None:
         status = restore.get("status", {})

@@ -167,7 +167,9 @@ class State:
         }
 
     def _ordinals(self, replicas: int) -> Ordinals:
-        if is_hibernating(self.resource) or is_to_be_rebuilt(self.resource):
+        # An instance that is there has its files, also where the status does not say so any more.
+        awaits_files = is_to_be_rebuilt(self.resource) and not self.members
+        if is_hibernating(self.resource) or awaits_files:
             return Ordinals(start=0, replicas=0)
         served = bool(self.resource.get("status", {}).get("version"))
         # Where the whole server was made from a backup, it is on the first volume alone.

@@ -204,6 +204,11 @@ def test_a_whole_server_is_there_when_its_restore_is_completed(cluster) -> None:
     assert find_whole_origin(cluster, whole()).restored_from == "nightly-1"
 
 
+def test_a_server_that_serves_is_not_made_again(cluster) -> None:
+    cluster.objects["PersistentVolumeClaim", "data-copy-0"] = {"metadata": {"name": "data-copy-0"}}
+    assert find_whole_origin(cluster, whole(), served=True).restored_from == "nightly"
+
+
 def test_a_whole_server_that_could_not_be_made_says_what_to_do(cluster) -> None:
     cluster.restore("Failed", "no room")
     origin = find_whole_origin(cluster, whole())

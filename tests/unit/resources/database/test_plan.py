@@ -251,6 +251,11 @@ def test_no_instance_starts_while_its_server_is_made() -> None:
     assert rebuilt().wanted()["ordinals"] == {"start": 0, "replicas": 0}
 
 
+def test_no_instance_is_stopped_where_the_status_was_lost() -> None:
+    running = replace(rebuilt(), members=(PRIMARY,), leader="app-0", last_primary="app-0")
+    assert running.wanted()["ordinals"]["replicas"] > 0
+
+
 def test_the_instance_whose_server_was_made_starts_alone() -> None:
     made = rebuilt(restoredFrom="lost")
     assert made.wanted()["ordinals"] == {"start": 0, "replicas": 1}
