@@ -486,6 +486,11 @@ def test_a_name_is_accepted(create: Create, kind: str, name: str) -> None:
             )
         ),
         ("Restore", RESTORE | {"sourceDatabase": ""}, "spec.sourceDatabase"),
+        (
+            "Database",
+            DATABASE | {"backupRef": {"name": "b", "wholeServer": True, "sourceDatabase": "app"}},
+            "wholeServer brings all databases of the server, under their names; leave sourceDatabase out",
+        ),
         *(
             ("Backup", BACKUP | {"method": "physical"} | other, PHYSICAL)
             for other in (
