@@ -329,6 +329,8 @@ def test_an_archive_of_another_server_is_left_alone(site) -> None:
 
 def test_it_ends_after_the_last_segment(site) -> None:
     site.start()
+    # A signal that comes before it listens ends it at once.
+    wait_for(site.archive.read_identity, "the archiver runs")
     made = [site.switch() for _ in range(5)]
     site.end(signal.SIGTERM)
     assert set(made) <= set(site.segments())
