@@ -30,6 +30,9 @@ from .template import describe_outdated, has_archiver, image_of, template_inputs
 LAG_STEP_BYTES = 1 << 20
 """A replica's lag is news only where it is another number of these."""
 
+USED_STEP_PERCENT = 5
+"""The same of the used part of a volume; that it is nearly full is a condition, and news."""
+
 
 class Step(Enum):
     """A step of a reconcile, in the order in which they are taken.
@@ -309,14 +312,13 @@ def _is_status_due(state: State, now: datetime) -> bool:
 
 
 def _rounded(status: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status with lags in steps: a few bytes more or less are no news.
+    """Return the status with lags and used storage in steps: a little more or less is no news.
 
     Nor is it that another WAL file was archived, for ten minutes.
     """
+    steps = {"lagBytes": LAG_STEP_BYTES, "storageUsedPercent": USED_STEP_PERCENT}
     instances = [
-        {**instance, "lagBytes": instance["lagBytes"] // LAG_STEP_BYTES}
-        if "lagBytes" in instance
-        else instance
+        {key: value // steps[key] if key in steps else value for key, value in instance.items()}
         for instance in status.get("instances", [])
     ]
     rounded = {**status, "instances": instances}

@@ -263,3 +263,12 @@ def test_the_instance_whose_server_was_made_starts_alone() -> None:
         rebuilt(restoredFrom="lost", version="17.1"), members=(PRIMARY,), leader="app-0"
     )
     assert serving.wanted()["ordinals"] == {"start": 0, "replicas": 3}
+
+
+def test_a_percent_of_a_volume_is_no_news() -> None:
+    member = replace(PRIMARY, volume_used=41)
+    found = copy.deepcopy(STEADY.resource)
+    found["status"]["instances"][0]["storageUsedPercent"] = 40
+    assert due(replace(STEADY, resource=found, members=(member, REPLICA))) == []
+    fuller = replace(PRIMARY, volume_used=45)
+    assert due(replace(STEADY, resource=found, members=(fuller, REPLICA))) == [Step.STATUS]
