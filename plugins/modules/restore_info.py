@@ -155,7 +155,7 @@ def run(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     # The Job was made with what was found then.
     if job:
         found = _Found()
-    elif timed_out and not _rebuilds(cluster, resource):
+    elif timed_out and not _rebuilds(resource, _read_database(cluster, resource)):
         found = _look_after_timeout(cluster, resource)
     else:
         found = _find(cluster, resource)
@@ -201,7 +201,7 @@ def _work(
     )
     if found.backup is None:
         return work
-    if is_first_restore(resource) and is_whole_server(found.database):
+    if _rebuilds(resource, found.database):
         return replace(
             work,
             playbook=REBUILD,
@@ -247,11 +247,14 @@ def _rebuild_variables(resource: Object, backup: Object, database: Object) -> di
     }
 
 
-def _rebuilds(cluster: Cluster, resource: Object) -> bool:
+def _rebuilds(resource: Object, database: Object | None) -> bool:
     """Return whether it makes the files of a server that has no instance yet."""
-    namespace, name = resource["metadata"]["namespace"], resource["spec"]["databaseRef"]["name"]
-    database = cluster.get(GROUP_VERSION, "Database", namespace, name)
     return is_first_restore(resource) and is_whole_server(database)
+
+
+def _read_database(cluster: Cluster, resource: Object) -> Object | None:
+    namespace, name = resource["metadata"]["namespace"], resource["spec"]["databaseRef"]["name"]
+    return cluster.get(GROUP_VERSION, "Database", namespace, name)
 
 
 _OUTCOME_SECONDS = 1200
@@ -285,9 +288,9 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
     database = cluster.get(GROUP_VERSION, "Database", namespace, database_name)
     archives = _read_archives(cluster, resource)
     backup, newer, refused = _find_backup(cluster, resource, backup_name, database, archives)
-    first = is_first_restore(resource)
-    blocked = find_database_block(database_name, database, first)
-    if database is not None and first and is_whole_server(database):
+    rebuilds = _rebuilds(resource, database)
+    blocked = find_database_block(database_name, database, is_first_restore(resource))
+    if database is not None and rebuilds:
         blocked = find_rebuild_block(database)
     if refused and not blocked:
         return _Found(database, backup, refused=refused)
@@ -296,7 +299,7 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
         return _Found(database, backup, blocked=blocked)
     claim = _missing_claim(cluster, backup)
     refused = find_refusal(resource, backup, database, claim, archives)
-    if first and is_whole_server(database) and not is_physical(backup):
+    if rebuilds and not is_physical(backup):
         refused = refused or find_rebuild_refusal(backup)
     if refused:
         return _Found(database, backup, refused=refused)
@@ -323,8 +326,7 @@ def _find(cluster: Cluster, resource: Object) -> _Found:
 
 def _look_after_timeout(cluster: Cluster, resource: Object) -> _Found:
     """Find out whether the server can be asked how the restore ended. It takes no Backup."""
-    namespace, name = resource["metadata"]["namespace"], resource["spec"]["databaseRef"]["name"]
-    database = cluster.get(GROUP_VERSION, "Database", namespace, name)
+    name, database = resource["spec"]["databaseRef"]["name"], _read_database(cluster, resource)
     blocked = find_database_block(name, database, is_first_restore(resource))
     return _Found(database, blocked=blocked, start=blocked is None)
 

@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 40) ->
             return found
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.05)
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A folder that the server's user can reach; short, for the path of a socket is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="pitr-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def free_port() -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .prerequisites import is_to_be_restored
+
 DATA_MOUNT = "/var/lib/postgresql/data"
 """Where instances have their volumes."""
 
@@ -30,32 +32,7 @@ def is_whole_server(database: Mapping[str, Any] | None) -> bool:
 
 def is_to_be_rebuilt(database: Mapping[str, Any]) -> bool:
     """Return whether there must be no instance yet: its files are not known to be there."""
-    return is_whole_server(database) and not database.get("status", {}).get("restoredFrom")
-
-
-def claim_manifest(database: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the claim, as the StatefulSet would make it."""
-    metadata, storage = database["metadata"], database["spec"]["storage"]
-    spec: dict[str, Any] = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": storage["size"]}},
-    }
-    if "storageClass" in storage:
-        spec["storageClassName"] = storage["storageClass"]
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {
-            "name": first_claim(database),
-            "namespace": metadata["namespace"],
-            "labels": {
-                "app": "database",
-                "database": metadata["name"],
-                "app.kubernetes.io/managed-by": "postgres-operator",
-            },
-        },
-        "spec": spec,
-    }
+    return is_whole_server(database) and is_to_be_restored(database)
 
 
 def find_rebuild_block(database: Mapping[str, Any]) -> tuple[str, str] | None:

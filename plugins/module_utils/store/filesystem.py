@@ -112,7 +112,7 @@ class FilesystemStore:
             _write_durably(folder / _TEMPORARY_MANIFEST_NAME, manifest)
             (folder / _TEMPORARY_MANIFEST_NAME).replace(folder / name)
             for directory in (folder, folder.parent, folder.parent.parent, self.root):
-                _sync(directory)
+                sync_path(directory)
 
     def remove(self, location: Location) -> bool:
         """See ``Store``: what a crash leaves is not a backup."""
@@ -201,7 +201,7 @@ class FilesystemStore:
                 sink.flush()
                 os.fsync(sink.fileno())
             temporary.replace(target)
-            _sync(target.parent)
+            sync_path(target.parent)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder below the root, with those above it, durably."""
@@ -209,7 +209,7 @@ class FilesystemStore:
             return
         self._make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
+        sync_path(folder.parent)
 
     def files(self, location: Location, beginning: str = "") -> Iterator[tuple[str, int]]:
         """See ``Store``; what is hidden, and what is no plain file, is none."""
@@ -326,18 +326,19 @@ def _remove_tree(folder: Path) -> None:
         return
     for name in (*MANIFEST_NAMES, _TEMPORARY_MANIFEST_NAME):
         (folder / name).unlink(missing_ok=True)
-    _sync(folder)
+    sync_path(folder)
     shutil.rmtree(folder)
 
 
 def _sync_tree(folder: Path) -> None:
     for parent, _, names in os.walk(folder):
         for name in names:
-            _sync(Path(parent, name))
-        _sync(Path(parent))
+            sync_path(Path(parent, name))
+        sync_path(Path(parent))
 
 
-def _sync(path: Path) -> None:
+def sync_path(path: Path) -> None:
+    """Write a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

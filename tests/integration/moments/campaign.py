@@ -6,12 +6,10 @@ import random
 import shutil
 import signal
 import statistics
-import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
@@ -19,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pyrage
+from ansible_collections.postgres.operator.plugins.module_utils.archive.names import (
+    format_lsn,
+    parse_lsn,
+)
 from ansible_collections.postgres.operator.plugins.module_utils.artifact import options
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical import actions
 from ansible_collections.postgres.operator.plugins.module_utils.artifact.physical.artifact import (
@@ -49,8 +51,8 @@ from ansible_collections.postgres.operator.plugins.module_utils.postgres.scratch
 from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem import (
     FilesystemStore,
 )
-from instances import USER, Instance, free_port, wait_for
-from ledger import Ledger, format_lsn, microseconds, parse_lsn
+from instances import USER, Instance, free_port, wait_for, work_folder
+from ledger import Ledger, microseconds
 from workload import DATABASE, TABLES, Workload
 
 KINDS = ("moment", "near", "near", "exact", "inverted", "lsn", "xid", "point", "latest")
@@ -400,7 +402,7 @@ class Campaign:
     def _restore(self, wanted: Wanted, loads: bool) -> tuple[Rows, dict[str, Any]]:
         """Recover as a Job does, and read what is there; or load it, and read that."""
         params = self._params(wanted.base.uid)
-        with self._folder() as folder:
+        with work_folder() as folder:
             targets: dict[str, object] = dict.fromkeys(
                 ("point_in_time", "restore_point", "lsn", "xid", "latest")
             )
@@ -453,16 +455,6 @@ class Campaign:
                 return _read_rows(connection)
         finally:
             self.primary.query("DROP DATABASE moment WITH (FORCE)")
-
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        # Short: the path of a socket is in it.
-        folder = Path(tempfile.mkdtemp(prefix="moment-"))
-        folder.chmod(0o755)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder)
 
     def _choose(self, kind: str) -> Wanted:
         choose: dict[str, Callable[[], Wanted | None]] = {

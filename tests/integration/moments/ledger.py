@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ansible_collections.postgres.operator.plugins.module_utils.archive.names import (
+    format_lsn,
+    parse_lsn,
+)
 from instances import Instance
 
 # tx is 0 where a prepared transaction ends: its number is in the description then.
@@ -18,15 +22,6 @@ _LINE = re.compile(
     r"desc: (?P<kind>COMMIT|ABORT)(?:_PREPARED)? (?:(?P<prepared>\d+): )?"
     r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC"
 )
-
-
-def parse_lsn(text: str) -> int:
-    high, low = text.split("/")
-    return int(high, 16) << 32 | int(low, 16)
-
-
-def format_lsn(number: int) -> str:
-    return f"{number >> 32:X}/{number & 0xFFFFFFFF:X}"
 
 
 @dataclass(frozen=True)

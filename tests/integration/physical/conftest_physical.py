@@ -68,6 +68,7 @@ from ansible_collections.postgres.operator.plugins.module_utils.store.filesystem
     FilesystemStore,
 )
 from ansible_collections.postgres.operator.plugins.module_utils.store.protocol import Location
+from instances import work_folder
 
 UID = "11111111-2222-3333-4444-555555555555"
 
@@ -221,16 +222,6 @@ def back_up(archived, *others: PhysicalArtifact, **changes: Any) -> tuple[Physic
         False,
     )
     return load_physical(archived.store, location), done["artifact"]
-
-
-@contextmanager
-def work_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="pitr-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

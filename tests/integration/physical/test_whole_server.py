@@ -105,7 +105,7 @@ def test_it_can_be_done_again(archived, request_of, monkeypatch: pytest.MonkeyPa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(rebuilding, "_rename", killed)
+        patch.setattr(rebuilding, "run_program", killed)
         with pytest.raises(KeyboardInterrupt):
             rebuild(request)
     assert not request.data.exists()

@@ -24,28 +24,36 @@ DATABASE = {
 STEPS = ("ensure_role_and_database", "drop_abandoned_scratch", "drop_abandoned_roles", "inspect")
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_a_switchover_is_a_reason_to_wait(postgres_server, monkeypatch, step: str) -> None:
+@pytest.fixture
+def served_by_tests(postgres_server, monkeypatch):
+    """The tests' server, which is the primary of every Database here."""
     server = postgres_server
     parameters = ConnectionParameters(
         server.host, server.port, server.user, password_file=server.password_file
     )
-    password = {"password": base64.b64encode(server.password.encode()).decode()}
 
     @contextmanager
     def reach(*_: object) -> Iterator[Address]:
         yield Address(server.host, server.port)
 
+    monkeypatch.setattr(primary, "reach", reach)
+    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
+    return server
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_switchover_is_a_reason_to_wait(served_by_tests, monkeypatch, step: str) -> None:
+    server = served_by_tests
+    password = {"password": base64.b64encode(server.password.encode()).decode()}
+
     def end(connection: Connection, *_: object) -> None:
         connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
-    monkeypatch.setattr(primary, "reach", reach)
     secret = {"data": password, "metadata": {"name": "app-credentials"}}
     unchanged = SimpleNamespace(changed=False)
     monkeypatch.setattr(primary, "read_secret", lambda *_: secret)
     # The tests' server is to keep its superuser as it is.
     monkeypatch.setattr(primary, "ensure_role_and_database", lambda *_: unchanged)
-    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
     monkeypatch.setattr(primary, step, end)
     found = primary.provision_and_observe(None, DATABASE, "app-0", "10.0.0.1", True, False)
     reason, message = found["server"]["problem"]
@@ -53,18 +61,8 @@ def test_a_switchover_is_a_reason_to_wait(postgres_server, monkeypatch, step: st
     assert "terminating connection due to administrator command" in message
 
 
-def test_users_and_databases_are_made_and_what_differs_is_returned(
-    postgres_server, monkeypatch
-) -> None:
-    server = postgres_server
-    parameters = ConnectionParameters(
-        server.host, server.port, server.user, password_file=server.password_file
-    )
-
-    @contextmanager
-    def reach(*_: object) -> Iterator[Address]:
-        yield Address(server.host, server.port)
-
+def test_users_and_databases_are_made_and_what_differs_is_returned(served_by_tests) -> None:
+    server = served_by_tests
     cluster = SecretsApi()
     cluster.add("app-credentials", password="secret")
     cluster.add("app-internal", password="secret")
@@ -73,8 +71,6 @@ def test_users_and_databases_are_made_and_what_differs_is_returned(
         {"name": "stats", "owner": "seen", "schemas": [{"name": "reports"}]},
         {"name": "appdb", "connectionLimit": 50, "extensions": [{"name": "hstore"}]},
     ]
-    monkeypatch.setattr(primary, "reach", reach)
-    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
 
     def reconcile(**spec: object) -> dict[str, object]:
         made = database(**spec)
@@ -106,17 +102,9 @@ def test_users_and_databases_are_made_and_what_differs_is_returned(
 
 
 def test_a_primary_without_a_synchronous_standby_is_prepared_and_said_to_wait(
-    postgres_server, monkeypatch
+    served_by_tests,
 ) -> None:
-    server = postgres_server
-    parameters = ConnectionParameters(
-        server.host, server.port, server.user, password_file=server.password_file
-    )
-
-    @contextmanager
-    def reach(*_: object) -> Iterator[Address]:
-        yield Address(server.host, server.port)
-
+    server = served_by_tests
     cluster = SecretsApi()
     cluster.add("app-credentials", password="secret")
     cluster.add("app-internal", password="secret")
@@ -131,8 +119,6 @@ def test_a_primary_without_a_synchronous_standby_is_prepared_and_said_to_wait(
             }
         ],
     }
-    monkeypatch.setattr(primary, "reach", reach)
-    monkeypatch.setattr(primary, "superuser", lambda *_: parameters)
     try:
         with server.connect() as own:
             own.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 2 (a, b)'")

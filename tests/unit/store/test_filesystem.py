@@ -48,7 +48,7 @@ def test_a_manifest_makes_it_finished(store) -> None:
 
 def test_everything_is_on_the_disk_before_the_manifest_appears(store, monkeypatch) -> None:
     events: list[str] = []
-    real_sync, real_replace = filesystem._sync, Path.replace
+    real_sync, real_replace = filesystem.sync_path, Path.replace
 
     def sync(path: Path) -> None:
         events.append(f"sync {path.name}")
@@ -62,7 +62,7 @@ def test_everything_is_on_the_disk_before_the_manifest_appears(store, monkeypatc
     folder = store.folder(LOCATION)
     (folder / "dump").mkdir()
     (folder / "dump" / "a").write_text("a")
-    monkeypatch.setattr(filesystem, "_sync", sync)
+    monkeypatch.setattr(filesystem, "sync_path", sync)
     monkeypatch.setattr(Path, "replace", replace)
     store.finish(LOCATION, "manifest.json", b"{}")
     at = events.index("rename")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,10 @@ from ...postgres.errors import database_errors
 from ...postgres.programs import run_program
 from ...postgres.scratch import existing_server
 from ...postgres.subscriptions import disable_subscriptions
+from ...store.filesystem import sync_path
 from ...units import first_of
 from ..progress import Progress, now_text
 from ..stored_files import spool_errors
-from .artifact import load_physical
 from .recover import RecoverRequest, recover
 
 RECORD = "postgres_operator_restore.json"
@@ -81,12 +80,11 @@ def rebuild(request: RebuildRequest, progress: Progress | None = None) -> dict[s
         _remove_work(volume)
         return done
     _remove_work(volume)
-    _refuse_tablespaces(request.recovery)
     work = volume / f"{_WORK}{request.restore_uid}"
     with spool_errors(work):
         # As root runs it, the server is another user's.
         work.mkdir(mode=0o711)
-    recovered = recover(replace(request.recovery, folder=work), progress)
+    recovered = recover(replace(request.recovery, folder=work, tablespaces=False), progress)
     server = recovered.folder
     prepared = _count_prepared(server / "data")
     if prepared > request.max_prepared_transactions:
@@ -105,7 +103,8 @@ def rebuild(request: RebuildRequest, progress: Progress | None = None) -> dict[s
             {"LC_ALL": "C"},
             RestoreFailed,
         )
-        _rename(server / "data", request.data)
+        (server / "data").rename(request.data)
+        sync_path(volume)
     _remove_work(volume)
     return summary
 
@@ -128,15 +127,6 @@ def _read_record(request: RebuildRequest) -> dict[str, Any] | None:
         "the volume holds the data of another server, which is never overwritten: delete its claim"
         " if you do not need it, or make a Database of another name"
     )
-
-
-def _refuse_tablespaces(recovery: RecoverRequest) -> None:
-    artifact = load_physical(recovery.store, recovery.location, recovery.expected_sha256)
-    if artifact.manifest.tablespaces:
-        raise RestoreFailed(
-            "the backup has tablespaces, which are outside of the data directory: restore its"
-            " databases one by one, without wholeServer"
-        )
 
 
 def _prepare(server: Path, request: RebuildRequest, prepared: int, summary: dict[str, Any]) -> None:
@@ -166,15 +156,6 @@ def _count_prepared(data: Path) -> int:
     """Return how many prepared transactions a server that was shut down holds: a file for each."""
     folder = data / _TWO_PHASE
     return len(list(folder.iterdir())) if folder.exists() else 0
-
-
-def _rename(made: Path, data: Path) -> None:
-    made.rename(data)
-    descriptor = os.open(data.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_work(volume: Path) -> None:

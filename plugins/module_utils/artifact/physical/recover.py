@@ -67,6 +67,7 @@ class RecoverRequest:
         expected_sha256: of the manifest, as the Backup recorded it; None if not known.
         live: the primary of the Database that the archive is of, and a superuser; None where there
             is none.
+        tablespaces: whether the server may have some, which are laid out beside its data directory.
     """
 
     store: ArtifactStore
@@ -76,6 +77,7 @@ class RecoverRequest:
     jobs: int = 1
     expected_sha256: str | None = None
     live: ConnectionParameters | None = None
+    tablespaces: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ def recover(request: RecoverRequest, progress: Progress | None = None) -> Recove
     request.store.check()
     artifact = load_physical(request.store, request.location, request.expected_sha256)
     _require_version(artifact.manifest)
+    if artifact.manifest.tablespaces and not request.tablespaces:
+        raise RestoreFailed(
+            "the backup has tablespaces, which are outside of the data directory: restore its"
+            " databases one by one, without wholeServer"
+        )
     request.target.check(artifact.manifest)
     archive = artifact.archive if request.target.needs_archive else None
     until = ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ...kube.client import GROUP_VERSION, Cluster, Object
-from ...kube.objects import owner_reference
+from ...kube.objects import MANAGED_BY, owner_reference
 from ...units import first_of
 from ..backup.adoption import adopts
-from ..first_volume import claim_manifest
+from ..first_volume import first_claim
 from ..job_state import has_ended
 from ..prerequisites import RESTORING, choose_run
 from ..recovery_target import FIELDS
@@ -96,12 +96,7 @@ def find_origin(cluster: Cluster, database: Object, contents: str) -> Origin:
                 " without backupRef, and a Restore if its contents are to be replaced",
             )
         )
-    if _is_of_itself(cluster, database):
-        return _of_itself(backup_name)
-    return Origin(
-        restoring=(RESTORING, f"Backup {backup_name} is about to be restored"),
-        restore=_manifest(database, name),
-    )
+    return _begin(cluster, database, name)
 
 
 def find_whole_origin(cluster: Cluster, database: Object, served: bool = False) -> Origin:
@@ -123,7 +118,7 @@ def find_whole_origin(cluster: Cluster, database: Object, served: bool = False) 
         if status.get("phase") == "Completed":
             return Origin(restored_from=status.get("backup") or backup_name)
         # After the Restore, by which it is known that the volume is none that was kept.
-        return replace(_follow(restore), claim=claim_manifest(database))
+        return replace(_follow(restore), claim=_claim(database))
     kept = sorted(
         claim["metadata"]["name"]
         for claim in cluster.list(
@@ -139,12 +134,7 @@ def find_whole_origin(cluster: Cluster, database: Object, served: bool = False) 
                 " the new Database another name",
             )
         )
-    if _is_of_itself(cluster, database):
-        return _of_itself(backup_name)
-    return Origin(
-        restoring=(RESTORING, f"Backup {backup_name} is about to be restored"),
-        restore=_manifest(database, name),
-    )
+    return _begin(cluster, database, name)
 
 
 def _follow(restore: Object) -> Origin:
@@ -157,13 +147,20 @@ def _follow(restore: Object) -> Origin:
     return Origin(restoring=(RESTORING, message))
 
 
-def _of_itself(backup_name: str) -> Origin:
-    return Origin(
-        refused=(
-            "BackupOfItself",
-            f"Backup {backup_name} is one of this very Database and waits for it, as it waits for"
-            " the Backup: name one that is Completed",
+def _begin(cluster: Cluster, database: Object, name: str) -> Origin:
+    """Have the Restore of this name made, unless its Backup waits for this very Database."""
+    backup_name = database["spec"]["backupRef"]["name"]
+    if _is_of_itself(cluster, database):
+        return Origin(
+            refused=(
+                "BackupOfItself",
+                f"Backup {backup_name} is one of this very Database and waits for it, as it waits"
+                " for the Backup: name one that is Completed",
+            )
         )
+    return Origin(
+        restoring=(RESTORING, f"Backup {backup_name} is about to be restored"),
+        restore=_manifest(database, name),
     )
 
 
@@ -196,4 +193,25 @@ def _manifest(database: Object, name: str) -> Object:
             **{key: source[key] for key in FIELDS if key in source},
             "safetyBackup": False,
         },
+    }
+
+
+def _claim(database: Object) -> Object:
+    """Return the claim of the first volume, as the StatefulSet would make it."""
+    metadata, storage = database["metadata"], database["spec"]["storage"]
+    spec: Object = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": storage["size"]}},
+    }
+    if "storageClass" in storage:
+        spec["storageClassName"] = storage["storageClass"]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": first_claim(database),
+            "namespace": metadata["namespace"],
+            "labels": {"app": "database", "database": metadata["name"], **MANAGED_BY},
+        },
+        "spec": spec,
     }

@@ -419,8 +419,7 @@ def _synchronous(resource: Mapping[str, Any], observation: Observation) -> tuple
     server = observation.server
     if server is None or server.problem:
         return _known(resource, SYNCHRONOUS_REPLICATION)
-    found = describe_condition(resource, server.synchronous, server.awaited)
-    return (found,) if found else ()
+    return (describe_condition(resource, server.synchronous, server.awaited),)
 
 
 def _archive_field(

@@ -79,18 +79,14 @@ def _text(found: Mapping[str, Any]) -> str:
     return json.dumps(found, sort_keys=True)
 
 
-def describe_condition(
-    database: Mapping[str, Any], synchronous: int, awaited: int
-) -> Condition | None:
-    """Return the condition of a Database; None for one without synchronous replication.
+def describe_condition(database: Mapping[str, Any], synchronous: int, awaited: int) -> Condition:
+    """Return the condition of a Database with synchronous replication.
 
     Args:
         synchronous: how many replicas are synchronous.
         awaited: how many a commit waits for.
     """
-    mode, wanted = mode_of(database), wanted_count(database)
-    if mode == OFF:
-        return None
+    wanted = wanted_count(database)
     streaming = f"{synchronous} of {plural(wanted, 'replica')} {_are(synchronous)} synchronous"
     if awaited > synchronous:
         return Condition(
